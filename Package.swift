@@ -1,0 +1,63 @@
+// swift-tools-version: 6.3
+import PackageDescription
+
+// A plain host manifest: what makes a build freestanding stands in toolset.json, which the Makefile passes. Each floor
+// of docs/architecture.md is a target, so that the compiler enforces that nothing imports upwards.
+
+let strict: [SwiftSetting] = [
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+    .treatWarning("EmbeddedRestrictions", as: .error),
+    .enableExperimentalFeature("Lifetimes"),
+]
+
+func floor(_ name: String, on dependencies: [Target.Dependency], _ settings: [SwiftSetting] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: strict + settings)
+}
+
+func tests(of name: String, with dependencies: [Target.Dependency] = []) -> Target {
+    .testTarget(
+        name: name + "Tests", dependencies: [.target(name: name), "SimulatedMachine"] + dependencies,
+        swiftSettings: [.treatAllWarnings(as: .error)])
+}
+
+let package = Package(
+    name: "quarry",
+    products: [
+        .library(
+            name: "Quarry",
+            targets: [
+                "MemoryPrimitives", "BootMemory", "PageFrames", "Paging", "Slab", "VirtualMemory", "KernelMemory",
+            ]),
+        .library(name: "SimulatedMachine", targets: ["SimulatedMachine"]),
+    ],
+    targets: [
+        // Floors 0 to 5: no platform, no privileged instruction.
+        floor("MemoryPrimitives", on: []),
+        floor("BootMemory", on: ["MemoryPrimitives"]),
+        floor("PageFrames", on: ["MemoryPrimitives", "BootMemory"]),
+        floor("Paging", on: ["MemoryPrimitives", "BootMemory", "PageFrames"]),
+        floor("Slab", on: ["MemoryPrimitives", "PageFrames"]),
+        floor("VirtualMemory", on: ["MemoryPrimitives", "PageFrames", "Paging", "Slab"]),
+        floor(
+            "KernelMemory",
+            on: ["MemoryPrimitives", "BootMemory", "PageFrames", "Paging", "Slab", "VirtualMemory"]),
+
+        // Floor 6: the freestanding program. Host builds compile it too, which keeps it honest, and never link it.
+        .target(name: "X86"),
+        floor("Kernel", on: ["KernelMemory", "X86"], [.enableExperimentalFeature("Extern")]),
+
+        // The host's platform, and what is tested on it.
+        .target(name: "HostThreads"),
+        .target(
+            name: "SimulatedMachine", dependencies: ["MemoryPrimitives", "HostThreads"],
+            swiftSettings: [.strictMemorySafety(), .treatAllWarnings(as: .error)]),
+        tests(of: "MemoryPrimitives"),
+        tests(of: "BootMemory"),
+        tests(of: "PageFrames"),
+        tests(of: "Paging"),
+        tests(of: "Slab"),
+        tests(of: "VirtualMemory"),
+        tests(of: "KernelMemory"),
+    ]
+)

@@ -1,0 +1,56 @@
+/// A request or a structure that breaks a rule of memory management, found before harm was done.
+public struct MemoryViolation: Sendable {
+    public enum Kind: UInt8, Sendable {
+        /// The object or block is free already.
+        case doubleFree
+        /// The address was never handed out: outside RAM, reserved, or of another owner.
+        case wildFree
+        /// The address lies within an object, a block or an area, not at its start.
+        case misalignedFree
+        /// The block was allocated with another order.
+        case wrongOrder
+        /// The frame is part of a larger block, not its first.
+        case freeOfTail
+        /// A lock was taken again by the CPU that holds it, or released by one that does not.
+        case lockMisuse
+        /// An internal structure says something impossible.
+        case corruption
+        /// A promise of frames that was never made was called upon.
+        case brokenPromise
+    }
+
+    public var kind: Kind
+    /// The call that found it, as its user names it: "kfree", "vfree", "__free_pages".
+    public var call: StaticString
+    /// The offending address; for frames, the physical address of the frame.
+    public var address: UInt
+    /// What was found there, in words.
+    public var detail: StaticString
+    /// A number that belongs to `detail` (an order, a size, a count); 0 where there is none.
+    public var value: UInt
+
+    public init(_ kind: Kind, in call: StaticString, at address: UInt, _ detail: StaticString, _ value: UInt = 0) {
+        self.kind = kind
+        self.call = call
+        self.address = address
+        self.detail = detail
+        self.value = value
+    }
+}
+
+/// The first thing that a `checkInvariants()` found wrong.
+public struct InvariantViolation: Error, Sendable {
+    /// The rule that does not hold, as a sentence.
+    public var rule: StaticString
+    /// Where: an address, a frame number or an index, as the rule says.
+    public var location: UInt
+    public var found: UInt
+    public var expected: UInt
+
+    public init(_ rule: StaticString, at location: UInt = 0, found: UInt = 0, expected: UInt = 0) {
+        self.rule = rule
+        self.location = location
+        self.found = found
+        self.expected = expected
+    }
+}

@@ -1,0 +1,26 @@
+/// A reference to a value that stays where it is for the kernel's life: how one allocator knows another.
+///
+/// The composition root places each owner (which is `~Copyable`) once, in memory that is never given back, and hands
+/// out these. Their methods borrow, so that several CPUs may call at once; what changes stands behind a lock.
+@safe
+public struct Permanent<Value: ~Copyable>: @unchecked Sendable {
+    private let pointer: UnsafeMutablePointer<Value>
+
+    /// Moves `value` to `pointer`, which must be writable, aligned, and never given back.
+    @unsafe
+    @inline(__always)
+    public init(placing value: consuming Value, at pointer: UnsafeMutablePointer<Value>) {
+        unsafe pointer.initialize(to: value)
+        unsafe self.pointer = pointer
+    }
+
+    @inline(__always)
+    public var value: Value {
+        // Placed by init and never moved or freed, by init's contract.
+        unsafeAddress { unsafe UnsafePointer(pointer) }
+    }
+
+    /// Ends the value, for hosts that run many machines in one process. Nobody may use a copy of this afterwards.
+    @unsafe
+    public func destroy() { unsafe pointer.deinitialize(count: 1) }
+}

@@ -1,0 +1,82 @@
+import Synchronization
+
+/// A lock that spins, with interrupts disabled on this CPU for as long as it is held.
+///
+///     unlocked --acquire--> locked --release--> unlocked
+///
+/// Saving the interrupt state is part of taking the lock, so that an interrupt handler on the same CPU can never find
+/// it held and wait for ever. Not recursive. Lock order: virtual ranges, page tables, slab cache, zone.
+public struct SpinLock<P: Platform>: ~Copyable {
+    /// 0 when free, otherwise the holder's CPU number plus one.
+    private let holder = Atomic<UInt>(0)
+
+    public init() {}
+
+    /// Takes the lock. - Returns: what `release(_:)` must be given.
+    /// Callable from any context, but not by the CPU that holds the lock: that is reported and would never end.
+    @inline(__always)
+    public borrowing func acquire() -> InterruptState {
+        let state = P.disableInterrupts()
+        let me = UInt(bitPattern: P.currentCPU) &+ 1
+        if !holder.compareExchange(expected: 0, desired: me, successOrdering: .acquiring, failureOrdering: .relaxed)
+            .exchanged
+        {
+            spin(me)
+        }
+        return state
+    }
+
+    @inline(__always)
+    public borrowing func release(_ state: InterruptState) {
+        holder.store(0, ordering: .releasing)
+        P.restoreInterrupts(state)
+    }
+
+    /// Takes the lock where that is possible at once. For fatal reports, which must not wait.
+    public borrowing func tryAcquire() -> InterruptState? {
+        let state = P.disableInterrupts()
+        let me = UInt(bitPattern: P.currentCPU) &+ 1
+        if holder.compareExchange(expected: 0, desired: me, successOrdering: .acquiring, failureOrdering: .relaxed)
+            .exchanged
+        {
+            return state
+        }
+        P.restoreInterrupts(state)
+        return nil
+    }
+
+    /// Runs `body` with the lock held.
+    @inline(__always)
+    public borrowing func withLock<Result: ~Copyable, Failure: Error>(
+        _ body: () throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        let state = acquire()
+        defer { release(state) }
+        return try body()
+    }
+
+    /// True when some CPU holds the lock; a snapshot, for assertions and reports.
+    public var isHeld: Bool { holder.load(ordering: .relaxed) != 0 }
+
+    /// True when this CPU holds the lock.
+    public var isHeldByThisCPU: Bool { holder.load(ordering: .relaxed) == UInt(bitPattern: P.currentCPU) &+ 1 }
+
+    @inline(never)
+    private borrowing func spin(_ me: UInt) {
+        while true {
+            let found = holder.load(ordering: .relaxed)
+            if found == me {
+                P.report(
+                    MemoryViolation(.lockMisuse, in: "SpinLock.acquire", at: 0, "this CPU holds it already", me &- 1))
+            }
+            if found == 0,
+                holder.weakCompareExchange(
+                    expected: 0, desired: me, successOrdering: .acquiring, failureOrdering: .relaxed
+                ).exchanged
+            {
+                return
+            }
+            P.relax()
+        }
+    }
+}

@@ -1,0 +1,71 @@
+import HostThreads
+import MemoryPrimitives
+import Synchronization
+
+/// A machine for host tests: physical memory, CPUs, and a record of what the code under test reported.
+///
+/// Each host thread runs on one CPU of one machine, which `run(onCPU:_:)` chooses. `SimulatedPlatform`, whose
+/// requirements are static, finds the machine through the thread.
+public final class SimulatedMachine: @unchecked Sendable {
+    public let arena: Arena
+    public let cpuCount: Int
+
+    /// What to do when the code under test reports a violation.
+    public enum ViolationPolicy: Sendable {
+        /// Keep it for `takeViolations()`.
+        case record
+        /// End the process, with the violation's text.
+        case trap
+    }
+
+    public let violationPolicy: ViolationPolicy
+    private let recorded = Mutex<[MemoryViolation]>([])
+
+    public init(
+        memory: UInt = 64 << 20, cpuCount: Int = 1, violations: ViolationPolicy = .record
+    ) {
+        arena = Arena(byteCount: memory)
+        self.cpuCount = cpuCount
+        violationPolicy = violations
+    }
+
+    /// Runs `body` with this thread as CPU `cpu` of this machine. Calls may nest.
+    public func run<Result, Failure: Error>(
+        onCPU cpu: Int = 0, _ body: () throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        precondition(0 <= cpu && cpu < cpuCount)
+        let outerMachine = unsafe host_thread_get_machine()
+        let outerCPU = host_thread_get_cpu()
+        // The machine outlives the body, which runs within one of its own methods.
+        unsafe host_thread_set_machine(Unmanaged.passUnretained(self).toOpaque())
+        host_thread_set_cpu(cpu)
+        defer {
+            unsafe host_thread_set_machine(outerMachine)
+            host_thread_set_cpu(outerCPU)
+        }
+        return try body()
+    }
+
+    /// The machine that this thread is a CPU of.
+    public static var current: SimulatedMachine {
+        guard let machine = unsafe host_thread_get_machine() else {
+            fatalError("no simulated machine on this thread: call SimulatedMachine.run")
+        }
+        return unsafe Unmanaged<SimulatedMachine>.fromOpaque(machine).takeUnretainedValue()
+    }
+
+    func record(_ violation: MemoryViolation) {
+        switch violationPolicy {
+        case .record: recorded.withLock { $0.append(violation) }
+        case .trap: fatalError("\(violation)")
+        }
+    }
+
+    /// What has been reported since the last call, in order.
+    public func takeViolations() -> [MemoryViolation] {
+        recorded.withLock { violations in
+            defer { violations = [] }
+            return violations
+        }
+    }
+}
