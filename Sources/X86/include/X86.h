@@ -1,1 +1,152 @@
+// Single x86-64 instructions, and the addresses of what the linker script and boot/ define. Nothing here decides
+// anything. On other hosts the functions trap: the Kernel target compiles there too, and never runs.
+
 #pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define X86_INLINE static inline __attribute__((always_inline))
+
+#if defined(__x86_64__)
+#define X86_ASM(...) __asm__ volatile(__VA_ARGS__)
+#else
+#define X86_ASM(...) __builtin_trap()
+#endif
+
+// Ports.
+X86_INLINE void x86_out8(uint16_t port, uint8_t value) { X86_ASM("outb %0, %1" ::"a"(value), "Nd"(port)); }
+X86_INLINE uint8_t x86_in8(uint16_t port) {
+    uint8_t value = 0;
+    X86_ASM("inb %1, %0" : "=a"(value) : "Nd"(port));
+    return value;
+}
+
+// Interrupts.
+X86_INLINE uint64_t x86_save_and_disable_interrupts(void) {
+    uint64_t flags = 0;
+    X86_ASM("pushfq; popq %0; cli" : "=r"(flags)::"memory");
+    return flags;
+}
+X86_INLINE void x86_disable_interrupts(void) { X86_ASM("cli" ::: "memory"); }
+X86_INLINE void x86_enable_interrupts(void) { X86_ASM("sti" ::: "memory"); }
+X86_INLINE void x86_halt(void) { X86_ASM("hlt" ::: "memory"); }
+X86_INLINE void x86_pause(void) { X86_ASM("pause"); }
+X86_INLINE void x86_undefined_instruction(void) { X86_ASM("ud2"); }
+
+// Control registers and model-specific registers.
+X86_INLINE uint64_t x86_read_cr0(void) { uint64_t v = 0; X86_ASM("movq %%cr0, %0" : "=r"(v)); return v; }
+X86_INLINE uint64_t x86_read_cr2(void) { uint64_t v = 0; X86_ASM("movq %%cr2, %0" : "=r"(v)); return v; }
+X86_INLINE uint64_t x86_read_cr3(void) { uint64_t v = 0; X86_ASM("movq %%cr3, %0" : "=r"(v)); return v; }
+X86_INLINE uint64_t x86_read_cr4(void) { uint64_t v = 0; X86_ASM("movq %%cr4, %0" : "=r"(v)); return v; }
+X86_INLINE void x86_write_cr0(uint64_t v) { X86_ASM("movq %0, %%cr0" ::"r"(v) : "memory"); }
+X86_INLINE void x86_write_cr3(uint64_t v) { X86_ASM("movq %0, %%cr3" ::"r"(v) : "memory"); }
+X86_INLINE void x86_write_cr4(uint64_t v) { X86_ASM("movq %0, %%cr4" ::"r"(v) : "memory"); }
+X86_INLINE uint64_t x86_read_msr(uint32_t msr) {
+    uint32_t low = 0, high = 0;
+    X86_ASM("rdmsr" : "=a"(low), "=d"(high) : "c"(msr));
+    return (uint64_t)high << 32 | low;
+}
+X86_INLINE void x86_write_msr(uint32_t msr, uint64_t value) {
+    X86_ASM("wrmsr" ::"a"((uint32_t)value), "d"((uint32_t)(value >> 32)), "c"(msr) : "memory");
+}
+X86_INLINE void x86_invalidate_page(uintptr_t address) { X86_ASM("invlpg (%0)" ::"r"(address) : "memory"); }
+
+// Descriptor tables.
+struct x86_table_pointer {
+    uint16_t limit;
+    uint64_t base;
+} __attribute__((packed));
+
+X86_INLINE void x86_load_gdt(uintptr_t base, uint16_t limit) {
+    struct x86_table_pointer pointer = {limit, base};
+    // The code segment's descriptor may have moved: reload it by a far return, and the data segments by hand.
+    X86_ASM("lgdt %0\n\t"
+            "pushq $8\n\t"
+            "leaq 1f(%%rip), %%rax\n\t"
+            "pushq %%rax\n\t"
+            "lretq\n"
+            "1:\n\t"
+            "movl $16, %%eax\n\t"
+            "movw %%ax, %%ds\n\t"
+            "movw %%ax, %%es\n\t"
+            "movw %%ax, %%ss" ::"m"(pointer)
+            : "rax", "memory");
+}
+X86_INLINE void x86_load_idt(uintptr_t base, uint16_t limit) {
+    struct x86_table_pointer pointer = {limit, base};
+    X86_ASM("lidt %0" ::"m"(pointer));
+}
+X86_INLINE void x86_load_task_register(uint16_t selector) { X86_ASM("ltr %0" ::"r"(selector)); }
+
+// Identification, time, random numbers.
+struct x86_cpuid_result {
+    uint32_t eax, ebx, ecx, edx;
+};
+X86_INLINE struct x86_cpuid_result x86_cpuid(uint32_t leaf, uint32_t subleaf) {
+    struct x86_cpuid_result r = {0, 0, 0, 0};
+    X86_ASM("cpuid" : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx) : "a"(leaf), "c"(subleaf));
+    return r;
+}
+X86_INLINE uint64_t x86_read_time_stamp(void) {
+    uint32_t low = 0, high = 0;
+    X86_ASM("rdtsc" : "=a"(low), "=d"(high));
+    return (uint64_t)high << 32 | low;
+}
+X86_INLINE bool x86_read_random(uint64_t *value) {
+    bool valid = false;
+    X86_ASM("rdrand %0; setc %1" : "=r"(*value), "=qm"(valid)::"cc");
+    return valid;
+}
+
+// Registers that a report wants.
+X86_INLINE uintptr_t x86_frame_pointer(void) { return (uintptr_t)__builtin_frame_address(0); }
+X86_INLINE uintptr_t x86_stack_pointer(void) { uintptr_t v = 0; X86_ASM("movq %%rsp, %0" : "=r"(v)); return v; }
+
+// Memory as a program sees it: never optimised away, moved or merged. What self tests and crash tests touch with.
+X86_INLINE uint8_t x86_load8(uintptr_t address) { return *(volatile uint8_t *)address; }
+X86_INLINE void x86_store8(uintptr_t address, uint8_t value) { *(volatile uint8_t *)address = value; }
+X86_INLINE uint64_t x86_load64(uintptr_t address) { return *(volatile uint64_t *)address; }
+X86_INLINE void x86_store64(uintptr_t address, uint64_t value) { *(volatile uint64_t *)address = value; }
+X86_INLINE void x86_call(uintptr_t address) { ((void (*)(void))address)(); }
+
+// What linker.ld and boot/ define.
+#define X86_ADDRESS_OF(name, symbol) \
+    extern char symbol[]; \
+    X86_INLINE uintptr_t name(void) { return (uintptr_t)symbol; }
+
+X86_ADDRESS_OF(image_load_start_address, image_load_start)
+X86_ADDRESS_OF(image_load_end_address, image_load_end)
+X86_ADDRESS_OF(image_boot_start_address, boot_start)
+X86_ADDRESS_OF(image_boot_end_address, boot_end)
+X86_ADDRESS_OF(image_text_start_address, image_text_start)
+X86_ADDRESS_OF(image_text_end_address, image_text_end)
+X86_ADDRESS_OF(image_rodata_start_address, image_rodata_start)
+X86_ADDRESS_OF(image_rodata_end_address, image_rodata_end)
+X86_ADDRESS_OF(image_data_start_address, image_data_start)
+X86_ADDRESS_OF(image_data_end_address, image_data_end)
+
+X86_ADDRESS_OF(boot_stack_guard_address, boot_stack_guard)
+X86_ADDRESS_OF(boot_stack_end_address, boot_stack_end)
+X86_ADDRESS_OF(double_fault_stack_guard_address, double_fault_stack_guard)
+X86_ADDRESS_OF(double_fault_stack_end_address, double_fault_stack_end)
+X86_ADDRESS_OF(page_fault_stack_guard_address, page_fault_stack_guard)
+X86_ADDRESS_OF(page_fault_stack_end_address, page_fault_stack_end)
+X86_ADDRESS_OF(nmi_stack_guard_address, nmi_stack_guard)
+X86_ADDRESS_OF(nmi_stack_end_address, nmi_stack_end)
+X86_ADDRESS_OF(machine_check_stack_guard_address, machine_check_stack_guard)
+X86_ADDRESS_OF(machine_check_stack_end_address, machine_check_stack_end)
+X86_ADDRESS_OF(stacks_end_guard_address, stacks_end_guard)
+
+X86_ADDRESS_OF(descriptor_gdt_address, descriptor_gdt)
+X86_ADDRESS_OF(descriptor_tss_address, descriptor_tss)
+X86_ADDRESS_OF(descriptor_idt_address, descriptor_idt)
+X86_ADDRESS_OF(exception_stubs_address, exception_stubs)
+
+X86_ADDRESS_OF(symbol_table_count_address, symbol_table_count)
+X86_ADDRESS_OF(symbol_table_addresses_address, symbol_table_addresses)
+X86_ADDRESS_OF(symbol_table_names_address, symbol_table_names)
+X86_ADDRESS_OF(symbol_table_strings_address, symbol_table_strings)
+
+// boot/interrupts.S: runs body(argument) on the stack that ends at top, and comes back.
+void switch_stack(uintptr_t top, void (*body)(uintptr_t), uintptr_t argument);

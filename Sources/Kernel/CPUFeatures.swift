@@ -1,0 +1,47 @@
+import X86
+
+/// What this CPU offers, of what memory management cares about (Intel SDM vol. 2, CPUID).
+struct CPUFeatures {
+    var noExecute: Bool
+    var gigabytePages: Bool
+    var globalPages: Bool
+    var supervisorExecutionPrevention: Bool
+    var supervisorAccessPrevention: Bool
+    var userInstructionPrevention: Bool
+    var fiveLevelPaging: Bool
+    var randomNumbers: Bool
+    var physicalAddressBits: UInt
+
+    static func detect() -> CPUFeatures {
+        let basic = x86_cpuid(0, 0).eax
+        let one = x86_cpuid(1, 0)
+        let seven = basic >= 7 ? x86_cpuid(7, 0) : x86_cpuid_result(eax: 0, ebx: 0, ecx: 0, edx: 0)
+        let extended = x86_cpuid(0x8000_0000, 0).eax
+        let extendedOne = x86_cpuid(0x8000_0001, 0)
+        let bits = extended >= 0x8000_0008 ? UInt(x86_cpuid(0x8000_0008, 0).eax & 0xff) : 36
+        return CPUFeatures(
+            noExecute: extendedOne.edx >> 20 & 1 != 0,
+            gigabytePages: extendedOne.edx >> 26 & 1 != 0,
+            globalPages: one.edx >> 13 & 1 != 0,
+            supervisorExecutionPrevention: seven.ebx >> 7 & 1 != 0,
+            supervisorAccessPrevention: seven.ebx >> 20 & 1 != 0,
+            userInstructionPrevention: seven.ecx >> 2 & 1 != 0,
+            fiveLevelPaging: seven.ecx >> 16 & 1 != 0,
+            randomNumbers: one.ecx >> 30 & 1 != 0,
+            // More than 52 would be beyond what a page-table entry can hold.
+            physicalAddressBits: min(bits, 52))
+    }
+
+    /// Turns on the protections that are there: WP, global pages, SMEP, SMAP, UMIP.
+    ///
+    /// NX was switched on before paging was. SMAP needs no `stac` anywhere: the kernel owns no user page.
+    func enableProtections() {
+        x86_write_cr0(x86_read_cr0() | 1 << 16)
+        var cr4 = x86_read_cr4()
+        if globalPages { cr4 |= 1 << 7 }
+        if userInstructionPrevention { cr4 |= 1 << 11 }
+        if supervisorExecutionPrevention { cr4 |= 1 << 20 }
+        if supervisorAccessPrevention { cr4 |= 1 << 21 }
+        x86_write_cr4(cr4)
+    }
+}

@@ -1,0 +1,108 @@
+import MemoryPrimitives
+import X86
+
+/// Segment selectors of the kernel's GDT.
+enum Selector {
+    static var code: UInt16 { 8 }
+    static var data: UInt16 { 16 }
+    static var task: UInt16 { 40 }
+}
+
+/// The interrupt stack table's entries: stacks that the CPU switches to by itself (Intel SDM vol. 3, 6.14.5).
+enum InterruptStack: UInt8, CaseIterable {
+    case doubleFault = 1
+    case pageFault = 2
+    case nonMaskableInterrupt = 3
+    case machineCheck = 4
+
+    /// One past the stack's last byte.
+    var end: UInt {
+        switch self {
+        case .doubleFault: double_fault_stack_end_address()
+        case .pageFault: page_fault_stack_end_address()
+        case .nonMaskableInterrupt: nmi_stack_end_address()
+        case .machineCheck: machine_check_stack_end_address()
+        }
+    }
+
+    /// The unmapped page below the stack.
+    var guardPage: UInt {
+        switch self {
+        case .doubleFault: double_fault_stack_guard_address()
+        case .pageFault: page_fault_stack_guard_address()
+        case .nonMaskableInterrupt: nmi_stack_guard_address()
+        case .machineCheck: machine_check_stack_guard_address()
+        }
+    }
+
+    /// The stack of an exception, or nil for those that stay on the stack they interrupt.
+    init?(vector: Int) {
+        switch vector {
+        case 2: self = .nonMaskableInterrupt
+        case 8: self = .doubleFault
+        case 14: self = .pageFault
+        case 18: self = .machineCheck
+        default: return nil
+        }
+    }
+}
+
+/// GDT, TSS and IDT: where the CPU finds its segments, its stacks and its exception handlers.
+enum DescriptorTables {
+    static let vectorCount = 32
+
+    static func load() {
+        fillGlobalDescriptors()
+        fillTaskState()
+        fillInterruptDescriptors()
+        x86_load_gdt(descriptor_gdt_address(), 8 * 7 - 1)
+        x86_load_idt(descriptor_idt_address(), UInt16(16 * vectorCount - 1))
+        x86_load_task_register(Selector.task)
+    }
+
+    private static func fillGlobalDescriptors() {
+        let tss = UInt64(descriptor_tss_address())
+        set(descriptor_gdt_address(), 0, 0)
+        set(descriptor_gdt_address(), 1, 0x00af_9a00_0000_ffff)  // 64-bit code, ring 0
+        set(descriptor_gdt_address(), 2, 0x00cf_9200_0000_ffff)  // data, ring 0
+        set(descriptor_gdt_address(), 3, 0x00af_fa00_0000_ffff)  // 64-bit code, ring 3
+        set(descriptor_gdt_address(), 4, 0x00cf_f200_0000_ffff)  // data, ring 3
+        // An available 64-bit TSS of 104 bytes (Intel SDM vol. 3, 7.2.3): base and limit lie in pieces.
+        let low = 103 | (tss & 0xff_ffff) << 16 | 0x89 << 40 | (tss >> 24 & 0xff) << 56
+        set(descriptor_gdt_address(), 5, low)
+        set(descriptor_gdt_address(), 6, tss >> 32)
+    }
+
+    /// The TSS holds 32-bit halves at offsets that are multiples of four, not eight (Intel SDM vol. 3, 7.7).
+    private static func fillTaskState() {
+        for stack in 1...4 {
+            guard let stack = InterruptStack(rawValue: UInt8(stack)) else { continue }
+            let offset = 36 + 8 * UInt(stack.rawValue - 1)
+            setHalf(descriptor_tss_address() + offset, UInt32(truncatingIfNeeded: stack.end))
+            setHalf(descriptor_tss_address() + offset + 4, UInt32(truncatingIfNeeded: stack.end >> 32))
+        }
+        // The I/O map would begin past the limit: there is none.
+        setHalf(descriptor_tss_address() + 100, 104 << 16)
+    }
+
+    /// Interrupt gates: interrupts are off when a handler starts (Intel SDM vol. 3, 6.14.1).
+    private static func fillInterruptDescriptors() {
+        for vector in 0..<vectorCount {
+            let handler = x86_load64(exception_stubs_address() + 8 * UInt(vector))
+            let stack = UInt64(InterruptStack(vector: vector)?.rawValue ?? 0)
+            let low =
+                (handler & 0xffff) | UInt64(Selector.code) << 16 | stack << 32 | 0x8e << 40
+                | (handler >> 16 & 0xffff) << 48
+            set(descriptor_idt_address(), 2 * vector, low)
+            set(descriptor_idt_address(), 2 * vector + 1, handler >> 32)
+        }
+    }
+
+    private static func set(_ table: UInt, _ index: Int, _ value: UInt64) {
+        x86_store64(table + 8 * UInt(index), value)
+    }
+
+    private static func setHalf(_ address: UInt, _ value: UInt32) {
+        for byte in 0..<4 { x86_store8(address + UInt(byte), UInt8(truncatingIfNeeded: value >> UInt32(8 * byte))) }
+    }
+}

@@ -1,0 +1,124 @@
+import MemoryPrimitives
+
+/// A line for the log: `"zone \(name): \(frames) frames at \(hex: address)"`.
+///
+/// Literals are `StaticString`, numbers are formatted into `LineBuffer`: no allocation, no `String`.
+struct LogMessage: ExpressibleByStringInterpolation {
+    /// Where the message begins in `LineBuffer`.
+    let mark: Int
+
+    init(stringLiteral value: StaticString) {
+        mark = LineBuffer.mark
+        append(value)
+    }
+
+    init(stringInterpolation: Interpolation) { mark = stringInterpolation.mark }
+
+    struct Interpolation: StringInterpolationProtocol {
+        let mark: Int
+
+        init(literalCapacity: Int, interpolationCount: Int) { mark = LineBuffer.mark }
+
+        mutating func appendLiteral(_ literal: StaticString) { append(literal) }
+
+        mutating func appendInterpolation(_ text: StaticString) { append(text) }
+
+        /// Decimal.
+        mutating func appendInterpolation(_ number: UInt) { append(decimal: number) }
+
+        mutating func appendInterpolation(_ number: UInt64) { append(decimal: UInt(number)) }
+
+        mutating func appendInterpolation(_ number: Int) {
+            if number < 0 { LineBuffer.append(UInt8(ascii: "-")) }
+            append(decimal: number.magnitude)
+        }
+
+        /// Decimal, right-aligned in `width` columns.
+        mutating func appendInterpolation(_ number: UInt, width: Int) { append(decimal: number, width: width) }
+
+        mutating func appendInterpolation(_ number: Int, width: Int) { append(decimal: UInt(number), width: width) }
+
+        /// `0x` and hexadecimal digits, at least `digits` of them.
+        mutating func appendInterpolation(hex number: UInt, digits: Int = 1) { append(hex: number, digits: digits) }
+
+        mutating func appendInterpolation(_ address: PhysicalAddress) { append(hex: address.rawValue, digits: 12) }
+
+        mutating func appendInterpolation(_ address: VirtualAddress) { append(hex: address.rawValue, digits: 16) }
+
+        /// `0x000000100000-0x0000001fffff`: the last byte is part of the range, as the firmware's tables are printed.
+        mutating func appendInterpolation(_ range: PhysicalRange) {
+            append(hex: range.start.rawValue, digits: 12)
+            LineBuffer.append(UInt8(ascii: "-"))
+            append(hex: range.isEmpty ? range.end.rawValue : range.end.rawValue - 1, digits: 12)
+        }
+
+        mutating func appendInterpolation(_ range: VirtualRange) {
+            append(hex: range.start.rawValue, digits: 16)
+            LineBuffer.append(UInt8(ascii: "-"))
+            append(hex: range.isEmpty ? range.end.rawValue : range.end.rawValue - 1, digits: 16)
+        }
+
+        /// A byte count in the largest binary unit that divides it, or in KiB.
+        mutating func appendInterpolation(bytes count: UInt) { append(bytes: count) }
+
+        /// Text that is not a literal, such as the command line; bytes that are not printable ASCII show as `?`.
+        mutating func appendInterpolation(_ text: UnsafeRawBufferPointer) {
+            for unsafebyte in unsafe text {
+                LineBuffer.append(byte >= 0x20 && byte < 0x7f ? byte : UInt8(ascii: "?"))
+            }
+        }
+
+        mutating func appendInterpolation(_ flag: Bool) { append(flag ? "yes" : "no") }
+    }
+}
+
+@inline(never)
+private func append(_ text: StaticString) {
+    // A StaticString's bytes live as long as the image.
+    for index in 0..<text.utf8CodeUnitCount { unsafe LineBuffer.append(text.utf8Start[index]) }
+}
+
+@inline(never)
+private func append(decimal number: UInt, width: Int = 0) {
+    var divisor: UInt = 1
+    var digits = 1
+    while number / divisor >= 10 {
+        divisor *= 10
+        digits += 1
+    }
+    if digits < width { for _ in digits..<width { LineBuffer.append(UInt8(ascii: " ")) } }
+    var rest = number
+    for _ in 0..<digits {
+        LineBuffer.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest / divisor))
+        rest %= divisor
+        divisor /= 10
+    }
+}
+
+@inline(never)
+private func append(hex number: UInt, digits: Int) {
+    append("0x")
+    var shift = max(digits, (64 - number.leadingZeroBitCount + 3) / 4) * 4
+    while shift > 0 {
+        shift -= 4
+        let digit = UInt8(truncatingIfNeeded: number >> UInt(shift) & 0xf)
+        LineBuffer.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
+    }
+}
+
+@inline(never)
+private func append(bytes count: UInt) {
+    if count >= 1 << 30, count & ((1 << 30) - 1) == 0 {
+        append(decimal: count >> 30)
+        append(" GiB")
+    } else if count >= 1 << 20, count & ((1 << 20) - 1) == 0 {
+        append(decimal: count >> 20)
+        append(" MiB")
+    } else if count >= 1 << 10, count & ((1 << 10) - 1) == 0 {
+        append(decimal: count >> 10)
+        append(" KiB")
+    } else {
+        append(decimal: count)
+        append(" bytes")
+    }
+}

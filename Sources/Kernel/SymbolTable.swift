@@ -1,0 +1,57 @@
+import X86
+
+/// The functions' names, linked into the image by Tools/symbol_table.py: sorted offsets from the image's base, and for
+/// each the place of its name among NUL-terminated strings.
+enum SymbolTable {
+    private static var imageBase: UInt { 0xffff_ffff_8000_0000 }
+
+    private static var count: UInt { UInt(x86_load64(symbol_table_count_address())) }
+
+    struct Symbol {
+        /// The address of the name's first byte; it ends with NUL.
+        let name: UInt
+        let offset: UInt
+    }
+
+    /// The function that contains `address`; nil outside the kernel's code.
+    ///
+    /// - Complexity: O(log n) in the number of functions.
+    static func symbol(containing address: UInt) -> Symbol? {
+        guard address >= image_text_start_address(), address < image_text_end_address() else { return nil }
+        let wanted = UInt32(truncatingIfNeeded: address - imageBase)
+        // The last entry that does not lie beyond the address.
+        var low: UInt = 0
+        var high = count
+        while low < high {
+            let middle = (low + high) / 2
+            if word(symbol_table_addresses_address(), middle) <= wanted { low = middle + 1 } else { high = middle }
+        }
+        guard low > 0 else { return nil }
+        let index = low - 1
+        return Symbol(
+            name: symbol_table_strings_address() + UInt(word(symbol_table_names_address(), index)),
+            offset: UInt(wanted - word(symbol_table_addresses_address(), index)))
+    }
+
+    private static func word(_ table: UInt, _ index: UInt) -> UInt32 {
+        var value: UInt32 = 0
+        for byte in 0..<4 { value |= UInt32(x86_load8(table + index * 4 + UInt(byte))) << UInt32(8 * byte) }
+        return value
+    }
+}
+
+extension LogMessage.Interpolation {
+    /// `0xffffffff80123456 function+0x12`, or the bare address where no function is there.
+    mutating func appendInterpolation(code address: UInt) {
+        appendInterpolation(hex: address, digits: 16)
+        guard let symbol = SymbolTable.symbol(containing: address) else { return }
+        LineBuffer.append(UInt8(ascii: " "))
+        var byte = symbol.name
+        while x86_load8(byte) != 0 {
+            LineBuffer.append(x86_load8(byte))
+            byte += 1
+        }
+        LineBuffer.append(UInt8(ascii: "+"))
+        appendInterpolation(hex: symbol.offset)
+    }
+}

@@ -1,0 +1,45 @@
+import MemoryPrimitives
+import X86
+
+/// What the kernel does about a broken rule of memory management: name it, and stop before harm spreads.
+///
+/// Self tests that break a rule on purpose say so first; their violations are counted instead.
+enum ViolationReport {
+    nonisolated(unsafe) private static var isExpecting = false
+    nonisolated(unsafe) private static var last: MemoryViolation?
+
+    static func handle(_ violation: MemoryViolation) {
+        if unsafe isExpecting {
+            unsafe last = violation
+            return
+        }
+        FatalReport.begin()
+        Log.fatal("\(violation.call): \(name(of: violation.kind))")
+        Log.fatal("address \(hex: violation.address, digits: 16): \(violation.detail) (\(violation.value))")
+        Log.fatal("that address is \(describing: violation.address)")
+        Backtrace.print(rip: UInt(x86_load64(x86_frame_pointer() + 8)), framePointer: x86_frame_pointer())
+        FatalReport.end(.memoryCorruption)
+    }
+
+    /// Runs `body`, which breaks a rule, and returns what was reported; nil where nothing was.
+    static func expect(_ body: () -> Void) -> MemoryViolation? {
+        unsafe isExpecting = true
+        unsafe last = nil
+        body()
+        unsafe isExpecting = false
+        return unsafe last
+    }
+
+    static func name(of kind: MemoryViolation.Kind) -> StaticString {
+        switch kind {
+        case .doubleFree: "double free"
+        case .wildFree: "free of an address that was never allocated"
+        case .misalignedFree: "free of an address within an object or block"
+        case .wrongOrder: "free with the wrong order"
+        case .freeOfTail: "free of a frame within a block"
+        case .lockMisuse: "misuse of a lock"
+        case .corruption: "damaged structure"
+        case .brokenPromise: "a promise of frames that was not made"
+        }
+    }
+}

@@ -1,0 +1,44 @@
+import MemoryPrimitives
+import X86
+
+/// The real machine as floors 0 to 5 see it. One CPU so far; they ask for its number all the same.
+enum X86Platform: Platform {
+    static var cpuCount: Int { 1 }
+
+    static var currentCPU: Int { 0 }
+
+    @inline(__always)
+    static func disableInterrupts() -> InterruptState {
+        InterruptState(rawValue: UInt(x86_save_and_disable_interrupts()))
+    }
+
+    @inline(__always)
+    static func restoreInterrupts(_ state: InterruptState) {
+        // EFLAGS.IF: only what was on is put on again.
+        if state.rawValue & 1 << 9 != 0 { x86_enable_interrupts() }
+    }
+
+    @inline(__always)
+    static func flushPage(_ address: VirtualAddress) { x86_invalidate_page(address.rawValue) }
+
+    /// Writing CR4 with another PGE drops global translations too (Intel SDM vol. 3, 4.10.4.1); without global pages
+    /// reloading CR3 drops all there are.
+    static func flushAllPages() {
+        let cr4 = x86_read_cr4()
+        if cr4 & 1 << 7 != 0 {
+            x86_write_cr4(cr4 & ~(1 << 7))
+            x86_write_cr4(cr4)
+        } else {
+            x86_write_cr3(x86_read_cr3())
+        }
+    }
+
+    @inline(__always)
+    static func relax() { x86_pause() }
+
+    static var cycleCounter: UInt64 { x86_read_time_stamp() }
+
+    static func fillRandom(_ buffer: UnsafeMutableRawBufferPointer) { unsafe RandomSource.fill(buffer) }
+
+    static func report(_ violation: MemoryViolation) { ViolationReport.handle(violation) }
+}

@@ -1,0 +1,17 @@
+// What the Embedded Swift runtime asks of libc, handed to Swift. In C because Swift may not define `free`.
+
+#include <stddef.h>
+#include <stdint.h>
+
+void *swift_runtime_allocate(size_t size, size_t alignment);
+void swift_runtime_free(void *object);
+void swift_runtime_fill_random(void *buffer, size_t size);
+
+int posix_memalign(void **result, size_t alignment, size_t size) {
+    *result = swift_runtime_allocate(size, alignment);
+    return 0;                           // swift_runtime_allocate does not return without memory
+}
+
+void free(void *object) { swift_runtime_free(object); }
+
+void arc4random_buf(void *buffer, size_t size) { swift_runtime_fill_random(buffer, size); }
