@@ -5,7 +5,12 @@
 struct DescriptorPool: ~Copyable {
     private let base: UnsafeMutablePointer<FrameDescriptor>
     private let capacity: Int
+
+    /// The number of sections that have taken their room.
     private(set) var used = 0
+
+    /// The number of sections that there is room for.
+    var remaining: Int { capacity - used }
 
     /// - Parameter memory: `capacity` times `Section.descriptorByteCount`, aligned to 16.
     @unsafe
@@ -15,9 +20,9 @@ struct DescriptorPool: ~Copyable {
         self.capacity = capacity
     }
 
-    /// Room for one section's descriptors, with any contents.
+    /// Room for one section's descriptors, with any contents. `remaining` must not be 0.
     mutating func take() -> UnsafeMutablePointer<FrameDescriptor> {
-        precondition(used < capacity, "more sections than were counted at boot")
+        precondition(used < capacity, "more sections than there is room for")
         defer { used += 1 }
         // Within the pool by the check above.
         return unsafe base + used * Int(bitPattern: Section.frameCount)

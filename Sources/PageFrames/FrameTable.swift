@@ -16,7 +16,10 @@ public struct FrameTable: @unchecked Sendable {
     public let sectionCount: UInt
 
     /// The bytes that the entries of `sectionCount` sections take.
-    static func byteCount(sectionCount: UInt) -> UInt { sectionCount * UInt(MemoryLayout<Entry>.stride) }
+    static func byteCount(sectionCount: UInt) -> UInt {
+        // Only the size of the type is asked for.
+        unsafe sectionCount * UInt(MemoryLayout<Entry>.stride)
+    }
 
     /// A table without descriptors in `memory`, which is `byteCount(sectionCount:)` bytes, aligned to 8, and never given
     /// back.

@@ -47,10 +47,10 @@ public enum ZoneKind: Int, CaseIterable, Sendable {
     }
 
     @inline(__always)
-    private static var dmaEnd: UInt { 16 << 20 >> PageSize.shift }
+    private static var dmaEnd: UInt { (16 << 20) >> PageSize.shift }
 
     @inline(__always)
-    private static var dma32End: UInt { 4 << 30 >> PageSize.shift }
+    private static var dma32End: UInt { (4 << 30) >> PageSize.shift }
 
     /// Frame numbers are 32 bits in the free lists and the last section's place is taken by "none".
     private static var managedEnd: UInt { 1 << 32 - Section.frameCount }

@@ -93,29 +93,34 @@ extension ZoneState {
     /// Takes over the free frames `first ..< end`, which lie in the zone and above all that were handed over before.
     ///
     /// Whole sections are only noted down as deferred. Others are brought into use, with the frames that are not handed
-    /// over `absent`. - Complexity: O(sections + partial sections * frames in a section).
+    /// over `absent`. Frames for whose descriptors there is no room are left out.
+    /// - Complexity: O(sections + partial sections * frames in a section).
     mutating func handOver(_ first: UInt, _ end: UInt) {
+        var frame = first
+        while frame < end {
+            let section = frame >> Section.shift
+            let room = UInt(descriptors.remaining) - deferred.sectionCount
+            var pieceEnd = min(end, (section + 1) << Section.shift)
+            let wholeCount = frame & (Section.frameCount - 1) == 0 ? min((end - frame) >> Section.shift, room) : 0
+            let run = SectionRun(start: UInt32(section), end: UInt32(section + wholeCount))
+            if wholeCount > 0, deferred.append(run) {
+                pieceEnd = UInt(run.end) << Section.shift
+                count(frame, pieceEnd)
+            } else if room > 0 || buddy.table.isInitialized(section: section) {
+                if !buddy.table.isInitialized(section: section) { bringIn(section: section, as: .absent) }
+                insert(frame, pieceEnd)
+                count(frame, pieceEnd)
+            }
+            frame = pieceEnd
+        }
+    }
+
+    /// Counts free frames as managed.
+    private mutating func count(_ first: UInt, _ end: UInt) {
         if managedFrames == 0 { firstFrame = first }
         endFrame = end
         managedFrames += end - first
         freeFrames += end - first
-
-        var frame = first
-        while frame < end {
-            let wholeEnd = end & ~(Section.frameCount - 1)
-            if frame & (Section.frameCount - 1) == 0, frame < wholeEnd,
-                deferred.append(
-                    SectionRun(start: UInt32(frame >> Section.shift), end: UInt32(wholeEnd >> Section.shift)))
-            {
-                frame = wholeEnd
-                continue
-            }
-            let section = frame >> Section.shift
-            let pieceEnd = min(end, (section + 1) << Section.shift)
-            if !buddy.table.isInitialized(section: section) { bringIn(section: section, as: .absent) }
-            insert(frame, pieceEnd)
-            frame = pieceEnd
-        }
     }
 
     /// Puts the frames, all in one section that has descriptors, into the free lists as the largest blocks that fit.
