@@ -12,5 +12,7 @@ func kernelMain(magic: UInt32, information: UInt32, startTime: UInt64) {
     unsafe Log.startTime = startTime
     DescriptorTables.load()
     Log.info("Quarry: a kernel memory subsystem in Embedded Swift")
+    let parameters = BringUp.run(information: PhysicalAddress(UInt(information)))
+    if let crash = parameters.crash { crash.run() }
     ExitCode.success.exit()
 }
