@@ -13,6 +13,9 @@ func kernelMain(magic: UInt32, information: UInt32, startTime: UInt64) {
     DescriptorTables.load()
     Log.info("Quarry: a kernel memory subsystem in Embedded Swift")
     let parameters = BringUp.run(information: PhysicalAddress(UInt(information)))
+    guard let memory = unsafe Quarry.memory else { FatalReport.panic("no memory after bring-up") }
+    PageTableAudit.run(memory)
     if let crash = parameters.crash { crash.run() }
-    ExitCode.success.exit()
+    if parameters.runsSelfTests { SelfTests.run(memory) }
+    SelfTest.summarise().exit()
 }
