@@ -12,5 +12,10 @@ func kernelMain(magic: UInt32, information: UInt32, startTime: UInt64) {
     unsafe Log.startTime = startTime
     DescriptorTables.load()
     Log.info("Quarry: a kernel memory subsystem in Embedded Swift")
-    ExitCode.success.exit()
+    let parameters = BringUp.run(information: PhysicalAddress(UInt(information)))
+    guard let memory = unsafe Quarry.memory else { FatalReport.panic("no memory after bring-up") }
+    PageTableAudit.run(memory)
+    if let crash = parameters.crash { crash.run() }
+    if parameters.runsSelfTests { SelfTests.run(memory) }
+    SelfTest.summarise().exit()
 }

@@ -1,0 +1,26 @@
+import BootMemory
+import MemoryPrimitives
+import PageFrames
+import Paging
+import Slab
+import VirtualMemory
+
+/// Who is told of each step of bring-up, in this order: the kernel logs what was found and loads the new page tables;
+/// a test looks at the state in between.
+public protocol BringUpObserver {
+    associatedtype P: Platform
+
+    /// The memory and what is reserved of it are known; nothing has been allocated.
+    mutating func bootMemoryIsReady(_ boot: borrowing BootAllocator)
+
+    /// The kernel's own tables are built. On return the machine must be using them: the boot part of the image, with
+    /// the boot tables, is free memory from here on.
+    mutating func activate(_ tables: borrowing PageTables<P>)
+
+    /// Page frames have taken over all that the boot allocator has not given away.
+    mutating func pageFramesAreReady(_ frames: borrowing PageFrameAllocator<P>, _ boot: borrowing BootAllocator)
+
+    mutating func kmallocIsReady(_ kmalloc: borrowing Kmalloc<P>)
+
+    mutating func vmallocIsReady(_ vmalloc: borrowing Vmalloc<P>)
+}

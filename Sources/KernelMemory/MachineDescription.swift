@@ -1,0 +1,26 @@
+import MemoryPrimitives
+import Paging
+
+/// What bring-up has to be told about the machine; the rest it reads from the firmware's map.
+public struct MachineDescription: Sendable {
+    /// Where the boot loader put the Multiboot information.
+    public var multibootInformation: PhysicalAddress
+    /// Physical memory below this is reachable through `directMap` before the kernel has page tables of its own.
+    public var reachableLimit: PhysicalAddress
+    public var directMap: DirectMap
+    public var layout: AddressSpaceLayout
+    public var image: KernelImage
+    public var features: PagingFeatures
+
+    public init(
+        multibootInformation: PhysicalAddress, reachableLimit: PhysicalAddress, directMap: DirectMap,
+        layout: AddressSpaceLayout, image: KernelImage, features: PagingFeatures
+    ) {
+        self.multibootInformation = multibootInformation
+        self.reachableLimit = reachableLimit
+        self.directMap = directMap
+        self.layout = layout
+        self.image = image
+        self.features = features
+    }
+}

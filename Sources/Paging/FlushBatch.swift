@@ -1,0 +1,68 @@
+import MemoryPrimitives
+
+/// The pages whose translations a change has made stale, to be flushed together once the change is done.
+///
+/// Up to `capacity` pages are flushed one by one; beyond that everything is, which is cheaper than many single flushes.
+/// A page whose entry was not present is never added: the CPU does not cache such entries.
+struct FlushBatch<P: Platform> {
+    static var capacity: Int { 32 }
+
+    private var pages = InlineArray<32, UInt>(repeating: 0)
+    private var count = 0
+
+    init() {}
+
+    /// Adds the page at `address`; any address within a large page stands for all of it.
+    @inline(__always)
+    mutating func add(_ address: UInt) {
+        if count < Self.capacity { pages[count] = address }
+        count &+= 1
+    }
+
+    /// Sees to it that page walks forget a table that was reached at `address`: flushing a page drops the entries of
+    /// the levels above it too (Intel SDM vol. 3, 4.10.4.1).
+    @inline(__always)
+    mutating func addTable(reachedAt address: UInt) {
+        if count > 0 && count <= Self.capacity && pages[count &- 1] == address { return }
+        add(address)
+    }
+
+    /// Flushes what was added, at the aliases of those addresses too, and forgets it.
+    mutating func flush(_ alias: TopLevelAlias?) {
+        if count > Self.capacity {
+            P.flushAllPages()
+        } else {
+            for index in 0..<count {
+                let address = pages[index]
+                P.flushPage(VirtualAddress(address))
+                if let other = alias?.alias(of: address) { P.flushPage(VirtualAddress(other)) }
+            }
+        }
+        count = 0
+    }
+}
+
+/// Two 512 GiB slots of the top-level table that share everything below them.
+///
+/// The tables are changed through `original` only; each flush there is done at `alias` as well.
+public struct TopLevelAlias: Sendable {
+    /// The start of the slot that owns the tables, a multiple of 512 GiB.
+    public let original: VirtualAddress
+    /// The start of the slot that shares them.
+    public let alias: VirtualAddress
+
+    /// - Precondition: both are multiples of 512 GiB, canonical, and not the same.
+    public init(original: VirtualAddress, alias: VirtualAddress) {
+        precondition(original.isAligned(to: 1 << 39) && alias.isAligned(to: 1 << 39) && original != alias)
+        precondition(original.isCanonical && alias.isCanonical)
+        self.original = original
+        self.alias = alias
+    }
+
+    /// The other address of what is mapped at `address`; nil outside the original slot.
+    @inline(__always)
+    func alias(of address: UInt) -> UInt? {
+        let offset = address &- original.rawValue
+        return offset >> 39 == 0 ? alias.rawValue &+ offset : nil
+    }
+}

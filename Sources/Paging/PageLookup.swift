@@ -1,0 +1,23 @@
+import MemoryPrimitives
+
+/// What an address is mapped to.
+public struct Translation: Equatable, Sendable {
+    /// The byte that the address asked for leads to.
+    public var physical: PhysicalAddress
+    /// The size of the page that it lies in.
+    public var size: PageSize
+    public var permissions: PagePermissions
+}
+
+/// What the tables say about an address.
+public enum PageLookup: Equatable, Sendable {
+    /// A page is there. To a fault handler whose access the page allows: another CPU was quicker, or this CPU's walk was
+    /// out of date; it returns and the access is tried again.
+    case mapped(Translation)
+    /// A zeroed page is due at the first touch.
+    case demand(PagePermissions)
+    /// Nobody may touch this.
+    case guardPage
+    /// Nothing is there.
+    case none
+}

@@ -1,0 +1,109 @@
+import MemoryPrimitives
+
+/// A place in a tree of tables: the path from the root to the entry that stands for an address.
+///
+/// The entry is a leaf, or a not-present entry at whatever level the path ends. Moving on to the next page walks only
+/// the levels that differ.
+struct PageTableCursor {
+    static var topLevel: Int { 3 }
+
+    let directMap: DirectMap
+    /// The path's tables, valid from `level` up.
+    private var tables: InlineArray<4, PhysicalAddress>
+    private(set) var address: UInt
+    /// The level of the current entry: 0 for 4 KiB, 3 for the top.
+    private(set) var level: Int
+
+    init(root: PhysicalAddress, _ directMap: DirectMap) {
+        self.directMap = directMap
+        tables = InlineArray(repeating: root)
+        address = 0
+        level = Self.topLevel
+    }
+
+    /// Moves to the entry for `target`. - Complexity: at most four reads.
+    @inline(__always)
+    mutating func seek(_ target: UInt) {
+        let difference = address ^ target
+        // The path is good from the first level whose tables both addresses share.
+        while level < Self.topLevel && difference >> PageTable.shift(ofLevel: level &+ 1) != 0 { level &+= 1 }
+        address = target
+        var current = entry
+        while current.referencesTable(atLevel: level) {
+            level &-= 1
+            tables[level] = current.tableAddress
+            current = entry
+        }
+    }
+
+    private var index: Int { PageTable.index(of: address, atLevel: level) }
+
+    /// The current entry.
+    var entry: PageTableEntry { PageTable(at: tables[level], directMap)[index] }
+
+    /// The entry at `level`, which must not be below the current one.
+    func entry(atLevel level: Int) -> PageTableEntry {
+        PageTable(at: tables[level], directMap)[PageTable.index(of: address, atLevel: level)]
+    }
+
+    /// The bytes that the current entry stands for.
+    var byteCount: UInt { PageTable.byteCount(ofLevel: level) }
+
+    /// Replaces the current entry by one that references no table, and keeps the count of entries in use.
+    @inline(__always)
+    func write(_ new: PageTableEntry) {
+        let table = PageTable(at: tables[level], directMap)
+        let wasEmpty = table[index].isEmpty
+        table[index] = new
+        if wasEmpty != new.isEmpty { adjustCount(by: wasEmpty ? 1 : -1) }
+    }
+
+    /// The root has nobody above it to count for it.
+    private func adjustCount(by difference: Int) {
+        if level == Self.topLevel { return }
+        let parent = PageTable(at: tables[level &+ 1], directMap)
+        let index = PageTable.index(of: address, atLevel: level &+ 1)
+        let entry = parent[index]
+        parent[index] = entry.countingEntries(entry.entriesInUse &+ difference)
+    }
+
+    /// Goes down to `target` level: puts empty tables from `tables` where there is nothing, splits a leaf that is there.
+    /// `reserve` holds enough tables, by the plan.
+    /// - Returns: true when a present leaf was split, whose translation is then stale.
+    mutating func descend(to target: Int, taking reserve: inout TableList, user: Bool) -> Bool {
+        var split = false
+        while level > target {
+            let old = entry
+            // Planned before: the reserve holds a table for each level that is missing.
+            guard let frame = reserve.pop(directMap) else { preconditionFailure("fewer tables than planned") }
+            if old.isPresent {
+                split = true
+                let table = PageTable(at: frame, directMap)
+                let size = pageSize(ofLevel: level)
+                let smaller = pageSize(ofLevel: level &- 1)
+                for index in 0..<PageTable.entryCount {
+                    table[index] = old.piece(index, ofSize: size, smaller: smaller)
+                }
+            }
+            write(PageTableEntry(table: frame, entriesInUse: old.isPresent ? PageTable.entryCount : 0, user: user))
+            level &-= 1
+            tables[level] = frame
+        }
+        return split
+    }
+
+    /// Unlinks the tables on the path that have become empty, from the current level up, and moves them to `list`.
+    /// - Returns: true when a table was unlinked.
+    mutating func unlinkEmptyTables(into list: inout TableList) -> Bool {
+        var unlinked = false
+        while level < Self.topLevel {
+            let reference = entry(atLevel: level &+ 1)
+            if reference.entriesInUse != 0 || reference.isPermanent { break }
+            list.push(tables[level], directMap)
+            level &+= 1
+            write(.empty)
+            unlinked = true
+        }
+        return unlinked
+    }
+}
