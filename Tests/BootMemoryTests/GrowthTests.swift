@@ -22,10 +22,9 @@ private let MiB: UInt = 1 << 20
             #expect(modules == (0..<1000).map { bytes(2 * MiB + $0 * 8 * KiB, 4 * KiB) })
             let memory = boot.memoryRanges
             #expect(memory == [range(MiB, 16 * MiB)] + (0..<1000).map { bytes(1 << 32 + $0 * 8 * KiB, 4 * KiB) })
-            // Old arrays are given back: what stays are the two in use, of less than twice what they hold.
+            // Old arrays are given back: what stays are the two in use, each of 1, 2, 4 and at last 8 pages.
             let arrays = boot.reservations.filter { $0.owner == .regionLists }.reduce(0) { $0 + $1.range.byteCount }
-            #expect(arrays >= 2 * 1000 * UInt(MemoryLayout<Region>.stride))
-            #expect(arrays <= 5 * 1000 * UInt(MemoryLayout<Region>.stride))
+            #expect(arrays == 2 * 8 * 4 * KiB)
         }
     }
 
