@@ -39,7 +39,7 @@ extension CrashTest {
     }
 
     static func touchGuardPage(_ memory: Memory) {
-        guard let area = memory.value.vmalloc.value.allocate(byteCount: 8192, flags: .kernel, name: "crash test") else {
+        guard let area = memory.value.vmalloc.value.allocate(8192, name: "crash test") else {
             return
         }
         x86_store8(area.rawValue + 8191, 1)
@@ -47,7 +47,7 @@ extension CrashTest {
     }
 
     static func useAfterVfree(_ memory: Memory) {
-        guard let area = memory.value.vmalloc.value.allocate(byteCount: 8192, flags: .kernel, name: "crash test") else {
+        guard let area = memory.value.vmalloc.value.allocate(8192, name: "crash test") else {
             return
         }
         x86_store8(area.rawValue, 1)
@@ -56,7 +56,7 @@ extension CrashTest {
     }
 
     static func doubleVfree(_ memory: Memory) {
-        guard let area = memory.value.vmalloc.value.allocate(byteCount: 8192, flags: .kernel, name: "crash test") else {
+        guard let area = memory.value.vmalloc.value.allocate(8192, name: "crash test") else {
             return
         }
         memory.value.vmalloc.value.free(area)
