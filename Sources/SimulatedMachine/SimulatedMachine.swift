@@ -20,26 +20,51 @@ public final class SimulatedMachine: @unchecked Sendable {
 
     public let violationPolicy: ViolationPolicy
     private let recorded = Mutex<[MemoryViolation]>([])
+    private let recordedStale = Mutex<[StaleTranslation]>([])
+
+    /// How the MMU translates. To be set before the first access.
+    public var pagingControl = PagingControl()
+
+    /// Called on a fault of a simulated access, on the thread that made it; true to try the access once more. To be set
+    /// before the first access.
+    public var pageFaultHandler: ((VirtualAddress, AccessKind) -> Bool)?
+
+    let tlbs: [SimulatedTLB]
+    let pageFlushes = Atomic<Int>(0)
+    let fullFlushes = Atomic<Int>(0)
+    let cycles = Atomic<UInt64>(0)
+
+    /// How often `flushPage` was called.
+    public var pageFlushCount: Int { pageFlushes.load(ordering: .relaxed) }
+    /// How often `flushAllPages` was called.
+    public var fullFlushCount: Int { fullFlushes.load(ordering: .relaxed) }
 
     public init(
         memory: UInt = 64 << 20, cpuCount: Int = 1, violations: ViolationPolicy = .record
     ) {
+        tlbs = (0..<cpuCount).map { _ in SimulatedTLB() }
         arena = Arena(byteCount: memory)
         self.cpuCount = cpuCount
         violationPolicy = violations
     }
 
-    /// Runs `body` with this thread as CPU `cpu` of this machine. Calls may nest.
+    /// Runs `body` with this thread as CPU `cpu` of this machine, interrupts enabled. Calls may nest.
+    ///
+    /// - Precondition: `body` leaves interrupts as it found them.
     public func run<Result, Failure: Error>(
         onCPU cpu: Int = 0, _ body: () throws(Failure) -> Result
     ) throws(Failure) -> Result {
         precondition(0 <= cpu && cpu < cpuCount)
         let outerMachine = unsafe host_thread_get_machine()
         let outerCPU = host_thread_get_cpu()
+        let outerDepth = host_thread_get_interrupt_depth()
         // The machine outlives the body, which runs within one of its own methods.
         unsafe host_thread_set_machine(Unmanaged.passUnretained(self).toOpaque())
         host_thread_set_cpu(cpu)
+        host_thread_set_interrupt_depth(0)
         defer {
+            precondition(host_thread_get_interrupt_depth() == 0, "interrupts were left disabled")
+            host_thread_set_interrupt_depth(outerDepth)
             unsafe host_thread_set_machine(outerMachine)
             host_thread_set_cpu(outerCPU)
         }
@@ -58,6 +83,21 @@ public final class SimulatedMachine: @unchecked Sendable {
         switch violationPolicy {
         case .record: recorded.withLock { $0.append(violation) }
         case .trap: fatalError("\(violation)")
+        }
+    }
+
+    func record(_ stale: StaleTranslation) {
+        switch violationPolicy {
+        case .record: recordedStale.withLock { $0.append(stale) }
+        case .trap: fatalError("\(stale)")
+        }
+    }
+
+    /// The uses of stale translations since the last call, in order.
+    public func takeStaleTranslations() -> [StaleTranslation] {
+        recordedStale.withLock { found in
+            defer { found = [] }
+            return found
         }
     }
 

@@ -7,17 +7,32 @@ public enum SimulatedPlatform: Platform {
 
     public static var currentCPU: Int { host_thread_get_cpu() }
 
-    public static func disableInterrupts() -> InterruptState { InterruptState(rawValue: 0) }
+    /// Interrupts are a flag of the thread, and the state is how deep the disabling is nested.
+    public static func disableInterrupts() -> InterruptState {
+        let depth = host_thread_get_interrupt_depth()
+        host_thread_set_interrupt_depth(depth + 1)
+        return InterruptState(rawValue: UInt(depth))
+    }
 
-    public static func restoreInterrupts(_ state: InterruptState) {}
+    /// - Precondition: states are restored in the reverse order of their making.
+    public static func restoreInterrupts(_ state: InterruptState) {
+        precondition(
+            host_thread_get_interrupt_depth() == Int(state.rawValue) + 1, "interrupt states are restored out of order")
+        host_thread_set_interrupt_depth(Int(state.rawValue))
+    }
 
-    public static func flushPage(_ address: VirtualAddress) {}
+    /// Whether this thread's CPU would take an interrupt now.
+    public static var interruptsEnabled: Bool { host_thread_get_interrupt_depth() == 0 }
 
-    public static func flushAllPages() {}
+    public static func flushPage(_ address: VirtualAddress) { SimulatedMachine.current.flushPage(address) }
 
-    public static func relax() {}
+    public static func flushAllPages() { SimulatedMachine.current.flushAllPages() }
 
-    public static var cycleCounter: UInt64 { 0 }
+    /// The holder of the lock may be a thread that the host does not run just now.
+    public static func relax() { host_thread_yield() }
+
+    /// Grows by one each time it is asked, so that tests repeat.
+    public static var cycleCounter: UInt64 { SimulatedMachine.current.cycles.add(1, ordering: .relaxed).newValue }
 
     public static func fillRandom(_ buffer: UnsafeMutableRawBufferPointer) {
         var generator = SystemRandomNumberGenerator()
