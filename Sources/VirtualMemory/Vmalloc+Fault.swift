@@ -1,6 +1,7 @@
 import MemoryPrimitives
 import PageFrames
 import Paging
+import Synchronization
 
 extension Vmalloc {
     /// Deals with a page fault: maps the page where it is due at its first touch.

@@ -90,7 +90,8 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     /// - Parameter prepare: called with each frame before it is mapped.
     /// - Returns: the live area; nil, with everything as before, where something is lacking.
     public func allocatePopulated(
-        _ request: AreaRequest, flags: AllocationFlags = .kernel, preparing prepare: (PageFrameNumber) -> Void = { _ in }
+        _ request: AreaRequest, flags: AllocationFlags = .kernel,
+        preparing prepare: (PageFrameNumber) -> Void = { _ in }
     ) -> Area? {
         // An impossible size fails before any frame is taken.
         if request.pageCount > frames.value.freeFrames { return nil }

@@ -39,8 +39,8 @@ import Testing
         let memory = UnsafeMutableRawPointer.allocate(byteCount: MemoryLayout<AreaNode>.size, alignment: 16)
         return AreaReference(
             Area(
-                kind: .vmalloc, state: .live, guardPagesBelow: 0, guardPagesAbove: 1, range: range, name: "test",
-                caller: 0, presentPages: 0), in: memory)
+                kind: .vmalloc, state: .live, isOnDemand: false, guardPagesBelow: 0, guardPagesAbove: 1, range: range,
+                name: "test", caller: 0, presentPages: 0), in: memory)
     }
 
     @Test(arguments: [UInt64(1), 2, 3])
