@@ -4,6 +4,7 @@ import PageFrames
 import Paging
 import SimulatedMachine
 import Slab
+import Synchronization
 import Testing
 
 @testable import VirtualMemory
@@ -26,7 +27,8 @@ final class VmallocMachine: @unchecked Sendable {
     private let release: [() -> Void]
 
     /// The last fault that vmalloc refused, on any CPU.
-    private(set) var lastFatal: (reason: FaultReason, place: AddressDescription)?
+    var lastFatal: (reason: FaultReason, place: AddressDescription)? { fatal.withLock { $0 } }
+    private let fatal = Mutex<(reason: FaultReason, place: AddressDescription)?>(nil)
 
     /// - Parameter mebibytes: RAM, of which the first MiB is not used.
     init(mebibytes: UInt = 8, cpuCount: Int = 1, space: VirtualRange = VmallocMachine.space) {
@@ -61,6 +63,8 @@ final class VmallocMachine: @unchecked Sendable {
         self.release = release
         machine.pageFaultHandler = { [unowned self] address, access in handle(address, access) }
         for cpu in 0..<cpuCount { machine.loadRoot(tables.value.root, onCPU: cpu) }
+        // kmalloc keeps the slab that the areas' notes come from, once it is there: so it is there from the beginning.
+        free(allocate(4096))
     }
 
     deinit { for action in release.reversed() { action() } }
@@ -73,7 +77,7 @@ final class VmallocMachine: @unchecked Sendable {
         switch vmalloc.value.handleFault(at: address, access: access) {
         case .resolved, .spurious: return true
         case .fatal(let reason, let place):
-            lastFatal = (reason, place)
+            fatal.withLock { $0 = (reason, place) }
             return false
         }
     }
