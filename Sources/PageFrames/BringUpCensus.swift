@@ -1,0 +1,41 @@
+import BootMemory
+import MemoryPrimitives
+
+/// What there is to take over: how much room the frame table and the zones' lists need.
+struct BringUpCensus {
+    /// Free ranges, whether or not they have a whole page.
+    private(set) var rangeCount = 0
+
+    /// For each zone, the number of sections with a free page.
+    private(set) var sections = InlineArray<3, UInt>(repeating: 0)
+
+    /// The first section beyond all free pages.
+    private(set) var endSection: UInt = 0
+
+    /// The number of sections with a free page.
+    var totalSections: UInt { sections[0] + sections[1] + sections[2] }
+
+    init(of boot: borrowing BootAllocator) {
+        var census = BringUpCensus()
+        boot.forEachFreeRange { range in census.add(range) }
+        self = census
+    }
+
+    private init() {}
+
+    /// Counts a range, which lies above all that were counted before.
+    private mutating func add(_ range: PhysicalRange) {
+        rangeCount += 1
+        guard let whole = range.wholePages() else { return }
+        for kind in ZoneKind.allCases {
+            let low = max(PageFrameNumber(containing: whole.start), kind.firstFrame)
+            let high = min(PageFrameNumber(containing: whole.end), kind.endFrame)
+            guard low < high else { continue }
+            let first = low.rawValue >> Section.shift
+            let end = (high.rawValue + Section.frameCount - 1) >> Section.shift
+            // The first section may have been counted with the range before.
+            sections[kind.rawValue] += end - max(first, endSection)
+            endSection = end
+        }
+    }
+}

@@ -1,0 +1,94 @@
+import BootMemory
+import MemoryPrimitives
+
+extension PageFrameAllocator {
+    /// Takes over all memory that the boot allocator has not given away.
+    ///
+    /// The metadata is taken from `boot` first (owners `frameTable` and `zones`); it must be reachable through
+    /// `directMap`. Every whole free page that is left goes to the zones, and `boot` must hand out none of it
+    /// afterwards. Memory from 16 TiB less 4 MiB on is left alone.
+    ///
+    /// For one CPU, before others run. - Returns: nil, with `boot` as before, where there is too little memory.
+    /// - Complexity: O(sections) plus O(frames) of those sections that are partly free.
+    public init?(takingOver boot: inout BootAllocator, directMap: DirectMap) {
+        self.init(takingOver: &boot, directMap: directMap, maximumRuns: .max)
+    }
+
+    /// - Parameter maximumRuns: the most runs of deferred sections that a zone can note down.
+    init?(takingOver boot: inout BootAllocator, directMap: DirectMap, maximumRuns: Int) {
+        // A range more may be free after each of the allocations below, and each zone boundary cuts one in two.
+        let runCapacity = min(BringUpCensus(of: boot).rangeCount + 4, maximumRuns)
+        let layout = ZoneLayout<P>(runCapacity: runCapacity)
+        guard let zonesAddress = boot.allocate(byteCount: layout.byteCount, alignment: 64, owner: .zones),
+            let zonesRange = PhysicalRange(zonesAddress, byteCount: layout.byteCount)
+        else { return nil }
+
+        let census = BringUpCensus(of: boot)
+        let sectionCount = census.endSection
+        let entryBytes = FrameTable.byteCount(sectionCount: sectionCount).pageMultiple
+        let descriptorBytes = census.totalSections * Section.descriptorByteCount
+        guard sectionCount > 0,
+            let tableAddress = boot.allocate(
+                byteCount: entryBytes + descriptorBytes, alignment: PageSize.byteCount, owner: .frameTable)
+        else {
+            boot.free(zonesRange)
+            return nil
+        }
+
+        // Both blocks were just allocated with these sizes, and the direct map covers them.
+        let table = unsafe FrameTable(in: directMap.pointer(to: tableAddress), sectionCount: sectionCount)
+        var descriptors = tableAddress + entryBytes
+        func place(_ kind: ZoneKind) -> Permanent<Zone<P>> {
+            let sections = census.sections[kind.rawValue]
+            let pool = unsafe DescriptorPool(in: directMap.pointer(to: descriptors), capacity: Int(sections))
+            descriptors = descriptors + sections * Section.descriptorByteCount
+            return unsafe layout.place(
+                kind, in: directMap.pointer(to: zonesAddress), table: table, descriptors: pool)
+        }
+        self.init(
+            directMap: directMap, table: table, zones: [place(.dma), place(.dma32), place(.normal)],
+            metadataByteCount: layout.byteCount + entryBytes + descriptorBytes)
+        boot.forEachFreeRange { range in handOver(range) }
+        boot.forEachReserved { range, _ in markReserved(range) }
+    }
+
+    /// Gives the whole frames of a free range to their zones.
+    private func handOver(_ range: PhysicalRange) {
+        guard let whole = range.wholePages() else { return }
+        let first = PageFrameNumber(containing: whole.start)
+        let end = PageFrameNumber(containing: whole.end)
+        for index in 0..<ZoneKind.count {
+            zones[index].value.withState { state in
+                let kind = zones[index].value.kind
+                let low = max(first, kind.firstFrame)
+                let high = min(end, kind.endFrame)
+                if low < high { state.handOver(low.rawValue, high.rawValue) }
+            }
+        }
+    }
+
+    /// Says of the frames of a reserved range why they are not free, where their section has descriptors.
+    private func markReserved(_ range: PhysicalRange) {
+        guard let pages = range.enclosingPages() else { return }
+        let end = min(PageFrameNumber(containing: pages.end).rawValue, table.sectionCount << Section.shift)
+        var frame = PageFrameNumber(containing: pages.start).rawValue
+        while frame < end {
+            let sectionEnd = min((frame >> Section.shift + 1) << Section.shift, end)
+            if table.isInitialized(section: frame >> Section.shift) {
+                for index in frame..<sectionEnd {
+                    let descriptor = unsafe table.knownDescriptor(of: UInt32(index))
+                    // The table's own descriptor, and no other CPU runs.
+                    if unsafe descriptor.pointee.state == .absent {
+                        unsafe descriptor.pointee = FrameDescriptor(.reserved)
+                    }
+                }
+            }
+            frame = sectionEnd
+        }
+    }
+}
+
+extension UInt {
+    /// The number rounded up to whole pages.
+    fileprivate var pageMultiple: UInt { pageCount(forBytes: self) << PageSize.shift }
+}

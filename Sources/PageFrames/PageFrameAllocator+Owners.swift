@@ -1,0 +1,114 @@
+import MemoryPrimitives
+
+// Whoever has a block may note down in its descriptor what it is used for, so that an address leads to its owner.
+extension PageFrameAllocator {
+    /// The descriptor of `frame`; nil for a frame that was never handed out: no RAM, or not yet brought into use.
+    ///
+    /// Owner, count and tag of a block's head are the block's owner's to read and write without a lock.
+    /// - Complexity: O(1), a handful of instructions.
+    @inline(__always)
+    public func descriptor(of frame: PageFrameNumber) -> UnsafeMutablePointer<FrameDescriptor>? {
+        unsafe table.descriptor(of: frame)
+    }
+
+    /// What `frame` is used for; `absent` for one that was never handed out. A snapshot, unless the caller owns it.
+    /// - Complexity: O(1).
+    @inline(__always)
+    public func state(of frame: PageFrameNumber) -> FrameState {
+        guard let descriptor = unsafe descriptor(of: frame) else { return .absent }
+        // The table's own descriptor, which is never given back.
+        return unsafe descriptor.pointee.state
+    }
+
+    /// The owner's word of a frame that is a slab's (any frame of it) or the head of an allocated block; else nil.
+    /// - Complexity: O(1).
+    @inline(__always)
+    public func owner(of frame: PageFrameNumber) -> UInt? {
+        guard let descriptor = unsafe descriptor(of: frame) else { return nil }
+        // The table's own descriptor, which is never given back.
+        switch unsafe descriptor.pointee.state {
+        case .slab, .slabTail, .table, .allocatedHead: return unsafe descriptor.pointee.owner
+        default: return nil
+        }
+    }
+
+    /// The owner's tag of the head of a block that is handed out; else nil. - Complexity: O(1).
+    @inline(__always)
+    public func tag(of frame: PageFrameNumber) -> UInt16? {
+        guard let descriptor = unsafe descriptor(of: frame) else { return nil }
+        // The table's own descriptor, which is never given back.
+        switch unsafe descriptor.pointee.state {
+        case .slab, .table, .allocatedHead: return unsafe descriptor.pointee.tag
+        default: return nil
+        }
+    }
+
+    /// Notes `tag` down for a block that the caller has. Anything but its first frame is an error: reported as
+    /// `corruption`, and nothing changes. - Complexity: O(1).
+    @inline(__always)
+    public func setTag(_ tag: UInt16, of frame: PageFrameNumber) {
+        guard self.tag(of: frame) != nil, let descriptor = unsafe descriptor(of: frame) else {
+            P.report(
+                MemoryViolation(.corruption, in: "setTag", at: frame.address.rawValue, "no block begins here"))
+            return
+        }
+        // The block is the caller's, and so is this field.
+        unsafe descriptor.pointee.tag = tag
+    }
+
+    /// Marks a block that the caller has as a slab or a page table, so that `free` refuses it until `release`.
+    ///
+    /// Every frame of a slab gets the owner's word, so that any address in it leads to the slab in one look-up. A block
+    /// that is not allocated with `order` is an error: reported as `corruption`, and nothing changes.
+    ///
+    /// - Parameters:
+    ///   - state: `.slab` or `.table`.
+    ///   - owner: a word that the owner chooses, such as the address of the slab's header.
+    /// - Complexity: O(frames) for a slab, O(1) for a table.
+    public func claim(
+        _ frame: PageFrameNumber, order: Int, as state: FrameState, owner: UInt, tag: UInt16 = 0
+    ) {
+        move(frame, order: order, from: .allocatedHead, to: state, owner: owner, tag: tag, call: "claim")
+    }
+
+    /// Takes the mark off a block that was claimed as `state`: it is allocated, without owner and tag, and can be freed.
+    /// A block that is not marked so is an error: reported as `corruption`, and nothing changes.
+    ///
+    /// - Complexity: O(frames) for a slab, O(1) for a table.
+    public func release(_ frame: PageFrameNumber, order: Int, from state: FrameState) {
+        move(frame, order: order, from: state, to: .allocatedHead, owner: 0, tag: 0, call: "release")
+    }
+
+    private func move(
+        _ frame: PageFrameNumber, order: Int, from: FrameState, to: FrameState, owner: UInt, tag: UInt16,
+        call: StaticString
+    ) {
+        let claimed = from == .allocatedHead ? to : from
+        // The zone's lock, because `free` of a neighbour looks at this block's state.
+        let isMoved = zone(of: frame).value.withState { state in
+            guard claimed == .slab || claimed == .table,
+                let head = unsafe state.buddy.table.descriptor(of: frame),
+                // The table's own descriptor; the lock is held.
+                unsafe head.pointee.isHead(from, order: order)
+            else { return false }
+            unsafe head.pointee.state = to
+            unsafe head.pointee.owner = owner
+            unsafe head.pointee.tag = tag
+            unsafe head.pointee.count = 0
+            if claimed == .slab {
+                // The block's other frames follow its head in the same section.
+                for index in 1..<(1 << order) {
+                    unsafe head[index].state = to == .slab ? .slabTail : .interior
+                    unsafe head[index].owner = owner
+                }
+            }
+            return true
+        }
+        if !isMoved {
+            P.report(
+                MemoryViolation(
+                    .corruption, in: call, at: frame.rawValue << PageSize.shift, "the block is not in that state",
+                    UInt(bitPattern: order)))
+        }
+    }
+}

@@ -1,0 +1,119 @@
+import MemoryPrimitives
+import Synchronization
+
+// Memory that is mapped at its first touch must be there when it is touched. So whoever hands out such memory has the
+// frames promised first. A promise is not a frame but a claim on any one: each zone keeps at least as many frames free
+// as it has promised, and the claims are alike.
+//
+//     promise --> outstanding --allocatePromised--> an allocated frame
+//                      |
+//                      +-------withdrawPromise----> nothing
+//
+// `outstandingPromises` is raised after the zones' counts and lowered before them. So the zones together always have
+// at least one promise for each caller that has lowered it, and a search through the zones that comes back with
+// nothing has been overtaken by others and is repeated.
+extension PageFrameAllocator {
+    /// Promises `frames` single frames of any zone, the highest first.
+    ///
+    /// - Returns: false, with nothing promised, when so many are not free and unpromised.
+    /// - Complexity: O(1).
+    public func promise(frames: Int) -> Bool {
+        guard frames >= 0 else { return false }
+        let wanted = UInt(frames)
+        var found: UInt = 0
+        var zone = ZoneKind.count - 1
+        while zone >= 0 {
+            found += zones[zone].value.withState { state in state.freeFrames - state.promisedFrames }
+            zone -= 1
+        }
+        guard found >= wanted else { return false }
+
+        var missing = wanted
+        zone = ZoneKind.count - 1
+        while zone >= 0, missing > 0 {
+            missing -= zones[zone].value.withState { state in
+                let part = min(missing, state.freeFrames - state.promisedFrames)
+                state.promisedFrames += part
+                return part
+            }
+            zone -= 1
+        }
+        if missing > 0 {
+            // Others were faster since the count above.
+            removePromises(wanted - missing)
+            return false
+        }
+        outstandingPromises.add(wanted, ordering: .acquiringAndReleasing)
+        return true
+    }
+
+    /// Withdraws `frames` promises that have not been called upon, of the lowest zone first, so that the scarce memory
+    /// is free again. More than are outstanding is an error: reported as `brokenPromise`, and nothing changes.
+    ///
+    /// - Complexity: O(1).
+    public func withdrawPromise(frames: Int) {
+        guard frames >= 0, claimPromises(UInt(frames)) else {
+            P.report(
+                MemoryViolation(
+                    .brokenPromise, in: "withdrawPromise", at: 0, "not so many frames are promised",
+                    UInt(bitPattern: frames)))
+            return
+        }
+        removePromises(UInt(frames))
+    }
+
+    /// Allocates one frame that has been promised. It takes one promise from those outstanding.
+    ///
+    /// - Parameter flags: `.zero` is obeyed. The frame may lie in any zone.
+    /// - Returns: a frame, always, while a promise is outstanding. Without one the call is an error: reported as
+    ///   `brokenPromise`, and nil.
+    /// - Complexity: O(orders).
+    public func allocatePromised(flags: AllocationFlags = .kernel) -> PageFrameNumber? {
+        guard claimPromises(1) else {
+            P.report(MemoryViolation(.brokenPromise, in: "allocatePromised", at: 0, "no frame is promised"))
+            return nil
+        }
+        while true {
+            var zone = ZoneKind.count - 1
+            while zone >= 0 {
+                let frame = zones[zone].value.withState { state in state.allocatePromised() }
+                if let frame {
+                    let result = PageFrameNumber(UInt(frame))
+                    if flags.contains(.zero) { clear(result, order: 0) }
+                    return result
+                }
+                zone -= 1
+            }
+            P.relax()
+        }
+    }
+
+    /// Lowers the number of outstanding promises; false, and nothing changes, where there are not so many.
+    private func claimPromises(_ count: UInt) -> Bool {
+        var outstanding = outstandingPromises.load(ordering: .relaxed)
+        while outstanding >= count {
+            let (exchanged, original) = outstandingPromises.weakCompareExchange(
+                expected: outstanding, desired: outstanding - count, successOrdering: .acquiringAndReleasing,
+                failureOrdering: .relaxed)
+            if exchanged { return true }
+            outstanding = original
+        }
+        return false
+    }
+
+    /// Removes promises that are counted in the zones and no longer, or not yet, as outstanding.
+    private func removePromises(_ count: UInt) {
+        var remaining = count
+        while true {
+            for zone in 0..<ZoneKind.count {
+                remaining -= zones[zone].value.withState { state in
+                    let part = min(remaining, state.promisedFrames)
+                    state.promisedFrames -= part
+                    return part
+                }
+            }
+            if remaining == 0 { return }
+            P.relax()
+        }
+    }
+}

@@ -1,0 +1,29 @@
+import MemoryPrimitives
+
+/// A range of physical memory with its own lock and its own free lists.
+///
+/// The lock is the innermost one: nothing else is taken while it is held.
+@safe
+struct Zone<P: Platform>: ~Copyable, @unchecked Sendable {
+    let kind: ZoneKind
+    private let lock = SpinLock<P>()
+    private let state: UnsafeMutablePointer<ZoneState>
+
+    /// - Parameter state: initialised, and never given back.
+    @unsafe
+    init(_ kind: ZoneKind, state: UnsafeMutablePointer<ZoneState>) {
+        self.kind = kind
+        unsafe self.state = state
+    }
+
+    /// Runs `body` on the zone's state with the lock held.
+    @inline(__always)
+    func withState<Result, Failure: Error>(
+        _ body: (inout ZoneState) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        let interrupts = lock.acquire()
+        defer { lock.release(interrupts) }
+        // The lock makes this the only access.
+        return try unsafe body(&state.pointee)
+    }
+}
