@@ -85,8 +85,9 @@ extension PageFrameAllocator {
     ) {
         let claimed = from == .allocatedHead ? to : from
         // The zone's lock, because `free` of a neighbour looks at this block's state.
-        let isMoved = (claimed == .slab || claimed == .table) && zone(of: frame).value.withState { state in
-            guard let head = unsafe state.buddy.table.descriptor(of: frame),
+        let isMoved = zone(of: frame).value.withState { state in
+            guard claimed == .slab || claimed == .table,
+                let head = unsafe state.buddy.table.descriptor(of: frame),
                 // The table's own descriptor; the lock is held.
                 unsafe head.pointee.isHead(from, order: order)
             else { return false }

@@ -1,4 +1,5 @@
 import MemoryPrimitives
+import Synchronization
 
 // Memory that is mapped at its first touch must be there when it is touched. So whoever hands out such memory has the
 // frames promised first. A promise is not a frame but a claim on any one: each zone keeps at least as many frames free

@@ -1,4 +1,5 @@
 import MemoryPrimitives
+import Synchronization
 
 /// A zone's figures at one moment. Frames are of 4 KiB.
 public struct ZoneStatistics: Sendable {
