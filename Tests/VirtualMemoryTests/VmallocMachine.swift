@@ -104,6 +104,8 @@ final class VmallocMachine: @unchecked Sendable {
 
     var ranges: RangesOfMachine { RangesOfMachine(vmalloc: vmalloc) }
 
+    func lookup(_ address: VirtualAddress) -> PageLookup { run { tables.value.lookup(address) } }
+
     var statistics: VmallocStatistics { run { vmalloc.value.statistics } }
 
     func check() throws {
