@@ -7,6 +7,12 @@ public struct Translation: Equatable, Sendable {
     /// The size of the page that it lies in.
     public var size: PageSize
     public var permissions: PagePermissions
+
+    public init(physical: PhysicalAddress, size: PageSize, permissions: PagePermissions) {
+        self.physical = physical
+        self.size = size
+        self.permissions = permissions
+    }
 }
 
 /// What the tables say about an address.
