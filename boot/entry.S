@@ -208,6 +208,12 @@ boot_entry_64:
         movl boot_time_low, %eax
         orq %rax, %rdx                          // 3: the time stamp counter at boot_entry
         xorl %ebp, %ebp                         // ends every backtrace
+        // The stack protector's canary, before any function that uses it; the low byte stays 0, which ends strings.
+        movabsq $0x9e3779b97f4a7c15, %rax
+        imulq %rdx, %rax
+        xorb %al, %al
+        movabsq $__stack_chk_guard, %rcx
+        movq %rax, (%rcx)
         movabsq $kernel_main, %rax
         call *%rax
 1:      hlt
@@ -258,3 +264,9 @@ boot_time_low:
         .skip 4
 boot_time_high:
         .skip 4
+
+        .bss
+        .balign 8
+        .globl __stack_chk_guard
+__stack_chk_guard:
+        .skip 8

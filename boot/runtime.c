@@ -6,6 +6,7 @@
 void *swift_runtime_allocate(size_t size, size_t alignment);
 void swift_runtime_free(void *object);
 void swift_runtime_fill_random(void *buffer, size_t size);
+_Noreturn void swift_runtime_stack_damaged(void);
 
 int posix_memalign(void **result, size_t alignment, size_t size) {
     *result = swift_runtime_allocate(size, alignment);
@@ -15,3 +16,6 @@ int posix_memalign(void **result, size_t alignment, size_t size) {
 void free(void *object) { swift_runtime_free(object); }
 
 void arc4random_buf(void *buffer, size_t size) { swift_runtime_fill_random(buffer, size); }
+
+// The compiler's stack protector found its canary overwritten.
+_Noreturn void __stack_chk_fail(void) { swift_runtime_stack_damaged(); }

@@ -173,7 +173,7 @@ public struct FirmwareMap: ~Copyable {
             replace(index, with: below)
             fill(part, kind, at: index &+ 1)
         case (false, false):
-            if count < capacity {
+            if count &+ pieces <= capacity {
                 replace(index, with: below)
                 insertRegion(FirmwareRegion(above, region.kind), at: index &+ 1)
                 fill(part, kind, at: index &+ 1)

@@ -6,6 +6,11 @@ public struct BootModule: Equatable, Sendable {
     public var range: PhysicalRange
     /// Where its name or command line lies, without the NUL; nil where there is none that can be read.
     public var name: PhysicalRange?
+
+    public init(range: PhysicalRange, name: PhysicalRange?) {
+        self.range = range
+        self.name = name
+    }
 }
 
 extension MultibootInformation {

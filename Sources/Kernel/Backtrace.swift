@@ -4,24 +4,32 @@ import X86
 enum Backtrace {
     static let maximumDepth = 32
 
-    /// Prints the callers of the code that was at `rip` with `framePointer` in rbp.
+    /// Prints the callers of the code that was at `rip` with `framePointer` in rbp. Where `rip` is outside the kernel's
+    /// code (a call through a bad pointer), the return address at `stackPointer` says who called.
     ///
     /// Every link is checked before it is followed (aligned, in mapped kernel memory, going up): the report of a
     /// damaged stack must not be the end of the report.
-    static func print(rip: UInt, framePointer: UInt) {
+    static func print(rip: UInt, framePointer: UInt, stackPointer: UInt = 0) {
         Log.plain("backtrace:")
         Log.plain("  #0 \(code: rip)")
+        var depth = 1
+        if KernelAddress.imagePart(rip) != .code, isReadable(stackPointer) {
+            Log.plain("  #1 \(caller: UInt(x86_load64(stackPointer)))")
+            depth += 1
+        }
         var frame = framePointer
-        for depth in 1..<maximumDepth {
-            guard frame & 7 == 0, KernelAddress.isReadable(frame), KernelAddress.isReadable(frame + 15) else { return }
-            let caller = UInt(x86_load64(frame + 8))
+        while depth < maximumDepth {
+            guard isReadable(frame), isReadable(frame &+ 8) else { return }
+            let caller = UInt(x86_load64(frame &+ 8))
             if caller == 0 { return }
-            // A call's return address is the byte after it: one less is within the function that called.
-            Log.plain("  #\(depth) \(code: caller - 1)")
+            Log.plain("  #\(depth) \(caller: caller)")
+            depth += 1
             let next = UInt(x86_load64(frame))
             if next == 0 || next == frame { return }
             frame = next
         }
         Log.plain("  (more)")
     }
+
+    private static func isReadable(_ address: UInt) -> Bool { address & 7 == 0 && KernelAddress.isReadable(address) }
 }

@@ -59,7 +59,8 @@ enum Exceptions {
     static func finish(_ frame: UnsafePointer<ExceptionFrame>, _ code: ExitCode) -> Never {
         unsafe Log.fatal("at \(code: frame.pointee.rip)")
         unsafe FatalReport.printRegisters(frame)
-        unsafe Backtrace.print(rip: frame.pointee.rip, framePointer: frame.pointee.rbp)
+        unsafe Backtrace.print(
+            rip: frame.pointee.rip, framePointer: frame.pointee.rbp, stackPointer: frame.pointee.rsp)
         FatalReport.end(code)
     }
 

@@ -1,24 +1,42 @@
+import KernelMemory
 import MemoryPrimitives
+import Paging
+import VirtualMemory
 import X86
 
-/// What an address belongs to, for reports.
+/// What an address belongs to, for reports: nothing here takes a lock or can fault.
 enum KernelAddress {
-    /// True when reading the byte at `address` cannot fault.
-    static func isReadable(_ address: UInt) -> Bool {
-        address >= image_text_start_address() && address < image_data_end_address()
+    enum ImagePart {
+        case code
+        case constants
+        case data
+
+        var name: StaticString {
+            switch self {
+            case .code: "the image's code (r-x)"
+            case .constants: "the image's constants (r--)"
+            case .data: "the image's data (rw-)"
+            }
+        }
     }
 
-    /// The kernel stack of the vmalloc area whose guard page holds `address`.
-    static func areaStack(guardedBy address: UInt) -> StackOverflow.Stack? { nil }
-
     /// The part of the image that holds `address`.
-    static func imagePart(_ address: UInt) -> StaticString? {
-        if address >= image_text_start_address(), address < image_text_end_address() { return "the image's code (r-x)" }
-        if address >= image_rodata_start_address(), address < image_rodata_end_address() {
-            return "the image's constants (r--)"
-        }
-        if address >= image_data_start_address(), address < image_data_end_address() { return "the image's data (rw-)" }
+    static func imagePart(_ address: UInt) -> ImagePart? {
+        if address >= image_text_start_address(), address < image_text_end_address() { return .code }
+        if address >= image_rodata_start_address(), address < image_rodata_end_address() { return .constants }
+        if address >= image_data_start_address(), address < image_data_end_address() { return .data }
         return nil
+    }
+
+    /// True when reading the byte at `address` cannot fault.
+    static func isReadable(_ address: UInt) -> Bool {
+        if let memory = unsafe Quarry.memory {
+            // Without the lock: the fault may have come while it was held, and nobody else changes tables now.
+            if case .mapped = memory.value.pageTables.value.lookupUnlocked(VirtualAddress(address)) { return true }
+            return false
+        }
+        // The boot tables map the image from end to end; the kernel's leave the stacks' guard pages out.
+        return imagePart(address) != nil && StackOverflow.bootStack(guardedBy: address) == nil
     }
 }
 
@@ -29,8 +47,12 @@ extension LogMessage.Interpolation {
         let virtual = VirtualAddress(address)
         if address < PageSize.byteCount {
             appendInterpolation("the null page" as StaticString)
+        } else if let stack = StackOverflow.stack(guardedBy: address) {
+            appendInterpolation("the guard page below stack \"" as StaticString)
+            appendInterpolation(stack.name)
+            appendInterpolation("\"" as StaticString)
         } else if let part = KernelAddress.imagePart(address) {
-            appendInterpolation(part)
+            appendInterpolation(part.name)
         } else if !virtual.isCanonical {
             appendInterpolation("not a canonical address" as StaticString)
         } else if layout.directMap.contains(virtual) {
@@ -40,7 +62,7 @@ extension LogMessage.Interpolation {
             appendInterpolation("the object alias, physical " as StaticString)
             appendInterpolation(PhysicalAddress(address - layout.objectAlias.start.rawValue))
         } else if layout.areas.contains(virtual) {
-            appendInterpolation("the vmalloc area" as StaticString)
+            appendInterpolation(area: virtual)
         } else if address < 0x0000_8000_0000_0000 {
             appendInterpolation("user space" as StaticString)
         } else {

@@ -10,6 +10,17 @@ enum LogLevel: UInt8, Comparable {
 
     static func < (left: LogLevel, right: LogLevel) -> Bool { left.rawValue < right.rawValue }
 
+    /// The most talkative level that `loglevel=number` shows, as Linux numbers them.
+    init(number: UInt) {
+        switch number {
+        case 0...2: self = .fatal
+        case 3: self = .error
+        case 4...5: self = .warning
+        case 6: self = .info
+        default: self = .debug
+        }
+    }
+
     var label: StaticString {
         switch self {
         case .fatal: "fatal  "

@@ -63,7 +63,8 @@ struct LogMessage: ExpressibleByStringInterpolation {
 
         /// Text that is not a literal, such as the command line; bytes that are not printable ASCII show as `?`.
         mutating func appendInterpolation(_ text: UnsafeRawBufferPointer) {
-            for unsafebyte in unsafe text {
+            for index in text.indices {
+                let byte = unsafe text[index]
                 LineBuffer.append(byte >= 0x20 && byte < 0x7f ? byte : UInt8(ascii: "?"))
             }
         }

@@ -23,12 +23,13 @@ enum StackOverflow {
         return true
     }
 
-    private static func stack(guardedBy address: UInt) -> Stack? {
+    /// The stack whose guard page holds `address`; nil where that is no stack's guard page.
+    static func stack(guardedBy address: UInt) -> Stack? {
         bootStack(guardedBy: address) ?? KernelAddress.areaStack(guardedBy: address)
     }
 
     /// The stacks of boot/stacks.S.
-    private static func bootStack(guardedBy address: UInt) -> Stack? {
+    static func bootStack(guardedBy address: UInt) -> Stack? {
         func stack(_ name: StaticString, _ guardPage: UInt, _ end: UInt) -> Stack? {
             guard address >= guardPage, address < guardPage + PageSize.byteCount else { return nil }
             let limit = VirtualAddress(guardPage + PageSize.byteCount)

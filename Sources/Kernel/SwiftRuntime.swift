@@ -1,5 +1,7 @@
 import KernelMemory
 import MemoryPrimitives
+import PageFrames
+import Slab
 import X86
 
 /// What the Embedded Swift runtime's allocations stand on: kmalloc, seen through the object alias.
@@ -27,7 +29,7 @@ enum SwiftRuntime {
         guard
             let object = unsafe memory.value.kmalloc.value.alignedAllocate(
                 byteCount: byteCount, alignment: alignment, flags: .kernel),
-            unsafe UInt(bitPattern: object) &+ aliasDistance
+            UInt(bitPattern: object) &+ aliasDistance
                 < AddressSpaceLayout.x86FourLevel.objectAlias.end.rawValue
         else {
             // The runtime cannot go on without: code that can calls kmalloc, which answers nil.
@@ -35,7 +37,7 @@ enum SwiftRuntime {
         }
         unsafe liveObjects += 1
         unsafe totalAllocations += 1
-        return unsafe UInt(bitPattern: object) &+ aliasDistance
+        return UInt(bitPattern: object) &+ aliasDistance
     }
 
     static func free(_ address: UInt) {
@@ -58,4 +60,9 @@ func swiftRuntimeFillRandom(buffer: UInt, size: UInt) {
     // The runtime passes a buffer of its own of that size.
     unsafe RandomSource.fill(
         UnsafeMutableRawBufferPointer(start: UnsafeMutableRawPointer(bitPattern: buffer), count: Int(size)))
+}
+
+@c(swift_runtime_stack_damaged)
+func swiftRuntimeStackDamaged() -> Never {
+    FatalReport.panic("stack damaged: a function's canary was overwritten", .memoryCorruption)
 }

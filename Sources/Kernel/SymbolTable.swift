@@ -42,9 +42,14 @@ enum SymbolTable {
 
 extension LogMessage.Interpolation {
     /// `0xffffffff80123456 function+0x12`, or the bare address where no function is there.
-    mutating func appendInterpolation(code address: UInt) {
+    mutating func appendInterpolation(code address: UInt) { append(address, symbolOf: address) }
+
+    /// As `code:`, for a return address: the byte after a call may belong to the next function.
+    mutating func appendInterpolation(caller address: UInt) { append(address, symbolOf: address &- 1) }
+
+    private mutating func append(_ address: UInt, symbolOf inner: UInt) {
         appendInterpolation(hex: address, digits: 16)
-        guard let symbol = SymbolTable.symbol(containing: address) else { return }
+        guard let symbol = SymbolTable.symbol(containing: inner) else { return }
         LineBuffer.append(UInt8(ascii: " "))
         var byte = symbol.name
         while x86_load8(byte) != 0 {
@@ -52,6 +57,6 @@ extension LogMessage.Interpolation {
             byte += 1
         }
         LineBuffer.append(UInt8(ascii: "+"))
-        appendInterpolation(hex: symbol.offset)
+        appendInterpolation(hex: symbol.offset &+ (address &- inner))
     }
 }

@@ -8,7 +8,7 @@ enum BootReservations {
 
     static func fill(
         _ boot: inout BootAllocator, from map: borrowing FirmwareMap, _ information: MultibootInformation,
-        image: borrowing KernelImage
+        image: KernelImage
     ) throws(BringUpError) {
         for index in 0..<map.count where map[index].kind == .available {
             if !boot.add(map[index].range) { throw .mapTooLarge }

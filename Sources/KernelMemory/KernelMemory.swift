@@ -43,7 +43,7 @@ public struct KernelMemory<P: Platform>: ~Copyable {
     ///   - observer: is told of each step, and switches to the new page tables.
     /// - Throws: what is missing; the machine is then of no use to these allocators.
     public static func bringUp<Observer: BringUpObserver>(
-        _ machine: borrowing MachineDescription, map: borrowing FirmwareMap, information: MultibootInformation,
+        _ machine: MachineDescription, map: borrowing FirmwareMap, information: MultibootInformation,
         boot: consuming BootAllocator, observer: inout Observer
     ) throws(BringUpError) -> Permanent<KernelMemory<P>> where Observer.P == P {
         var boot = boot
@@ -53,7 +53,7 @@ public struct KernelMemory<P: Platform>: ~Copyable {
         if boot.totalFree < minimumMemory { throw .tooLittleMemory(boot.totalFree) }
 
         // `boot` is not touched otherwise while the table source holds the pointer, which ends with the call.
-        let tables = try withUnsafeMutablePointer(to: &boot) { pointer throws(BringUpError) in
+        let tables = try unsafe withUnsafeMutablePointer(to: &boot) { pointer throws(BringUpError) in
             try unsafe KernelAddressSpace<P>.build(machine, from: pointer)
         }
         observer.activate(tables)

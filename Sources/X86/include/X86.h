@@ -34,6 +34,13 @@ X86_INLINE void x86_halt(void) { X86_ASM("hlt" ::: "memory"); }
 X86_INLINE void x86_pause(void) { X86_ASM("pause"); }
 X86_INLINE void x86_undefined_instruction(void) { X86_ASM("ud2"); }
 
+X86_INLINE void x86_breakpoint(void) { X86_ASM("int3"); }
+X86_INLINE void x86_divide_by_zero(void) { X86_ASM("xorl %%eax, %%eax; xorl %%edx, %%edx; divl %%eax" ::: "eax", "edx"); }
+// With a stack pointer that is not canonical an exception cannot be delivered: #SS, then a double fault.
+X86_INLINE void x86_raise_double_fault(void) {
+    X86_ASM("movabsq $0x8000000000000000, %%rsp; ud2" ::: "memory");
+}
+
 // Control registers and model-specific registers.
 X86_INLINE uint64_t x86_read_cr0(void) { uint64_t v = 0; X86_ASM("movq %%cr0, %0" : "=r"(v)); return v; }
 X86_INLINE uint64_t x86_read_cr2(void) { uint64_t v = 0; X86_ASM("movq %%cr2, %0" : "=r"(v)); return v; }

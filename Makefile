@@ -1,0 +1,63 @@
+# Quarry's commands. `make` alone lists them. The work is done by the scripts in Tools/.
+
+# The machine to run on, and what the kernel is told.
+MEMORY ?= 512M
+CPU ?= max
+MACHINE ?= pc
+BOOT ?= kernel
+ARGS ?=
+TIMEOUT ?= 60
+
+PYTHON ?= /usr/bin/python3
+export SWIFT_BACKTRACE := enable=no
+export PYTHONDONTWRITEBYTECODE := 1
+
+# What a test run is made of (Tools/run_tests.py).
+PARTS ?=
+
+.PHONY: help run test host-test boot-test check kernel iso debug format lint dependencies test-dependencies clean
+
+help: ## list the targets
+	@echo 'Usage: make TARGET [MEMORY=64M|512M|5G|64G] [CPU=max] [MACHINE=pc|q35] [BOOT=kernel|iso] [ARGS="..."] [TIMEOUT=60]'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F '|' '{ printf "  %-19s%s\n", $$1, $$2 }'
+
+run: dependencies kernel ## install what is missing, build the kernel and boot it in QEMU
+	@$(PYTHON) Tools/run_kernel.py --memory '$(MEMORY)' --cpu '$(CPU)' --machine '$(MACHINE)' --boot '$(BOOT)' \
+		--arguments '$(ARGS)' --timeout '$(TIMEOUT)'
+
+test: test-dependencies ## run every check and test, on the host and in QEMU, and end with a summary
+	@$(PYTHON) Tools/run_tests.py $(PARTS)
+
+host-test: test-dependencies ## run the memory modules' tests on the host, also under AddressSanitizer
+	@$(PYTHON) Tools/run_tests.py host sanitized
+
+boot-test: test-dependencies ## build the kernel and boot it in QEMU, once for each boot test
+	@$(PYTHON) Tools/run_tests.py kernel debug boot
+
+check: test-dependencies ## build the kernel and check its code, and test the tools that do so
+	@$(PYTHON) Tools/run_tests.py kernel check tools
+
+kernel: dependencies ## build the kernel: build/quarry.elf and build/quarry-multiboot.elf
+	@$(PYTHON) Tools/build_kernel.py
+
+iso: kernel ## write build/quarry.iso, which GRUB boots with ARGS
+	@$(PYTHON) Tools/make_iso.py --arguments '$(ARGS)'
+
+debug: dependencies ## boot a -Onone kernel stopped, and open gdb at its entry
+	@$(PYTHON) Tools/build_kernel.py --configuration debug --output build/debug
+	@$(PYTHON) Tools/debug_kernel.py --memory '$(MEMORY)' --cpu '$(CPU)' --machine '$(MACHINE)' --arguments '$(ARGS)'
+
+format: ## format the Swift sources
+	swift format --in-place --recursive Sources Tests Package.swift
+
+lint: ## complain of Swift sources that are not formatted
+	swift format lint --recursive --strict Sources Tests Package.swift
+
+dependencies: ## install the Debian packages that are missing, and check Swift's version
+	@Tools/install_dependencies.sh run
+
+test-dependencies: ## install what the tests need besides
+	@Tools/install_dependencies.sh test
+
+clean: ## remove everything that was built
+	rm -rf build .build .build-kernel .build-asan

@@ -1,0 +1,39 @@
+import BootMemory
+import MemoryPrimitives
+
+/// Static memory for what is needed before there is an allocator.
+///
+/// Each buffer is handed to one owner, once, by BringUp.
+enum BootStorage {
+    nonisolated(unsafe) private static var mapBytes = InlineArray<1024, UInt64>(repeating: 0)
+    nonisolated(unsafe) private static var adjustmentBytes = InlineArray<256, UInt64>(repeating: 0)
+    nonisolated(unsafe) private static var memoryBytes = InlineArray<384, UInt64>(repeating: 0)
+    nonisolated(unsafe) private static var reservedBytes = InlineArray<384, UInt64>(repeating: 0)
+    nonisolated(unsafe) private static var commandLineBytes = InlineArray<512, UInt64>(repeating: 0)
+
+    static var mapRegions: UnsafeMutableBufferPointer<FirmwareRegion> {
+        unsafe buffer(&mapBytes, byteCount: MemoryLayout.size(ofValue: mapBytes))
+    }
+    static var mapAdjustments: UnsafeMutableBufferPointer<MapAdjustment> {
+        unsafe buffer(&adjustmentBytes, byteCount: MemoryLayout.size(ofValue: adjustmentBytes))
+    }
+    static var memoryRegions: UnsafeMutableBufferPointer<Region> {
+        unsafe buffer(&memoryBytes, byteCount: MemoryLayout.size(ofValue: memoryBytes))
+    }
+    static var reservedRegions: UnsafeMutableBufferPointer<Region> {
+        unsafe buffer(&reservedBytes, byteCount: MemoryLayout.size(ofValue: reservedBytes))
+    }
+    static var commandLine: UnsafeMutableRawBufferPointer {
+        unsafe UnsafeMutableRawBufferPointer(
+            start: &commandLineBytes, count: MemoryLayout.size(ofValue: commandLineBytes))
+    }
+
+    /// A global's address does not change, and its bytes are used in this one way only.
+    private static func buffer<Element>(
+        _ start: UnsafeMutableRawPointer, byteCount: Int
+    ) -> UnsafeMutableBufferPointer<Element> {
+        let capacity = byteCount / MemoryLayout<Element>.stride
+        return unsafe UnsafeMutableBufferPointer(
+            start: start.bindMemory(to: Element.self, capacity: capacity), count: capacity)
+    }
+}

@@ -1,0 +1,124 @@
+import BootMemory
+import KernelMemory
+import MemoryPrimitives
+import Paging
+import X86
+
+/// The kernel's one set of allocators.
+enum Quarry {
+    nonisolated(unsafe) static var memory: Permanent<KernelMemory<X86Platform>>?
+    nonisolated(unsafe) static var features: CPUFeatures?
+}
+
+/// From the boot loader's information to working allocators, each step logged in numbers that a person can check.
+enum BringUp {
+    /// The boot tables map the first 4 GiB at the direct map's address.
+    private static var bootMapLimit: PhysicalAddress { PhysicalAddress(4 << 30) }
+
+    private static var directMap: DirectMap {
+        DirectMap(base: AddressSpaceLayout.x86FourLevel.directMap.start.rawValue)
+    }
+
+    /// - Returns: the parameters of the command line; the allocators are in `Quarry.memory`.
+    static func run(information address: PhysicalAddress) -> BootParameters {
+        let features = CPUFeatures.detect()
+        unsafe Quarry.features = features
+        RandomSource.start(hasHardware: features.randomNumbers)
+        logCPU(features)
+        let information = readInformation(address)
+        let parameters = readParameters(information)
+        unsafe Log.level = parameters.logLevel
+        features.enableProtections()
+
+        var map = unsafe FirmwareMap(
+            storage: BootStorage.mapRegions, adjustments: BootStorage.mapAdjustments,
+            physicalAddressBits: Int(features.physicalAddressBits), userLimit: parameters.memoryLimit)
+        fill(&map, from: information)
+
+        let machine = MachineDescription(
+            multibootInformation: address, reachableLimit: bootMapLimit, directMap: directMap,
+            layout: .x86FourLevel, image: .running,
+            features: PagingFeatures(
+                noExecute: features.noExecute, gigabytePages: features.gigabytePages,
+                globalPages: features.globalPages, physicalAddressBits: features.physicalAddressBits))
+        let boot = unsafe BootAllocator(
+            memoryStorage: BootStorage.memoryRegions, reservedStorage: BootStorage.reservedRegions)
+        var log = BringUpLog()
+        do throws(BringUpError) {
+            unsafe Quarry.memory = try KernelMemory<X86Platform>.bringUp(
+                machine, map: map, information: information, boot: boot, observer: &log)
+        } catch {
+            fail(error)
+        }
+        return parameters
+    }
+
+    private static func readInformation(_ address: PhysicalAddress) -> MultibootInformation {
+        do throws(BootInformationError) {
+            return try MultibootInformation(at: address, through: directMap, mappedBelow: bootMapLimit)
+        } catch {
+            FatalReport.panic("cannot read the Multiboot information at \(address)", .tooLittleMemory)
+        }
+    }
+
+    private static func readParameters(_ information: MultibootInformation) -> BootParameters {
+        // BootStorage's buffer is this line's alone, and stays.
+        let line = unsafe BootStorage.commandLine
+        let length = unsafe information.copyCommandLine(into: line)
+        let text = unsafe UnsafeRawBufferPointer(rebasing: line[0..<length])
+        unsafe Log.info("command line: \"\(text)\"")
+        return BootParameters(
+            unsafe CommandLine(text, dropsFirstWord: information.commandLineStartsWithFileName))
+    }
+
+    /// Fills the map, and logs it as the boot loader reported it and as it is used.
+    private static func fill(_ map: inout FirmwareMap, from information: MultibootInformation) {
+        Log.info("memory map as reported:")
+        _ = information.forEachMapEntry { base, byteCount, type in
+            let end = base &+ byteCount &- 1
+            Log.info(
+                "  \(hex: UInt(base), digits: 12)-\(hex: UInt(end), digits: 12) \(MemoryKind(firmwareType: type).name)")
+        }
+        do throws(BootInformationError) {
+            let result = try map.fill(from: information)
+            if result.end != .complete { Log.warning("memory map: \(result.end.name)") }
+            if result.source == .memoryLimits { Log.warning("memory map: taken from mem_lower and mem_upper") }
+        } catch {
+            FatalReport.panic("the boot loader gives no memory map and no memory limits", .tooLittleMemory)
+        }
+        for index in 0..<map.adjustments.count {
+            let adjustment = map.adjustments[index]
+            Log.info("  \(adjustment.range) \(adjustment.kind.name): \(adjustment.reason.name)")
+        }
+        let unlisted = map.adjustments.total - map.adjustments.count
+        if unlisted > 0 { Log.info("  and \(unlisted) adjustments more") }
+        Log.info("memory map as used:")
+        for index in 0..<map.count {
+            Log.info("  \(map[index].range) \(map[index].kind.name), \(bytes: map[index].range.byteCount)")
+        }
+        Log.info("memory available: \(bytes: map.byteCount(of: .available))")
+    }
+
+    private static func logCPU(_ features: CPUFeatures) {
+        Log.info(
+            """
+            CPU: \(features.physicalAddressBits) physical address bits, NX \(features.noExecute), 1 GiB pages \
+            \(features.gigabytePages), global pages \(features.globalPages), SMEP \
+            \(features.supervisorExecutionPrevention), SMAP \(features.supervisorAccessPrevention), UMIP \
+            \(features.userInstructionPrevention), LA57 \(features.fiveLevelPaging), RDRAND \(features.randomNumbers)
+            """)
+        if !features.noExecute { Log.warning("CPU: without NX every page that can be read can be executed") }
+        if !features.randomNumbers { Log.warning("CPU: without RDRAND random numbers are not secret") }
+    }
+
+    private static func fail(_ error: BringUpError) -> Never {
+        if case .tooLittleMemory(let found) = error {
+            FatalReport.panic(
+                """
+                too little memory: \(bytes: found) free after the image, at least \
+                \(bytes: KernelMemory<X86Platform>.minimumMemory) are needed
+                """, .tooLittleMemory)
+        }
+        FatalReport.panic("bring-up failed: \(error.reason)", .tooLittleMemory)
+    }
+}

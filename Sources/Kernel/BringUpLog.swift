@@ -1,0 +1,85 @@
+import BootMemory
+import KernelMemory
+import MemoryPrimitives
+import PageFrames
+import Paging
+import Slab
+import VirtualMemory
+import X86
+
+/// Logs each step of bring-up, and switches to the kernel's own page tables.
+struct BringUpLog: BringUpObserver {
+    mutating func bootMemoryIsReady(_ boot: borrowing BootAllocator) {
+        Log.info(
+            """
+            boot memory: \(bytes: boot.totalMemory) in \(boot.memoryRangeCount) ranges, \(bytes: boot.totalReserved) \
+            reserved, \(bytes: boot.totalFree) free
+            """)
+    }
+
+    mutating func activate(_ tables: borrowing PageTables<X86Platform>) {
+        x86_write_cr3(UInt64(tables.root.rawValue))
+        let audit = tables.audit()
+        Log.info(
+            """
+            page tables: root \(tables.root), \(audit.tables) tables, \(audit.pages1GiB) pages of 1 GiB, \
+            \(audit.pages2MiB) of 2 MiB, \(audit.pages4KiB) of 4 KiB; boot tables and identity map gone
+            """)
+        tables.forEachLeafRun { run in
+            Log.info(
+                """
+                  \(run.start)-\(run.last) \(permissions: run.permissions) \(bytes: run.size.byteCount) pages at \
+                \(run.physical)
+                """)
+        }
+    }
+
+    mutating func pageFramesAreReady(
+        _ frames: borrowing PageFrameAllocator<X86Platform>, _ boot: borrowing BootAllocator
+    ) {
+        Log.info("reserved:")
+        boot.forEachReserved { range, owner in
+            Log.info("  \(range) \(owner.name), \(bytes: range.byteCount)")
+        }
+        let managed = frames.managedFrames
+        Log.info(
+            """
+            page frames: \(managed) managed, \(frames.freeFrames) free, \(frames.metadataByteCount) bytes of metadata, \
+            \(MemoryLayout<FrameDescriptor>.stride) a descriptor
+            """)
+        for zone in ZoneKind.allCases { Self.log(frames.statistics(of: zone)) }
+        Log.info("page frames ready")
+    }
+
+    mutating func kmallocIsReady(_ kmalloc: borrowing Kmalloc<X86Platform>) {
+        Log.info("kmalloc: \(SizeClass.count) size classes up to \(SizeClass.largestByteCount) bytes")
+    }
+
+    mutating func vmallocIsReady(_ vmalloc: borrowing Vmalloc<X86Platform>) {
+        let areas = AddressSpaceLayout.x86FourLevel.areas
+        Log.info("vmalloc: \(areas), \(bytes: areas.byteCount)")
+    }
+
+    private static func log(_ zone: ZoneStatistics) {
+        if zone.managedFrames == 0 { return Log.info("zone \(zone.name): empty") }
+        Log.info(
+            """
+            zone \(zone.name): frames \(zone.firstFrame.rawValue)-\(zone.endFrame.rawValue - 1), \
+            \(zone.managedFrames) managed, \(zone.freeFrames) free, \(zone.deferredFrames) of them deferred
+            """)
+        var line: LogMessage.Interpolation = .init(literalCapacity: 0, interpolationCount: 0)
+        line.appendLiteral("  free blocks of order 0 to 10:")
+        for order in 0..<11 { line.appendInterpolation(zone.freeBlocks[order], width: 6) }
+        Log.info(LogMessage(stringInterpolation: line))
+    }
+}
+
+extension LogMessage.Interpolation {
+    /// `rwx`, with a dash for what is not allowed, and `u` where user code may.
+    mutating func appendInterpolation(permissions: PagePermissions) {
+        appendInterpolation(permissions.contains(.read) ? "r" : "-" as StaticString)
+        appendInterpolation(permissions.contains(.write) ? "w" : "-" as StaticString)
+        appendInterpolation(permissions.contains(.execute) ? "x" : "-" as StaticString)
+        if permissions.contains(.user) { appendInterpolation("u" as StaticString) }
+    }
+}

@@ -1,0 +1,110 @@
+import KernelMemory
+import MemoryPrimitives
+import PageFrames
+import Paging
+import Slab
+import VirtualMemory
+import X86
+
+extension CrashTest {
+    typealias Memory = Permanent<KernelMemory<X86Platform>>
+
+    /// Uses the stack up, a frame at a time; the result keeps the compiler from making a loop of it.
+    @inline(never)
+    static func recurse(_ depth: UInt) -> UInt {
+        if x86_stack_pointer() == 0 { return depth }
+        return recurse(depth &+ 1) &+ UInt(x86_load8(x86_stack_pointer()))
+    }
+
+    @inline(never)
+    static func overflow(_ value: UInt) {
+        let sum = UInt(x86_load64(x86_stack_pointer())) | value
+        Log.info("this is not reached: \(sum + 1)")
+    }
+
+    static var aliasOfCode: UInt {
+        let layout = AddressSpaceLayout.x86FourLevel
+        return layout.directMap.start.rawValue + (image_text_start_address() - layout.image.start.rawValue)
+    }
+
+    /// Puts a return instruction at `address` and calls it.
+    static func execute(at address: UInt) {
+        x86_store8(address, 0xc3)
+        x86_call(address)
+    }
+
+    static func executeHeap(_ memory: Memory) {
+        guard let object = unsafe memory.value.kmalloc.value.allocate(byteCount: 64, flags: .kernel) else { return }
+        execute(at: UInt(bitPattern: object))
+    }
+
+    static func touchGuardPage(_ memory: Memory) {
+        guard let area = memory.value.vmalloc.value.allocate(8192, name: "crash test") else {
+            return
+        }
+        x86_store8(area.rawValue + 8191, 1)
+        x86_store8(area.rawValue + 8192, 1)
+    }
+
+    static func useAfterVfree(_ memory: Memory) {
+        guard let area = memory.value.vmalloc.value.allocate(8192, name: "crash test") else {
+            return
+        }
+        x86_store8(area.rawValue, 1)
+        memory.value.vmalloc.value.free(area)
+        _ = x86_load8(area.rawValue)
+    }
+
+    static func doubleVfree(_ memory: Memory) {
+        guard let area = memory.value.vmalloc.value.allocate(8192, name: "crash test") else {
+            return
+        }
+        memory.value.vmalloc.value.free(area)
+        memory.value.vmalloc.value.free(area)
+    }
+
+    static func doubleKfree(_ memory: Memory) {
+        guard let object = unsafe memory.value.kmalloc.value.allocate(byteCount: 64, flags: .kernel) else { return }
+        unsafe memory.value.kmalloc.value.free(object)
+        unsafe memory.value.kmalloc.value.free(object)
+    }
+
+    static func interiorKfree(_ memory: Memory) {
+        guard let object = unsafe memory.value.kmalloc.value.allocate(byteCount: 64, flags: .kernel) else { return }
+        unsafe memory.value.kmalloc.value.free(object + 8)
+    }
+
+    static func doubleFreePages(_ memory: Memory) {
+        guard let frame = memory.value.frames.value.allocate(order: 2, flags: .kernel) else { return }
+        memory.value.frames.value.free(frame, order: 2)
+        memory.value.frames.value.free(frame, order: 2)
+    }
+
+    /// Allocates Swift objects until there is no memory: what the runtime cannot report is reported here.
+    static func exhaustWithObjects() {
+        var chain: Link?
+        while true { chain = Link(chain) }
+    }
+
+    /// A page that user code may touch, and the kernel only where the CPU has no SMAP or SMEP.
+    static func touchUserPage(_ memory: Memory, byExecuting: Bool) {
+        guard let frame = memory.value.frames.value.allocate(order: 0, flags: .zero) else { return }
+        let address = VirtualAddress(0x40_0000)
+        var source = BuddyTableSource<X86Platform>(frames: memory.value.frames)
+        do throws(PagingError) {
+            try memory.value.pageTables.value.map(
+                address, to: frame.address,
+                permissions: byExecuting ? [.read, .execute, .user] : [.read, .write, .user],
+                using: &source)
+        } catch { return }
+        if byExecuting { x86_call(address.rawValue) } else { x86_store8(address.rawValue, 1) }
+    }
+}
+
+/// An object of a kilobyte, and the one before it.
+private final class Link {
+    let previous: Link?
+    let load = InlineArray<128, UInt64>(repeating: 0)
+
+    init(_ previous: Link?) { self.previous = previous }
+}

@@ -1,0 +1,103 @@
+import BootMemory
+import KernelMemory
+import MemoryPrimitives
+import PageFrames
+import Slab
+import VirtualMemory
+import X86
+
+/// Ways to end the kernel on purpose, one a boot: `crash=NAME`. Each must end in the report and with the exit code that
+/// docs/boot.md promises; Tests/BootTests holds the kernel to it.
+enum CrashTest: UInt8, CaseIterable {
+    case stackOverflow, stackOverflowOfBootStack, constantsWrite, codeWrite, codeAliasWrite, executeData, executeHeap,
+        null, executeNull, guardPage, useAfterVfree, doubleKfree, wildKfree, interiorKfree, doubleFreePages,
+        doubleVfree,
+        swiftTrap, outOfMemory, doubleFault, wildAccess, generalProtection, breakpoint, divide, userPageAccess,
+        userPageExecution, panic
+
+    init?(named word: Word) {
+        for crash in Self.allCases where word.hasValue(crash.name) {
+            self = crash
+            return
+        }
+        return nil
+    }
+
+    var name: StaticString {
+        switch self {
+        case .stackOverflow: "stack-overflow"
+        case .stackOverflowOfBootStack: "boot-stack-overflow"
+        case .constantsWrite: "rodata-write"
+        case .codeWrite: "text-write"
+        case .codeAliasWrite: "text-alias-write"
+        case .executeData: "exec-data"
+        case .executeHeap: "exec-heap"
+        case .null: "null"
+        case .executeNull: "exec-null"
+        case .guardPage: "guard-page"
+        case .useAfterVfree: "use-after-vfree"
+        case .doubleKfree: "double-kfree"
+        case .wildKfree: "wild-kfree"
+        case .interiorKfree: "interior-kfree"
+        case .doubleFreePages: "double-free-pages"
+        case .doubleVfree: "double-vfree"
+        case .swiftTrap: "swift-trap"
+        case .outOfMemory: "out-of-memory"
+        case .doubleFault: "double-fault"
+        case .wildAccess: "wild-access"
+        case .generalProtection: "general-protection"
+        case .breakpoint: "breakpoint"
+        case .divide: "divide"
+        case .userPageAccess: "smap"
+        case .userPageExecution: "smep"
+        case .panic: "panic"
+        }
+    }
+
+    func run() -> Never {
+        Log.warning("crash test: \(name)")
+        act()
+        FatalReport.panic("the crash test \(name) did not end the kernel", .selfTestsFailed)
+    }
+
+    @inline(never)
+    private func act() {
+        switch self {
+        case .stackOverflow, .stackOverflowOfBootStack: _ = Self.recurse(1)
+        case .constantsWrite: x86_store8(image_rodata_start_address(), 0)
+        case .codeWrite: x86_store8(image_text_start_address(), 0xc3)
+        case .codeAliasWrite: x86_store8(Self.aliasOfCode, 0xc3)
+        case .executeData: Self.execute(at: descriptor_tss_address())
+        case .null: x86_store8(8, 1)
+        case .executeNull: x86_call(0)
+        case .swiftTrap: Self.overflow(.max)
+        case .doubleFault: x86_raise_double_fault()
+        case .wildAccess: _ = x86_load8(AddressSpaceLayout.x86FourLevel.areas.end.rawValue - 0x1234)
+        case .generalProtection: _ = x86_load8(0x8000_0000_0000_0000)
+        case .breakpoint: x86_breakpoint()
+        case .divide: x86_divide_by_zero()
+        case .panic: FatalReport.panic("asked to")
+        default:
+            guard let memory = unsafe Quarry.memory else { return }
+            act(on: memory)
+        }
+    }
+
+    private func act(on memory: Permanent<KernelMemory<X86Platform>>) {
+        switch self {
+        case .executeHeap: Self.executeHeap(memory)
+        case .guardPage: Self.touchGuardPage(memory)
+        case .useAfterVfree: Self.useAfterVfree(memory)
+        case .doubleKfree: Self.doubleKfree(memory)
+        case .wildKfree:
+            unsafe memory.value.kmalloc.value.free(UnsafeMutableRawPointer(bitPattern: 0xffff_8880_000f_0000 as UInt))
+        case .interiorKfree: Self.interiorKfree(memory)
+        case .doubleFreePages: Self.doubleFreePages(memory)
+        case .doubleVfree: Self.doubleVfree(memory)
+        case .outOfMemory: Self.exhaustWithObjects()
+        case .userPageAccess: Self.touchUserPage(memory, byExecuting: false)
+        case .userPageExecution: Self.touchUserPage(memory, byExecuting: true)
+        default: break
+        }
+    }
+}

@@ -1,0 +1,109 @@
+import BootMemory
+import MemoryPrimitives
+import SimulatedMachine
+import Testing
+
+/// Random operations, compared with a table of small units that says for each whether it is memory and whose it is.
+@Suite struct BootAllocatorModelTests {
+    struct Model {
+        static let unit: UInt = 0x400
+        static let count = 96
+        var isMemory = [Bool](repeating: false, count: count)
+        var owners = [RegionOwner?](repeating: nil, count: count)
+
+        /// Where a request must go, found by trying every place.
+        func place(
+            _ byteCount: UInt, _ alignment: UInt, _ from: UInt, _ below: UInt, _ direction: BootAllocator.Direction
+        ) -> UInt? {
+            let fits = (0..<Model.count).filter { first in
+                let start = UInt(first) * Model.unit
+                let last = first + Int(byteCount / Model.unit)
+                return start >= max(from, 0x1000) && start % alignment == 0 && start + byteCount <= below
+                    && last <= Model.count && (first..<last).allSatisfy { isMemory[$0] && owners[$0] == nil }
+            }
+            return (direction == .bottomUp ? fits.first : fits.last).map { UInt($0) * Model.unit }
+        }
+    }
+
+    static func compare(_ boot: borrowing BootAllocator, _ model: Model, _ note: Comment) {
+        var free = [Bool](repeating: false, count: Model.count)
+        boot.forEachFreeRange { range in
+            for index in 0..<Model.count where range.contains(PhysicalAddress(UInt(index) * Model.unit)) {
+                free[index] = true
+            }
+        }
+        for index in 0..<Model.count {
+            let address = PhysicalAddress(UInt(index) * Model.unit)
+            let found = (boot.isMemory(address), boot.owner(of: address), free[index])
+            let expected = (
+                model.isMemory[index], model.owners[index], model.isMemory[index] && model.owners[index] == nil
+            )
+            if found != expected {
+                Issue.record("\(note) unit \(index): found \(found), expected \(expected)")
+                return
+            }
+        }
+    }
+
+    /// - Parameter capacity: of both lists at the start: small ones grow, into memory beyond what the model covers.
+    @Test(arguments: [1, 3, 200])
+    func randomOperations(capacity: Int) throws {
+        var generator = SeededGenerator.fromEnvironment(default: 0x5eed_0001)
+        let machine = SimulatedMachine(memory: 16 << 20)
+        for round in 0..<40 {
+            try withBootAllocator(memoryCapacity: capacity, reservedCapacity: capacity) { boot in
+                var model = Model()
+                boot.add(range(8 << 20, 12 << 20))
+                boot.allowGrowth(through: machine.arena.directMap, below: PhysicalAddress(16 << 20))
+                for step in 0..<150 {
+                    let note: Comment = "seed \(generator.seed), round \(round), step \(step)"
+                    try Self.step(&boot, &model, &generator, note)
+                    Self.compare(boot, model, note)
+                    expect(!boot.hasLostReservation, note)
+                    do { try boot.checkInvariants() } catch {
+                        Issue.record("\(note): \(error)")
+                        throw error
+                    }
+                }
+            }
+        }
+    }
+
+    static func step(
+        _ boot: inout BootAllocator, _ model: inout Model, _ generator: inout SeededGenerator, _ note: Comment
+    ) throws {
+        let unit = Model.unit
+        let first = Int.random(in: 0..<Model.count, using: &generator)
+        let last = min(Model.count, first + Int.random(in: 0...12, using: &generator))
+        let chosen = range(UInt(first) * unit, UInt(last) * unit)
+        let owner: RegionOwner = [.module, .zones, .firmware].randomElement(using: &generator)!
+        switch Int.random(in: 0..<8, using: &generator) {
+        case 0, 1:
+            expect(boot.add(chosen), note)
+            for index in first..<last { model.isMemory[index] = true }
+        case 2:
+            expect(boot.remove(chosen), note)
+            for index in first..<last { model.isMemory[index] = false }
+        case 3:
+            expect(boot.reserve(chosen, owner: owner), note)
+            for index in first..<last where model.owners[index] == nil { model.owners[index] = owner }
+        case 4, 5:
+            expect(boot.free(chosen), note)
+            for index in first..<last { model.owners[index] = nil }
+        default:
+            let byteCount = UInt.random(in: 1...6, using: &generator) * unit
+            let alignment = unit << UInt.random(in: 0...4, using: &generator)
+            let from = UInt.random(in: 0..<32, using: &generator) * unit
+            let below = UInt.random(in: 16...96, using: &generator) * unit
+            let direction = BootAllocator.Direction.allCases.randomElement(using: &generator)!
+            let expected = model.place(byteCount, alignment, from, below, direction)
+            let found = boot.allocate(
+                byteCount: byteCount, alignment: alignment, from: PhysicalAddress(from),
+                below: PhysicalAddress(below), direction: direction, owner: owner)
+            #expect(found?.rawValue == expected, note)
+            if let expected {
+                for index in Int(expected / unit)..<Int((expected + byteCount) / unit) { model.owners[index] = owner }
+            }
+        }
+    }
+}

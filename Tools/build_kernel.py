@@ -1,0 +1,120 @@
+#!/usr/bin/env python3
+"""Builds the kernel: Swift modules, boot assembly, two links around the symbol table, and the Multiboot form.
+
+    build_kernel.py [--configuration release|debug] --output DIRECTORY
+
+leaves in DIRECTORY quarry.elf (64-bit, with symbols and DWARF) and quarry-multiboot.elf (what `qemu -kernel` takes).
+"""
+
+import argparse
+import pathlib
+
+from symbol_table import assembly, demangle, functions, readable
+from toolchain import BUILD, KERNEL_TARGETS, ROOT, TRIPLE, Failure, entry_point, run, tool
+
+C_FLAGS = [
+    f"--target={TRIPLE}", "-ffreestanding", "-mno-red-zone", "-mno-sse", "-mno-mmx", "-msoft-float",
+    "-fno-omit-frame-pointer", "-fno-stack-protector", "-Wall", "-Wextra", "-Werror", "-g",
+]
+LINK_FLAGS = ["--gc-sections", "-z", "noexecstack", "-z", "max-page-size=4096", "--build-id=none"]
+SCRATCH = ROOT / ".build-kernel"
+SOURCES = ROOT / "Sources"
+BOOT = ROOT / "boot"
+
+# A table that is first empty, then of the right size, then of the right addresses, has settled by the third link.
+MOST_LINKS = 4
+
+
+def objects_directory(configuration):
+    return SCRATCH / TRIPLE / configuration
+
+
+def build_swift(configuration):
+    run([
+        tool("swift"), "build", "--build-system", "native", "--triple", TRIPLE,
+        "--toolset", ROOT / "toolset.json", "-c", configuration, "--scratch-path", SCRATCH,
+        "--package-path", ROOT, "--target", "Kernel",
+    ])
+
+
+def module_objects(configuration, targets=KERNEL_TARGETS):
+    """The objects of the sources that exist now; what a removed file left behind is not linked."""
+    found = []
+    for target in targets:
+        for source in sorted((SOURCES / target).rglob("*")):
+            if source.suffix not in (".swift", ".c", ".S"):
+                continue
+            name = source.relative_to(SOURCES / target).as_posix() + ".o"
+            candidates = [
+                objects_directory(configuration) / f"{target}.build" / name,
+                objects_directory(configuration) / f"{target}.build" / (source.name + ".o"),
+            ]
+            existing = [path for path in candidates if path.exists()]
+            if not existing:
+                raise Failure(f"the build left no object of {source.relative_to(ROOT)}")
+            found.append(existing[0])
+    return found
+
+
+def build_boot(output, optimisation):
+    objects = []
+    (output / "boot").mkdir(parents=True, exist_ok=True)
+    for source in sorted([*BOOT.glob("*.S"), *BOOT.glob("*.c")]):
+        target = output / "boot" / (source.name + ".o")
+        # `-I`: the boot code shares the headers of the C module with Swift.
+        run([
+            tool("clang"), *C_FLAGS, optimisation, "-I", SOURCES / "X86" / "include", "-c", source, "-o", target,
+        ])
+        objects.append(target)
+    if not objects:
+        raise Failure("boot/ holds no source")
+    return objects
+
+
+def link(objects, symbols, output, image):
+    """One link with the table of `symbols`; the functions of the linked image, readable names included."""
+    source, table = output / "symbols.S", output / "symbols.o"
+    source.write_text(assembly(symbols))
+    run([tool("clang"), f"--target={TRIPLE}", "-c", source, "-o", table])
+    run([tool("ld.lld"), "-T", ROOT / "linker.ld", *LINK_FLAGS, "-o", image, *objects, table])
+    listing = run([tool("llvm-nm"), "--defined-only", image], capture_output=True).stdout
+    found = functions(listing)
+    names = [readable(name) for name in demangle([name for _, name in found])]
+    return [(address, name) for (address, _), name in zip(found, names)]
+
+
+def link_until_settled(objects, output, image):
+    """Links until the table in the image is that of the image; fails rather than ship a table that lies."""
+    table = []
+    for _ in range(MOST_LINKS):
+        linked = link(objects, table, output, image)
+        if linked == table:
+            return len(table)
+        table = linked
+    image.unlink()
+    raise Failure(f"the symbol table does not settle in {MOST_LINKS} links: .symbols must lie behind .text")
+
+
+def main(arguments):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--configuration", choices=["release", "debug"], default="release")
+    parser.add_argument("--output", type=pathlib.Path, default=BUILD)
+    options = parser.parse_args(arguments)
+    output = options.output.resolve()
+    output.mkdir(parents=True, exist_ok=True)
+
+    build_swift(options.configuration)
+    objects = build_boot(output, "-O2" if options.configuration == "release" else "-Og")
+    objects += module_objects(options.configuration)
+    unfinished = output / "quarry.elf.unfinished"
+    count = link_until_settled(objects, output, unfinished)
+    image = output / "quarry.elf"
+    unfinished.replace(image)
+    multiboot = output / "quarry-multiboot.elf"
+    run([tool("llvm-objcopy"), "--strip-debug", "-O", "elf32-i386", image, multiboot])
+    print(f"kernel: {image.relative_to(ROOT)}, {count} functions in its symbol table")
+    return 0
+
+
+if __name__ == "__main__":
+    entry_point(main)
