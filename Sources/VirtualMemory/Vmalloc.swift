@@ -24,7 +24,7 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     public let ranges: VirtualRangeAllocator<P>
     let frames: Permanent<PageFrameAllocator<P>>
     let pageTables: Permanent<PageTables<P>>
-    let faultLocks = FaultLocks<P>()
+    let faultLocks: FaultLocks<P>
     let resolvedFaults = Atomic<UInt>(0)
     let spuriousFaults = Atomic<UInt>(0)
 
@@ -34,7 +34,13 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
         range: VirtualRange, frames: Permanent<PageFrameAllocator<P>>, pageTables: Permanent<PageTables<P>>,
         kmalloc: Permanent<Kmalloc<P>>
     ) {
-        guard let ranges = VirtualRangeAllocator<P>(space: range, frames: frames, kmalloc: kmalloc) else { return nil }
+        guard let memory = unsafe kmalloc.value.allocate(FaultLocks<P>.byteCount) else { return nil }
+        guard let ranges = VirtualRangeAllocator<P>(space: range, frames: frames, kmalloc: kmalloc) else {
+            unsafe kmalloc.value.free(memory)
+            return nil
+        }
+        // A power of two from kmalloc is aligned to its size, and this is the locks' for good.
+        faultLocks = unsafe FaultLocks<P>(in: memory)
         self.ranges = ranges
         self.frames = frames
         self.pageTables = pageTables
