@@ -1,49 +1,57 @@
 import MemoryPrimitives
-import Slab
 
 /// The locks that page faults take, one for all pages with the same low bits: two CPUs that touch the same page come one
 /// after the other, so that the second finds it mapped; touches of different pages rarely meet.
 ///
-/// They stand in memory of their own: the Embedded compiler of Swift 6.3 crashes on an `InlineArray` of values that are not
-/// copyable within another such value.
+/// They live in memory from kmalloc, each on a cache line of its own, for as long as the kernel does. (Swift 6.3's
+/// Embedded mode cannot destroy an `InlineArray` of values that hold an `Atomic`.)
 @safe
-struct FaultLocks<P: Platform>: ~Copyable, @unchecked Sendable {
+struct FaultLocks<P: Platform>: ~Copyable {
     private static var count: Int { 16 }
+    private static var stride: Int { 64 }
 
-    private let locks: UnsafeMutablePointer<SpinLock<P>>
+    /// Bytes of memory that `init` needs.
+    static var byteCount: UInt { UInt(count * stride) }
 
-    /// - Returns: nil where there is no memory.
-    init?(kmalloc: Permanent<Kmalloc<P>>) {
-        let byteCount = UInt(Self.count * MemoryLayout<SpinLock<P>>.stride)
-        guard let memory = unsafe kmalloc.value.allocate(byteCount) else { return nil }
-        // Fresh memory for so many locks, aligned for any type, and this value's for good.
-        unsafe locks = memory.bindMemory(to: SpinLock<P>.self, capacity: Self.count)
-        for index in 0..<Self.count { unsafe (locks + index).initialize(to: SpinLock<P>()) }
+    private let base: UnsafeMutableRawPointer
+
+    /// - Parameter memory: `byteCount` bytes, aligned to 64, never given back.
+    @unsafe
+    init(in memory: UnsafeMutableRawPointer) {
+        unsafe base = memory
+        for index in 0..<Self.count {
+            unsafe (memory + index * Self.stride).bindMemory(to: SpinLock<P>.self, capacity: 1)
+                .initialize(to: SpinLock<P>())
+        }
     }
 
-    /// Gives the memory back. Nobody may hold a lock or take one again.
-    consuming func free(to kmalloc: Permanent<Kmalloc<P>>) { unsafe kmalloc.value.free(locks) }
+    private subscript(index: Int) -> SpinLock<P> {
+        @inline(__always)
+        unsafeAddress {
+            // Initialised by init and never given back; the mask keeps the index within.
+            unsafe UnsafePointer(
+                (base + (index & (Self.count &- 1)) &* Self.stride).assumingMemoryBound(to: SpinLock<P>.self))
+        }
+    }
 
     @inline(__always)
     private static func index(_ address: VirtualAddress) -> Int {
-        Int(truncatingIfNeeded: (address.rawValue >> PageSize.shift) & UInt(count - 1))
+        Int(truncatingIfNeeded: (address.rawValue >> PageSize.shift) & UInt(count &- 1))
     }
 
     /// Runs `body` with the lock for the page at `address` held.
     @inline(__always)
     borrowing func withLock<Result>(for address: VirtualAddress, _ body: () -> Result) -> Result {
-        // The index is below count.
-        unsafe locks[Self.index(address)].withLock(body)
+        self[Self.index(address)].withLock(body)
     }
 
     /// True when this CPU is handling a fault already: the handler itself has faulted.
     borrowing func isHeldByThisCPU(for address: VirtualAddress) -> Bool {
-        // The index is below count.
-        unsafe locks[Self.index(address)].isHeldByThisCPU
+        self[Self.index(address)].isHeldByThisCPU
     }
 
     /// Returns when every fault that was being handled at the time of the call is over.
     borrowing func passThroughAll() {
-        for index in 0..<Self.count { unsafe locks[index].withLock {} }
+        for index in 0..<Self.count { self[index].withLock {} }
     }
 }

@@ -34,12 +34,13 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
         range: VirtualRange, frames: Permanent<PageFrameAllocator<P>>, pageTables: Permanent<PageTables<P>>,
         kmalloc: Permanent<Kmalloc<P>>
     ) {
-        guard let faultLocks = FaultLocks<P>(kmalloc: kmalloc) else { return nil }
+        guard let memory = unsafe kmalloc.value.allocate(FaultLocks<P>.byteCount) else { return nil }
         guard let ranges = VirtualRangeAllocator<P>(space: range, frames: frames, kmalloc: kmalloc) else {
-            faultLocks.free(to: kmalloc)
+            unsafe kmalloc.value.free(memory)
             return nil
         }
-        self.faultLocks = faultLocks
+        // A power of two from kmalloc is aligned to its size, and this is the locks' for good.
+        faultLocks = unsafe FaultLocks<P>(in: memory)
         self.ranges = ranges
         self.frames = frames
         self.pageTables = pageTables

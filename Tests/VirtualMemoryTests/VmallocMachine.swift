@@ -54,7 +54,7 @@ final class VmallocMachine: @unchecked Sendable {
             let frames = place(TestedFrames(takingOver: &boot, directMap: directMap)!)
             var source = BuddyTableSource<SimulatedPlatform>(frames: frames)
             let tables = place(TestedTables(root: source.allocateTableFrame()!, directMap: directMap, features: .all))
-            let kmalloc = place(TestedKmalloc(frames: frames, directMap: directMap)!)
+            let kmalloc = place(TestedKmalloc(frames: frames)!)
             let vmalloc = TestedVmalloc(range: space, frames: frames, pageTables: tables, kmalloc: kmalloc)!
             return (frames, tables, kmalloc, place(vmalloc))
         }
@@ -103,6 +103,8 @@ final class VmallocMachine: @unchecked Sendable {
     }
 
     var ranges: RangesOfMachine { RangesOfMachine(vmalloc: vmalloc) }
+
+    func lookup(_ address: VirtualAddress) -> PageLookup { run { tables.value.lookup(address) } }
 
     var statistics: VmallocStatistics { run { vmalloc.value.statistics } }
 

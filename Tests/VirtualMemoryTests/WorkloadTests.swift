@@ -1,5 +1,6 @@
 import Foundation
 import MemoryPrimitives
+import Paging
 import SimulatedMachine
 import Synchronization
 import Testing
@@ -168,6 +169,32 @@ import Testing
         #expect(machine.snapshot().promisedFrames == before.promisedFrames)
         #expect(machine.snapshot().tables == before.tables)
         #expect(machine.takeKinds() == [])
+    }
+
+    @Test func freeWaitsForTheFaultsThatHaveBegun() throws {
+        let machine = VmallocMachine(cpuCount: 2)
+        let address = try #require(machine.allocate(32 * 4096))
+        let isFreed = Atomic<Bool>(false)
+        let freed = DispatchSemaphore(value: 0)
+        machine.run {
+            // As a fault of the area's last page does, which is under way.
+            machine.vmalloc.value.faultLocks.withLock(for: address + 31 * 4096) {
+                let thread = Thread {
+                    machine.run(onCPU: 1) { machine.vmalloc.value.free(address) }
+                    isFreed.store(true, ordering: .releasing)
+                    freed.signal()
+                }
+                thread.start()
+                while machine.ranges.area(containing: address)?.state == .live { SimulatedPlatform.relax() }
+                Thread.sleep(forTimeInterval: 0.1)
+                let isOver = isFreed.load(ordering: .acquiring)
+                #expect(!isOver)
+                #expect(machine.lookup(address + 31 * 4096) == .demand(.readWrite))
+            }
+        }
+        freed.wait()
+        #expect(machine.run { machine.ranges.area(containing: address)?.state } == nil)
+        try machine.checkAll()
     }
 
     /// An error of whoever uses the memory; it must not make the accounts wrong.
