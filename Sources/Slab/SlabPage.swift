@@ -10,9 +10,6 @@ struct SlabPage: Equatable {
 
     private let header: UnsafeMutablePointer<SlabHeader>
 
-    @inline(__always)
-    static func == (left: SlabPage, right: SlabPage) -> Bool { left.headerAddress == right.headerAddress }
-
     /// The slab whose header is at `address`, as a frame's descriptor names it; nil for 0.
     @inline(__always)
     init?(headerAddress: UInt) {
