@@ -34,12 +34,12 @@ extension CrashTest {
     }
 
     static func executeHeap(_ memory: Memory) {
-        guard let object = unsafe memory.value.kmalloc.value.allocate(byteCount: 64, flags: .kernel) else { return }
+        guard let object = unsafe memory.value.kmalloc.value.allocate(64, flags: .kernel) else { return }
         execute(at: UInt(bitPattern: object))
     }
 
     static func touchGuardPage(_ memory: Memory) {
-        guard let area = memory.value.vmalloc.value.allocate(byteCount: 8192, flags: .kernel, name: "crash test") else {
+        guard let area = memory.value.vmalloc.value.allocate(8192, name: "crash test") else {
             return
         }
         x86_store8(area.rawValue + 8191, 1)
@@ -47,7 +47,7 @@ extension CrashTest {
     }
 
     static func useAfterVfree(_ memory: Memory) {
-        guard let area = memory.value.vmalloc.value.allocate(byteCount: 8192, flags: .kernel, name: "crash test") else {
+        guard let area = memory.value.vmalloc.value.allocate(8192, name: "crash test") else {
             return
         }
         x86_store8(area.rawValue, 1)
@@ -56,7 +56,7 @@ extension CrashTest {
     }
 
     static func doubleVfree(_ memory: Memory) {
-        guard let area = memory.value.vmalloc.value.allocate(byteCount: 8192, flags: .kernel, name: "crash test") else {
+        guard let area = memory.value.vmalloc.value.allocate(8192, name: "crash test") else {
             return
         }
         memory.value.vmalloc.value.free(area)
@@ -64,13 +64,13 @@ extension CrashTest {
     }
 
     static func doubleKfree(_ memory: Memory) {
-        guard let object = unsafe memory.value.kmalloc.value.allocate(byteCount: 64, flags: .kernel) else { return }
+        guard let object = unsafe memory.value.kmalloc.value.allocate(64, flags: .kernel) else { return }
         unsafe memory.value.kmalloc.value.free(object)
         unsafe memory.value.kmalloc.value.free(object)
     }
 
     static func interiorKfree(_ memory: Memory) {
-        guard let object = unsafe memory.value.kmalloc.value.allocate(byteCount: 64, flags: .kernel) else { return }
+        guard let object = unsafe memory.value.kmalloc.value.allocate(64, flags: .kernel) else { return }
         unsafe memory.value.kmalloc.value.free(object + 8)
     }
 

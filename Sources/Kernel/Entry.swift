@@ -1,4 +1,6 @@
+import KernelMemory
 import MemoryPrimitives
+import VirtualMemory
 import X86
 
 /// Where `boot/entry.S` enters Swift: in long mode on the boot stack and the boot tables, interrupts off.
@@ -15,7 +17,49 @@ func kernelMain(magic: UInt32, information: UInt32, startTime: UInt64) {
     let parameters = BringUp.run(information: PhysicalAddress(UInt(information)))
     guard let memory = unsafe Quarry.memory else { FatalReport.panic("no memory after bring-up") }
     PageTableAudit.run(memory)
-    if let crash = parameters.crash { crash.run() }
-    if parameters.runsSelfTests { SelfTests.run(memory) }
-    SelfTest.summarise().exit()
+    Log.info("ready: \(Log.now) ticks since entry")
+    if parameters.crash == .stackOverflowOfBootStack { CrashTest.stackOverflowOfBootStack.run() }
+    MainStack.enter(memory, parameters)
+}
+
+/// The boot stack is left for one of the vmalloc area, which has guard pages and a name, before anything else runs.
+enum MainStack {
+    nonisolated(unsafe) private static var parameters: BootParameters?
+    nonisolated(unsafe) private static var stack: KernelStack<X86Platform>?
+
+    static func enter(_ memory: Permanent<KernelMemory<X86Platform>>, _ parameters: BootParameters) -> Never {
+        guard let stack = KernelStack<X86Platform>(name: "main", from: memory.value.vmalloc) else {
+            FatalReport.panic("no memory for the main stack", .outOfMemory)
+        }
+        let top = stack.top
+        Log.info("stack \"main\": \(VirtualRange(stack.limit, top)), \(bytes: stack.byteCount), guard page below")
+        unsafe Self.parameters = parameters
+        unsafe Self.stack = consume stack
+        switch_stack(top.rawValue, { _ in MainStack.run() }, 0)
+        FatalReport.panic("the main stack was left")
+    }
+
+    /// Bytes between this call and the end of the stack; 0 on another stack.
+    static var remaining: UInt {
+        unsafe stack?.remaining(stackPointer: VirtualAddress(x86_stack_pointer())) ?? 0
+    }
+
+    /// The most bytes of the stack that were ever in use.
+    static var highWaterMark: UInt { unsafe stack?.highWaterMark ?? 0 }
+
+    static var byteCount: UInt { unsafe stack?.byteCount ?? 0 }
+
+    private static func run() -> Never {
+        guard let memory = unsafe Quarry.memory, let parameters = unsafe parameters else {
+            FatalReport.panic("the main stack without memory")
+        }
+        if let crash = parameters.crash { crash.run() }
+        if !parameters.runsSelfTests {
+            Log.warning("self tests left out")
+            ExitCode.success.exit()
+        }
+        SelfTests.run(memory)
+        Log.info("stack \"main\": at most \(highWaterMark) of \(byteCount) bytes were in use")
+        SelfTest.summarise().exit()
+    }
 }

@@ -1,4 +1,6 @@
+import KernelMemory
 import MemoryPrimitives
+import VirtualMemory
 import X86
 
 /// Vector 14: the first touch of on-demand memory is answered; all else is reported and ends the kernel.
@@ -63,5 +65,12 @@ enum PageFaultHandler {
 
 extension PageFaultHandler {
     /// Answers the first touch of on-demand memory. - Returns: true where the instruction can run again.
-    private static func resolve(_ address: VirtualAddress, _ error: PageFaultError) -> Bool { false }
+    private static func resolve(_ address: VirtualAddress, _ error: PageFaultError) -> Bool {
+        guard let memory = unsafe Quarry.memory else { return false }
+        let access = FaultAccess(errorCode: UInt64(error.rawValue))
+        switch memory.value.vmalloc.value.handleFault(at: address, access: access) {
+        case .resolved, .spurious: return true
+        case .fatal: return false
+        }
+    }
 }

@@ -73,7 +73,7 @@ public struct KernelMemory<P: Platform>: ~Copyable {
         let keptBoot = root.place(boot)
         observer.pageFramesAreReady(frames.value, keptBoot.value)
 
-        guard let kmallocValue = Kmalloc<P>(frames: frames, directMap: machine.directMap) else {
+        guard let kmallocValue = Kmalloc<P>(frames: frames) else {
             throw .outOfBootMemory
         }
         let kmalloc = root.place(kmallocValue)

@@ -31,13 +31,22 @@ struct BuddyAllocator: ~Copyable {
         let candidates = nonEmptyOrders & (~0 << UInt32(truncatingIfNeeded: order))
         if candidates == 0 { return nil }
         let found = candidates.trailingZeroBitCount
-        let frame = pop(found)
+        let frame = lists[found].head
+        let head = unsafe table.knownDescriptor(of: frame)
+        let next = unsafe head.pointee.next
+        if next != FrameDescriptor.none {
+            unsafe table.knownDescriptor(of: next).pointee.previous = FrameDescriptor.none
+        }
+        setHead(next, order: found)
         if found != order { split(frame, from: found, to: order) }
         // The block is off the lists: its head descriptor is ours to write.
-        unsafe table.knownDescriptor(of: frame).pointee = FrameDescriptor(
-            .allocatedHead, order: UInt8(truncatingIfNeeded: order))
+        unsafe head.pointee = FrameDescriptor(.allocatedHead, order: UInt8(truncatingIfNeeded: order))
         return frame
     }
+
+    /// True when a block of `order` or a larger one is in the lists. - Complexity: O(1).
+    @inline(__always)
+    func canServe(order: Int) -> Bool { nonEmptyOrders >> UInt32(truncatingIfNeeded: order) != 0 }
 
     /// Puts a block into the lists, merged with its buddy for as long as that is free.
     ///
@@ -83,18 +92,6 @@ struct BuddyAllocator: ~Copyable {
         lists[order].head = frame
         lists[order].count &+= 1
         nonEmptyOrders |= 1 << UInt32(truncatingIfNeeded: order)
-    }
-
-    /// Takes the first block off a list, which is not empty.
-    @inline(__always)
-    private mutating func pop(_ order: Int) -> UInt32 {
-        let frame = lists[order].head
-        let next = unsafe table.knownDescriptor(of: frame).pointee.next
-        if next != FrameDescriptor.none {
-            unsafe table.knownDescriptor(of: next).pointee.previous = FrameDescriptor.none
-        }
-        setHead(next, order: order)
-        return frame
     }
 
     /// Takes a block off the list of its order, wherever it stands there.

@@ -26,11 +26,17 @@ extension PageFrameAllocator {
         let census = BringUpCensus(of: boot)
         let sectionCount = census.endSection
         let entryBytes = FrameTable.byteCount(sectionCount: sectionCount).pageMultiple
-        let descriptorBytes = census.totalSections * Section.descriptorByteCount
-        guard sectionCount > 0,
+        let tableBytes = entryBytes + census.totalSections * Section.descriptorByteCount
+        guard
             let tableAddress = boot.allocate(
-                byteCount: entryBytes + descriptorBytes, alignment: PageSize.byteCount, owner: .frameTable)
+                byteCount: tableBytes, alignment: PageSize.byteCount, owner: .frameTable)
         else {
+            boot.free(zonesRange)
+            return nil
+        }
+        guard BringUpCensus(of: boot).totalSections > 0 else {
+            // There is room for the metadata and for nothing else.
+            boot.free(PhysicalRange(tableAddress, tableAddress + tableBytes))
             boot.free(zonesRange)
             return nil
         }
@@ -47,7 +53,7 @@ extension PageFrameAllocator {
         }
         self.init(
             directMap: directMap, table: table, zones: [place(.dma), place(.dma32), place(.normal)],
-            metadataByteCount: layout.byteCount + entryBytes + descriptorBytes)
+            metadataByteCount: layout.byteCount + tableBytes)
         boot.forEachFreeRange { range in handOver(range) }
         boot.forEachReserved { range, _ in markReserved(range) }
     }

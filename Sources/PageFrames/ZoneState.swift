@@ -62,9 +62,8 @@ struct ZoneState: ~Copyable {
 
     @inline(__always)
     private mutating func take(order: Int) -> UInt32? {
-        var taken = buddy.take(order: order)
-        if taken == nil, bringInDeferredSection() { taken = buddy.take(order: order) }
-        guard let frame = taken else { return nil }
+        if !buddy.canServe(order: order), !bringInDeferredSection() { return nil }
+        guard let frame = buddy.take(order: order) else { return nil }
         freeFrames &-= 1 << UInt(bitPattern: order)
         allocations &+= 1
         return frame

@@ -160,7 +160,7 @@ import Testing
         let choices: [(AllocationFlags, [ZoneKind])] = [
             (.kernel, [.normal, .dma32, .dma]), ([.kernel, .dma32], [.dma32, .dma]), ([.atomic, .dma], [.dma]),
         ]
-        for step in 0..<2500 {
+        for step in 0..<1500 {
             // Phases that mostly fill and phases that mostly empty.
             if UInt.random(in: 0..<10, using: &generator) < (step / 300 % 2 == 0 ? 7 : 3) || live.isEmpty {
                 let order = min(Int.random(in: 0...10, using: &generator), Int.random(in: 0...10, using: &generator))

@@ -156,12 +156,22 @@ import Testing
         }
     }
 
-    @Test(arguments: [1, 2, 4, 5]) func tooLittleMemoryIsRefusedAndLeftAsItWas(frameCount: UInt) throws {
+    /// A page for the zones, one for the frame table's entries, four for a section's descriptors: the seventh is free.
+    @Test(arguments: 1...6) func tooLittleMemoryIsRefusedAndLeftAsItWas(frameCount: UInt) throws {
         let lists = BootLists(memory: [4096..<4096 + frameCount])
         let machine = SimulatedMachine(memory: 32 << 20)
         #expect(lists.takeOver(on: machine) == nil)
         #expect(lists.reserved.isEmpty)
         #expect(lists.free == [4096..<4096 + frameCount])
+    }
+
+    @Test func theLeastMemoryThatIsEnough() throws {
+        let machine = try FrameMachine(memory: [4096..<4103])
+        let only = try #require(machine.allocate(order: 0))
+        #expect(machine.allocate(order: 0) == nil)
+        machine.run { $0.free(only, order: 0) }
+        try machine.run { try $0.checkInvariants() }
+        #expect(machine.statistics(.dma32).managedFrames == 1)
     }
 
     @Test func noMemoryAtAllIsRefused() {

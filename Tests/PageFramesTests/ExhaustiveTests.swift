@@ -14,8 +14,8 @@ import Testing
 
     /// Every sequence of calls on sixteen frames, up to a length.
     @Test func everyShortSequenceOnSixteenFrames() throws {
-        let states = try explore(SmallZone(frameCount: 16), orders: 0...4, depth: 8)
-        print("states of 16 frames within 8 calls: \(states)")
+        let states = try explore(SmallZone(frameCount: 16), orders: 0...4, depth: 7)
+        print("states of 16 frames within 7 calls: \(states)")
         #expect(states > 500)
     }
 

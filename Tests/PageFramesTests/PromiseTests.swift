@@ -123,7 +123,7 @@ import Testing
         var live: [(frame: PageFrameNumber, order: Int)] = []
         var promised = 0
         var free = Int(machine.run { $0.freeFrames })
-        for _ in 0..<1500 {
+        for _ in 0..<900 {
             let count = Int.random(
                 in: 0...(UInt.random(in: 0..<4, using: &generator) == 0 ? 4000 : 40), using: &generator)
             switch Int.random(in: 0..<6, using: &generator) {

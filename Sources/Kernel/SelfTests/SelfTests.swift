@@ -7,5 +7,8 @@ enum SelfTests {
     static func run(_ memory: Permanent<KernelMemory<X86Platform>>) {
         PageFrameTests.run(memory)
         PagingTests.run(memory)
+        KmallocTests.run(memory)
+        VmallocTests.run(memory)
+        SwiftObjectTests.run(memory)
     }
 }

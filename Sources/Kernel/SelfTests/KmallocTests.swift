@@ -1,0 +1,116 @@
+import KernelMemory
+import MemoryPrimitives
+import PageFrames
+import Slab
+import X86
+
+/// kmalloc on real memory.
+enum KmallocTests {
+    typealias Memory = Permanent<KernelMemory<X86Platform>>
+
+    static func run(_ memory: Memory) {
+        SelfTest.run("kmalloc: every size keeps its data, aligned and apart") { everySize(memory) }
+        SelfTest.run("kmalloc: exhaustion and back to the same free count") { exhaustion(memory) }
+        SelfTest.run("kmalloc: kzalloc, kcalloc and krealloc") { variants(memory) }
+        SelfTest.run("kmalloc: wrong frees are reported and not obeyed") { misuse(memory) }
+    }
+
+    private static func everySize(_ memory: Memory) {
+        let kmalloc = memory.value.kmalloc
+        let free = VmallocTests.settledFreeFrames(memory)
+        var chain: UInt = 0
+        for size in stride(from: UInt(16), through: 70_000, by: 357) {
+            guard let object = unsafe kmalloc.value.kmalloc(size, .kernel) else {
+                return SelfTest.expect(false, "an object")
+            }
+            let address = UInt(bitPattern: object)
+            SelfTest.expect(address & 7 == 0, "an object is aligned to 8 bytes")
+            SelfTest.expect(unsafe kmalloc.value.ksize(object) >= size, "an object is as large as was asked for")
+            for offset in 0..<size { x86_store8(address + offset, UInt8(truncatingIfNeeded: size)) }
+            x86_store64(address, UInt64(chain))
+            x86_store64(address + 8, UInt64(size))
+            chain = address
+        }
+        var damaged = 0
+        while chain != 0 {
+            let next = UInt(x86_load64(chain))
+            let size = UInt(x86_load64(chain + 8))
+            for offset in stride(from: UInt(16), to: size, by: 1)
+            where x86_load8(chain + offset) != UInt8(truncatingIfNeeded: size) {
+                damaged += 1
+            }
+            unsafe kmalloc.value.kfree(UnsafeMutableRawPointer(bitPattern: chain))
+            chain = next
+        }
+        SelfTest.expect(damaged, equals: 0, "no object overlaps another")
+        for shift in 3...13 {
+            let size = UInt(1) << UInt(shift)
+            let object = unsafe kmalloc.value.kmalloc(size, .kernel)
+            SelfTest.expect(UInt(bitPattern: object) & (size - 1) == 0, "powers of two are naturally aligned")
+            unsafe kmalloc.value.kfree(object)
+        }
+        PageFrameTests.checkInvariants(memory)
+        VmallocTests.expectFree(memory, free)
+    }
+
+    /// Takes objects of a page's size until there are none, at most 64 MiB, and gives them back.
+    private static func exhaustion(_ memory: Memory) {
+        let kmalloc = memory.value.kmalloc
+        let frames = memory.value.frames
+        let free = VmallocTests.settledFreeFrames(memory)
+        // All but 16 MiB is put aside, so that running out takes no longer on a large machine.
+        let aside = Int(free) - 4096
+        if aside > 0 { SelfTest.expect(frames.value.promise(frames: aside), "memory can be put aside") }
+        var chain: UInt = 0
+        var count: UInt = 0
+        while let object = unsafe kmalloc.value.allocate(4096, flags: [.kernel, .noWarn]) {
+            let address = UInt(bitPattern: object)
+            x86_store64(address, UInt64(chain))
+            chain = address
+            count += 1
+        }
+        SelfTest.expect(count > 3000, "most of the memory can be had")
+        while chain != 0 {
+            let next = UInt(x86_load64(chain))
+            unsafe kmalloc.value.kfree(UnsafeMutableRawPointer(bitPattern: chain))
+            chain = next
+        }
+        if aside > 0 { frames.value.withdrawPromise(frames: aside) }
+        VmallocTests.expectFree(memory, free)
+    }
+
+    private static func variants(_ memory: Memory) {
+        let kmalloc = memory.value.kmalloc
+        if let dirty = unsafe kmalloc.value.kmalloc(200, .kernel) {
+            for offset in 0..<UInt(200) { x86_store8(UInt(bitPattern: dirty) + offset, 0xff) }
+            unsafe kmalloc.value.kfree(dirty)
+        }
+        if let clean = unsafe SelfTest.require(kmalloc.value.kzalloc(200, .kernel), "a cleared object") {
+            var sum: UInt64 = 0
+            for offset in stride(from: UInt(0), to: 200, by: 8) { sum |= x86_load64(UInt(bitPattern: clean) + offset) }
+            SelfTest.expect(sum == 0, "kzalloc clears")
+            x86_store64(UInt(bitPattern: clean), 0x1122_3344)
+            if let grown = unsafe SelfTest.require(kmalloc.value.krealloc(clean, 5000, .kernel), "a larger object") {
+                SelfTest.expect(x86_load64(UInt(bitPattern: grown)) == 0x1122_3344, "krealloc keeps the contents")
+                unsafe kmalloc.value.kfree(grown)
+            }
+        }
+        SelfTest.expect(
+            unsafe kmalloc.value.kcalloc(1 << 33, 1 << 33, .kernel) == nil, "overflow of n * size is refused")
+        SelfTest.expect(unsafe kmalloc.value.kmalloc_array(.max, 2, .kernel) == nil, "overflow of n * size is refused")
+        SelfTest.expect(
+            unsafe kmalloc.value.kmalloc(8 << 20, [.kernel, .noWarn]) == nil, "more than the largest block is refused")
+        unsafe kmalloc.value.kfree(nil)
+    }
+
+    private static func misuse(_ memory: Memory) {
+        let kmalloc = memory.value.kmalloc
+        guard let object = unsafe SelfTest.require(kmalloc.value.kmalloc(64, .kernel), "an object") else { return }
+        PageFrameTests.expect(.misalignedFree) { unsafe kmalloc.value.kfree(object + 8) }
+        unsafe kmalloc.value.kfree(object)
+        PageFrameTests.expect(.doubleFree) { unsafe kmalloc.value.kfree(object) }
+        PageFrameTests.expect(.wildFree) {
+            unsafe kmalloc.value.kfree(UnsafeMutableRawPointer(bitPattern: image_data_start_address()))
+        }
+    }
+}

@@ -1,0 +1,143 @@
+import KernelMemory
+import MemoryPrimitives
+import PageFrames
+import Slab
+import VirtualMemory
+import X86
+
+/// vmalloc with the CPU's own page faults.
+enum VmallocTests {
+    typealias Memory = Permanent<KernelMemory<X86Platform>>
+
+    static func run(_ memory: Memory) {
+        SelfTest.run("vmalloc: a page is mapped, zeroed, at its first touch") { onDemand(memory) }
+        SelfTest.run("vmalloc: populate maps at once") { populate(memory) }
+        SelfTest.run("vmalloc: a freed range is used again without stale translations") { reuse(memory) }
+        SelfTest.run("vmalloc: what is promised can be touched when memory has run out") { promises(memory) }
+        SelfTest.run("vmalloc: wrong frees are reported and not obeyed") { misuse(memory) }
+        SelfTest.run("kernel stacks: limits, paint and high-water mark") { stacks(memory) }
+    }
+
+    private static func faults(_ memory: Memory) -> UInt { memory.value.vmalloc.value.statistics.resolvedFaults }
+
+    private static func onDemand(_ memory: Memory) {
+        let pages: UInt = 300
+        let free = settledFreeFrames(memory)
+        let before = faults(memory)
+        guard let area = SelfTest.require(memory.value.vmalloc.value.vmalloc(pages * 4096), "an area") else { return }
+        SelfTest.expect(faults(memory), equals: before, "nothing is mapped yet")
+        var dirty = 0
+        // Every third page, from the top down: order does not matter, and what is not touched costs nothing.
+        var touched: UInt = 0
+        for page in stride(from: pages - 1, through: 2, by: -3) {
+            let address = area.rawValue + page * 4096
+            if x86_load64(address + 8) != 0 || x86_load64(address + 4088) != 0 { dirty += 1 }
+            x86_store64(address, UInt64(page))
+            touched += 1
+        }
+        SelfTest.expect(dirty, equals: 0, "pages are zeroed")
+        SelfTest.expect(faults(memory) - before, equals: touched, "one fault for each page touched")
+        var wrong = 0
+        for page in stride(from: pages - 1, through: 2, by: -3)
+        where x86_load64(area.rawValue + page * 4096) != UInt64(page) {
+            wrong += 1
+        }
+        SelfTest.expect(wrong, equals: 0, "pages keep what was written")
+        PageFrameTests.checkInvariants(memory)
+        memory.value.vmalloc.value.vfree(area)
+        SelfTest.expect(memory.value.frames.value.promisedFrames, equals: 0, "promises are withdrawn")
+        expectFree(memory, free)
+    }
+
+    private static func populate(_ memory: Memory) {
+        let free = settledFreeFrames(memory)
+        let before = faults(memory)
+        let area = memory.value.vmalloc.value.allocate(
+            64 * 4096, flags: [.kernel, .zero], populate: true, name: "populated")
+        guard let area = SelfTest.require(area, "an area") else { return }
+        var sum: UInt64 = 0
+        for page in 0..<UInt(64) { sum |= x86_load64(area.rawValue + page * 4096) }
+        SelfTest.expect(sum == 0, "the area is zeroed")
+        SelfTest.expect(faults(memory), equals: before, "no access faults")
+        memory.value.vmalloc.value.vfree(area)
+        expectFree(memory, free)
+    }
+
+    private static func reuse(_ memory: Memory) {
+        let vmalloc = memory.value.vmalloc
+        guard let first = SelfTest.require(vmalloc.value.vmalloc(4 * 4096), "an area") else { return }
+        for page in 0..<UInt(4) { x86_store64(first.rawValue + page * 4096, 0xdead) }
+        vmalloc.value.vfree(first)
+        guard let second = SelfTest.require(vmalloc.value.vmalloc(4 * 4096), "an area") else { return }
+        SelfTest.expect(second == first, "the lowest range that fits is taken, which is the freed one")
+        for page in 0..<UInt(4) {
+            SelfTest.expect(x86_load64(second.rawValue + page * 4096) == 0, "the new area's pages are new ones")
+        }
+        vmalloc.value.vfree(second)
+    }
+
+    private static func promises(_ memory: Memory) {
+        let frames = memory.value.frames
+        let vmalloc = memory.value.vmalloc
+        let free = settledFreeFrames(memory)
+        // At most 64 MiB, so that a large machine is not filled page by page.
+        let pages = min(free / 2, 16384)
+        guard let area = SelfTest.require(vmalloc.value.vmalloc(pages * 4096), "half of memory") else { return }
+        let rest = Int(frames.value.freeFrames - frames.value.promisedFrames)
+        SelfTest.expect(frames.value.promise(frames: rest), "the rest of memory is promised too")
+        SelfTest.expect(frames.value.allocate(order: 0, flags: [.kernel, .noWarn]) == nil, "nothing is left")
+        let before = faults(memory)
+        for page in 0..<pages { x86_store8(area.rawValue + page * 4096, 1) }
+        SelfTest.expect(faults(memory) - before, equals: pages, "every page can be touched")
+        frames.value.withdrawPromise(frames: rest)
+        vmalloc.value.vfree(area)
+        expectFree(memory, free)
+    }
+
+    private static func misuse(_ memory: Memory) {
+        let vmalloc = memory.value.vmalloc
+        guard let area = SelfTest.require(vmalloc.value.vmalloc(3 * 4096), "an area") else { return }
+        PageFrameTests.expect(.misalignedFree) { vmalloc.value.vfree(area + 4096) }
+        vmalloc.value.vfree(area)
+        PageFrameTests.expect(.doubleFree) { vmalloc.value.vfree(area) }
+        PageFrameTests.expect(.wildFree) { vmalloc.value.vfree(VirtualAddress(0x1000)) }
+        vmalloc.value.vfree(nil)
+        SelfTest.expect(vmalloc.value.vmalloc(0) == nil, "an area of no bytes is refused")
+        SelfTest.expect(vmalloc.value.vmalloc(.max) == nil, "an area of all addresses is refused")
+        SelfTest.expect(
+            vmalloc.value.vmalloc((memory.value.frames.value.freeFrames + 1) * 4096) == nil,
+            "more than there is memory for is refused")
+    }
+
+    private static func stacks(_ memory: Memory) {
+        let free = settledFreeFrames(memory)
+        guard let stack = KernelStack<X86Platform>(name: "test", from: memory.value.vmalloc) else {
+            return SelfTest.expect(false, "a stack")
+        }
+        SelfTest.expect(stack.byteCount, equals: 16384, "a stack has 16 KiB")
+        SelfTest.expect(stack.highWaterMark, equals: 0, "an unused stack is all paint")
+        switch_stack(stack.top.rawValue, { VmallocTests.useStack($0) }, stack.limit.rawValue)
+        let used = stack.highWaterMark
+        SelfTest.expect(used >= 1000 && used < 8192, "the high-water mark shows what was used")
+        SelfTest.expect(stack.remaining(stackPointer: stack.limit + 100), equals: 100, "what is left is counted")
+        stack.free()
+        expectFree(memory, free)
+        SelfTest.expect(MainStack.remaining > 0, "the tests run on the main stack")
+    }
+
+    /// Runs on the test's stack: writes a kilobyte below its own frame's end.
+    private static func useStack(_ limit: UInt) {
+        x86_store64(x86_stack_pointer() - 1024, 1)
+        SelfTest.expect(x86_stack_pointer() > limit, "code runs on the new stack")
+    }
+
+    /// Free frames once kmalloc keeps no slab of free objects: a count that can be the same later.
+    static func settledFreeFrames(_ memory: Memory) -> UInt {
+        memory.value.kmalloc.value.shrink()
+        return memory.value.frames.value.freeFrames
+    }
+
+    static func expectFree(_ memory: Memory, _ free: UInt) {
+        SelfTest.expect(settledFreeFrames(memory), equals: free, "every frame is free again")
+    }
+}

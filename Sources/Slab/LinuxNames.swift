@@ -1,0 +1,44 @@
+import MemoryPrimitives
+import PageFrames
+
+// The names under which a kernel author looks for these calls.
+extension Kmalloc {
+    /// `allocate(_:flags:)`.
+    @inline(__always)
+    public func kmalloc(_ size: UInt, _ flags: AllocationFlags) -> UnsafeMutableRawPointer? {
+        unsafe allocate(size, flags: flags)
+    }
+
+    /// `allocate(_:flags:)`, cleared.
+    @inline(__always)
+    public func kzalloc(_ size: UInt, _ flags: AllocationFlags) -> UnsafeMutableRawPointer? {
+        unsafe allocate(size, flags: flags.union(.zero))
+    }
+
+    /// Memory for `n` elements of `size` bytes; nil, too, where their product overflows.
+    @inline(__always)
+    public func kmalloc_array(_ n: UInt, _ size: UInt, _ flags: AllocationFlags) -> UnsafeMutableRawPointer? {
+        let (byteCount, overflow) = n.multipliedReportingOverflow(by: size)
+        return overflow ? nil : unsafe allocate(byteCount, flags: flags)
+    }
+
+    /// `kmalloc_array`, cleared.
+    @inline(__always)
+    public func kcalloc(_ n: UInt, _ size: UInt, _ flags: AllocationFlags) -> UnsafeMutableRawPointer? {
+        unsafe kmalloc_array(n, size, flags.union(.zero))
+    }
+
+    /// `reallocate(_:_:flags:)`.
+    public func krealloc(
+        _ pointer: UnsafeMutableRawPointer?, _ size: UInt, _ flags: AllocationFlags
+    ) -> UnsafeMutableRawPointer? {
+        unsafe reallocate(pointer, size, flags: flags)
+    }
+
+    /// `free(_:)`.
+    @inline(__always)
+    public func kfree(_ pointer: UnsafeMutableRawPointer?) { unsafe free(pointer) }
+
+    /// `size(of:)`.
+    public func ksize(_ pointer: UnsafeRawPointer?) -> UInt { unsafe size(of: pointer) }
+}

@@ -1,0 +1,91 @@
+import MemoryPrimitives
+
+/// What an area of address space is for.
+public enum AreaKind: UInt8, Sendable {
+    /// Memory that is contiguous in virtual addresses only, given out by `Vmalloc`.
+    case vmalloc
+    /// A kernel stack.
+    case stack
+    /// Registers or memory of a device, mapped where the device says.
+    case device
+
+    public var name: StaticString {
+        switch self {
+        case .vmalloc: "vmalloc"
+        case .stack: "stack"
+        case .device: "device"
+        }
+    }
+}
+
+/// How far an area has come.
+///
+///     reserved --publish--> live --beginFree--> dying --finishFree--> (no area; its range is free)
+///         '----------------------------------------- abandon ---------^
+///
+/// Only the caller that reserved an area publishes or abandons it, and only the one that `beginFree` chose finishes it.
+public enum AreaState: UInt8, Sendable {
+    /// The range is taken, its pages are being set up.
+    case reserved
+    /// In use.
+    case live
+    /// Being freed: its pages are being taken away.
+    case dying
+}
+
+/// A range of address space and what it is for; a copy, as it was when it was asked for.
+public struct Area: Sendable {
+    public let kind: AreaKind
+    public internal(set) var state: AreaState
+    /// True when pages are mapped at their first touch, each with a frame that was promised; else all are mapped.
+    public let isOnDemand: Bool
+    /// Unmapped pages at the low end of `range`, which catch an underflow.
+    public let guardPagesBelow: UInt16
+    /// Unmapped pages at the high end of `range`, which catch an overflow.
+    public let guardPagesAbove: UInt16
+    /// All that the area takes, guard pages included. Whole pages.
+    public let range: VirtualRange
+    /// What its owner called it.
+    public let name: StaticString
+    /// Who asked for it: a return address, or another number that the caller chose; 0 where unknown.
+    public let caller: UInt
+    /// Pages that have a frame now. Never above `reservedPages`.
+    public internal(set) var presentPages: UInt
+
+    /// What the owner may touch: the range without its guard pages.
+    public var usable: VirtualRange {
+        VirtualRange(
+            range.start + UInt(guardPagesBelow) << PageSize.shift, range.end - UInt(guardPagesAbove) << PageSize.shift)
+    }
+
+    /// The pages that the owner may touch.
+    public var reservedPages: UInt { usable.byteCount >> PageSize.shift }
+}
+
+/// What `VirtualRangeAllocator.allocate` is asked for.
+public struct AreaRequest: Sendable {
+    public var kind: AreaKind
+    /// Pages that the owner may touch, at least one.
+    public var pageCount: UInt
+    /// Whether pages are to be mapped at their first touch; the caller of the range allocator sees to it.
+    public var isOnDemand = false
+    public var guardPagesBelow: UInt16
+    public var guardPagesAbove: UInt16
+    /// What the first usable address must be a multiple of, in bytes: a power of two, at least a page.
+    public var alignment: UInt
+    public var name: StaticString
+    public var caller: UInt
+
+    public init(
+        _ kind: AreaKind, pageCount: UInt, guardPagesBelow: UInt16 = 0, guardPagesAbove: UInt16 = 1,
+        alignment: UInt = PageSize.byteCount, name: StaticString, caller: UInt = 0
+    ) {
+        self.kind = kind
+        self.pageCount = pageCount
+        self.guardPagesBelow = guardPagesBelow
+        self.guardPagesAbove = guardPagesAbove
+        self.alignment = alignment
+        self.name = name
+        self.caller = caller
+    }
+}

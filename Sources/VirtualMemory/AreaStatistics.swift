@@ -1,0 +1,16 @@
+import MemoryPrimitives
+
+/// What the areas add up to at one moment.
+public struct AreaStatistics: Equatable, Sendable {
+    /// Areas in any state.
+    public internal(set) var areas: UInt = 0
+    /// Pages that their owners may touch, guard pages not counted.
+    public internal(set) var reservedPages: UInt = 0
+    /// Of these, the pages that have a frame.
+    public internal(set) var presentPages: UInt = 0
+}
+
+extension VirtualRangeAllocator {
+    /// Figures over all areas. - Complexity: O(1).
+    public var statistics: AreaStatistics { lock.withLock { unlockedState.figures } }
+}

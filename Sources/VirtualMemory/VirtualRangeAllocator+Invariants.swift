@@ -1,0 +1,56 @@
+import MemoryPrimitives
+
+extension VirtualRangeAllocator {
+    /// Checks the tree (order, balance, gaps, no overlap), each area by itself, and the figures over all.
+    /// - Throws: the first thing that is wrong. - Complexity: O(n), with the lock held. For tests and the monitor.
+    public func checkInvariants() throws(InvariantViolation) {
+        try lock.withLock { () throws(InvariantViolation) in
+            try unlockedState.tree.checkInvariants(in: space)
+            var sum = AreaStatistics()
+            var current = unlockedState.tree.first
+            while let reference = current {
+                try Self.check(reference.node.area)
+                sum.areas += 1
+                sum.reservedPages += reference.node.area.reservedPages
+                sum.presentPages += reference.node.area.presentPages
+                current = AreaTree.next(after: reference)
+            }
+            let figures = unlockedState.figures
+            if sum != figures {
+                throw InvariantViolation(
+                    "the figures are the sums over all areas", found: sum.reservedPages ^ sum.presentPages,
+                    expected: figures.reservedPages ^ figures.presentPages)
+            }
+        }
+    }
+
+    private static func check(_ area: Area) throws(InvariantViolation) {
+        let address = area.range.start.rawValue
+        if (area.range.start.rawValue | area.range.end.rawValue) & (PageSize.byteCount - 1) != 0 {
+            throw InvariantViolation("an area is made of whole pages", at: address, found: area.range.end.rawValue)
+        }
+        let guards = (UInt(area.guardPagesBelow) + UInt(area.guardPagesAbove)) << PageSize.shift
+        if area.range.byteCount <= guards {
+            throw InvariantViolation(
+                "an area has pages besides its guard pages", at: address, found: area.range.byteCount,
+                expected: guards + PageSize.byteCount)
+        }
+        if area.presentPages > area.reservedPages {
+            throw InvariantViolation(
+                "an area has no more frames than pages", at: address, found: area.presentPages,
+                expected: area.reservedPages)
+        }
+    }
+
+    /// Calls `body` for each area in address order, with the lock held: for reports and tests; `body` must not touch
+    /// memory that is mapped on demand, nor call the allocator.
+    public func forEachArea<Failure: Error>(_ body: (Area) throws(Failure) -> Void) throws(Failure) {
+        try lock.withLock { () throws(Failure) in
+            var current = unlockedState.tree.first
+            while let reference = current {
+                try body(reference.node.area)
+                current = AreaTree.next(after: reference)
+            }
+        }
+    }
+}

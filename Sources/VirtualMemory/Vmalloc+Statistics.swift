@@ -1,0 +1,21 @@
+import MemoryPrimitives
+import Synchronization
+
+/// What vmalloc and the kernel stacks come to at one moment.
+public struct VmallocStatistics: Equatable, Sendable {
+    /// Areas, stacks included, and their pages.
+    public var areas: AreaStatistics
+    /// Pages that were mapped at their first touch, since bring-up.
+    public var resolvedFaults: UInt
+    /// Faults on pages that were there already, since bring-up.
+    public var spuriousFaults: UInt
+}
+
+extension Vmalloc {
+    /// - Complexity: O(1).
+    public var statistics: VmallocStatistics {
+        VmallocStatistics(
+            areas: ranges.statistics, resolvedFaults: resolvedFaults.load(ordering: .relaxed),
+            spuriousFaults: spuriousFaults.load(ordering: .relaxed))
+    }
+}

@@ -1,0 +1,222 @@
+import MemoryPrimitives
+import PageFrames
+import Paging
+import Slab
+import Synchronization
+
+/// Memory that is contiguous in virtual addresses only, mapped at its first touch unless the caller wants it at once.
+///
+/// Each page of an area that is mapped on demand:
+///
+///     (nothing) --allocate: promise--> demand entry --fault: promise becomes frame--> present
+///         ^                                |  free: promise withdrawn                    |
+///         '--------------------------------+---------------------- free: frame given back'
+///
+/// So that the promises made are at all times the demand entries not yet touched, a fault and `free` exclude each other:
+/// `free` first marks the area as dying, which a fault checks under one of the fault locks, and then passes through all
+/// of these locks before it takes a page away.
+///
+/// Any context may call, several CPUs at once, and nothing sleeps. Lock order: fault lock, virtual ranges, page tables,
+/// slab cache, zone; so nobody may touch memory that is mapped on demand while holding one of these.
+@safe
+public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
+    /// Which addresses are in use for what; for reports.
+    public let ranges: VirtualRangeAllocator<P>
+    let frames: Permanent<PageFrameAllocator<P>>
+    let pageTables: Permanent<PageTables<P>>
+    let faultLocks: FaultLocks<P>
+    let resolvedFaults = Atomic<UInt>(0)
+    let spuriousFaults = Atomic<UInt>(0)
+
+    /// - Parameter range: the addresses to hand out, whole pages; nothing may be mapped there yet.
+    /// - Returns: nil where there is no memory.
+    public init?(
+        range: VirtualRange, frames: Permanent<PageFrameAllocator<P>>, pageTables: Permanent<PageTables<P>>,
+        kmalloc: Permanent<Kmalloc<P>>
+    ) {
+        guard let memory = unsafe kmalloc.value.allocate(FaultLocks<P>.byteCount) else { return nil }
+        guard let ranges = VirtualRangeAllocator<P>(space: range, frames: frames, kmalloc: kmalloc) else {
+            unsafe kmalloc.value.free(memory)
+            return nil
+        }
+        // A power of two from kmalloc is aligned to its size, and this is the locks' for good.
+        faultLocks = unsafe FaultLocks<P>(in: memory)
+        self.ranges = ranges
+        self.frames = frames
+        self.pageTables = pageTables
+    }
+
+    // MARK: Allocating
+
+    /// Allocates `byteCount` bytes, rounded up to whole pages, followed by a guard page.
+    ///
+    /// The frames are promised here and taken at the first touch of each page, which finds it zeroed. With `populate`,
+    /// or where the flags ask for a zone, they are taken and mapped now; then they are zeroed where the flags say so.
+    ///
+    /// - Parameters:
+    ///   - flags: `.zero`, `.dma` and `.dma32` are obeyed.
+    ///   - name: what reports call the area.
+    ///   - caller: the return address of whoever asks, for reports; 0 where unknown.
+    /// - Returns: the first address, a multiple of 4096; nil, with everything as before, for 0 bytes, and where the
+    ///   size overflows or there is no memory, promise or address space for it.
+    /// - Complexity: O(pages + log areas).
+    public func allocate(
+        _ byteCount: UInt, flags: AllocationFlags = .kernel, populate: Bool = false, name: StaticString = "vmalloc",
+        caller: UInt = 0
+    ) -> VirtualAddress? {
+        let request = AreaRequest(.vmalloc, pageCount: pageCount(forBytes: byteCount), name: name, caller: caller)
+        let isPopulated = populate || !flags.isDisjoint(with: [.dma, .dma32])
+        let area = isPopulated ? allocatePopulated(request, flags: flags) : allocateOnDemand(request, flags: flags)
+        return area?.usable.start
+    }
+
+    /// Reserves an area whose pages are mapped at their first touch.
+    /// - Returns: the live area; nil, with everything as before, where something is lacking.
+    public func allocateOnDemand(_ request: AreaRequest, flags: AllocationFlags = .kernel) -> Area? {
+        var request = request
+        request.isOnDemand = true
+        // First of all, so that an impossible size fails before any work is done.
+        guard request.pageCount > 0, let count = Int(exactly: request.pageCount), frames.value.promise(frames: count)
+        else { return nil }
+        guard let area = ranges.allocate(request, flags: flags) else {
+            frames.value.withdrawPromise(frames: count)
+            return nil
+        }
+        if !fillWithDemandEntries(area) {
+            _ = takePagesAway(from: area)
+            ranges.abandon(area)
+            frames.value.withdrawPromise(frames: count)
+            return nil
+        }
+        ranges.publish(area, presentPages: 0)
+        return area
+    }
+
+    /// Reserves an area and maps a frame behind each page.
+    /// - Parameter prepare: called with each frame before it is mapped.
+    /// - Returns: the live area; nil, with everything as before, where something is lacking.
+    public func allocatePopulated(
+        _ request: AreaRequest, flags: AllocationFlags = .kernel,
+        preparing prepare: (PageFrameNumber) -> Void = { _ in }
+    ) -> Area? {
+        // An impossible size fails before any frame is taken.
+        if request.pageCount > frames.value.freeFrames { return nil }
+        guard let area = ranges.allocate(request, flags: flags) else { return nil }
+        var source = BuddyTableSource<P>(frames: frames)
+        var page = area.usable.start
+        while page < area.usable.end {
+            guard let frame = frames.value.allocate(order: 0, flags: flags) else {
+                dropUnpublished(area)
+                return nil
+            }
+            prepare(frame)
+            do throws(PagingError) {
+                try pageTables.value.map(page, to: frame.address, permissions: .readWrite, using: &source)
+            } catch {
+                frames.value.free(frame, order: 0)
+                dropUnpublished(area)
+                return nil
+            }
+            page = page + PageSize.byteCount
+        }
+        ranges.publish(area, presentPages: area.reservedPages)
+        return area
+    }
+
+    private func dropUnpublished(_ area: Area) {
+        _ = takePagesAway(from: area)
+        ranges.abandon(area)
+    }
+
+    /// - Returns: false where there was no frame for a table; some entries may have been written then.
+    private func fillWithDemandEntries(_ area: Area) -> Bool {
+        var source = BuddyTableSource<P>(frames: frames)
+        var start = area.usable.start
+        while start < area.usable.end {
+            // One last-level table at a time, so that interrupts are never off for long.
+            let table = start.roundedDown(to: PageSize.size2MiB.byteCount) + PageSize.size2MiB.byteCount
+            let end = min(table, area.usable.end)
+            do throws(PagingError) {
+                try pageTables.value.reserveDemand(VirtualRange(start, end), permissions: .readWrite, using: &source)
+            } catch {
+                return false
+            }
+            start = end
+        }
+        return true
+    }
+
+    // MARK: Freeing
+
+    /// Frees what `allocate` returned: no translation is left, the frames are given back and unused promises withdrawn.
+    ///
+    /// `nil` is a no-op. Anything else that is not the start of an area is an error: freed already (`doubleFree`, for the
+    /// areas freed last), within an area (`misalignedFree`), a stack or a device's, or in no area (`wildFree`). It is
+    /// reported, and nothing changes.
+    /// - Complexity: O(pages + log areas).
+    public func free(_ address: VirtualAddress?) {
+        guard let address, address.rawValue != 0 else { return }
+        free(address, kind: .vmalloc, call: "vfree")
+    }
+
+    /// Frees the area of `kind` that starts at `address`; `call` is what reports name.
+    func free(_ address: VirtualAddress, kind: AreaKind, call: StaticString) {
+        func refuse(_ violation: MemoryViolation.Kind, _ detail: StaticString, _ value: UInt = 0) {
+            P.report(MemoryViolation(violation, in: call, at: address.rawValue, detail, value))
+        }
+        if let area = ranges.area(containing: address), area.kind != kind {
+            return refuse(.wildFree, "the area is of another kind")
+        }
+        switch ranges.beginFree(address) {
+        case .begun(let area): takeApart(area, call: call)
+        case .freedAlready: refuse(.doubleFree, "the area was freed before")
+        case .notAStart(let area):
+            refuse(.misalignedFree, "not the start of the area", address.rawValue &- area.usable.start.rawValue)
+        case .unknown: refuse(.wildFree, "no area starts there")
+        }
+    }
+
+    private func takeApart(_ area: Area, call: StaticString) {
+        // A fault that saw the area live is over after this; a later one sees it dying.
+        faultLocks.passThroughAll()
+        let given = takePagesAway(from: area)
+        if given != area.presentPages {
+            P.report(
+                MemoryViolation(
+                    .corruption, in: call, at: area.usable.start.rawValue, "not so many pages as were counted", given))
+        }
+        if area.isOnDemand { frames.value.withdrawPromise(frames: Int(area.reservedPages &- given)) }
+        ranges.finishFree(area)
+    }
+
+    /// Empties the entries of an area that nobody uses, and gives back the frames once no CPU can reach them.
+    /// - Returns: how many frames there were.
+    private func takePagesAway(from area: Area) -> UInt {
+        var source = BuddyTableSource<P>(frames: frames)
+        var count: UInt = 0
+        do throws(PagingError) {
+            try pageTables.value.clear(area.usable, using: &source) { address, _ in
+                // Areas are mapped page by page: no frame here belongs to a larger page.
+                count &+= 1
+                frames.value.free(PageFrameNumber(containing: address), order: 0)
+            }
+        } catch {
+            P.report(
+                MemoryViolation(
+                    .corruption, in: "vfree", at: area.usable.start.rawValue, "the area's tables are not its own",
+                    UInt(error.rawValue)))
+        }
+        return count
+    }
+
+    // MARK: Asking
+
+    /// True when `address` lies in memory that `allocate` handed out. - Complexity: O(log areas).
+    public func contains(_ address: VirtualAddress) -> Bool {
+        guard let area = ranges.area(containing: address) else { return false }
+        return area.state == .live && area.usable.contains(address)
+    }
+
+    /// Where `address` lies among the areas. For reports: waits for no lock. - Complexity: O(log areas).
+    public func describe(_ address: VirtualAddress) -> AddressDescription { ranges.describe(address) }
+}
