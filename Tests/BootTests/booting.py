@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import subprocess
+import sys
 
 import pexpect
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from debug_kernel import StoppedMachine, gdb_command
 from make_iso import make_iso
 from qemu import ENDS, Machine, describe, status_of
-from toolchain import BUILD
+from toolchain import BUILD, ROOT
 
 TIMEOUT = 60
 TAIL_LINES = 25
@@ -86,10 +87,15 @@ def run_machine(log_path, timeout=TIMEOUT, **description):
 
 
 def run_under_gdb(log_path, commands, kernel_directory=BUILD, timeout=TIMEOUT, **description):
-    """Boots stopped, and lets gdb do `commands`: (gdb's output, BootResult); status None where gdb left it running."""
+    """Boots stopped, and lets gdb do `commands`: (gdb's output, BootResult); status None where gdb left it running.
+
+    Commands that start with `ask ` go to QEMU's monitor, while gdb holds the machine.
+    """
     machine = describe_machine(log_path, kernel=kernel_directory / "quarry-multiboot.elf", **description)
     with StoppedMachine(machine, log_path) as stopped:
-        command = gdb_command(kernel_directory / "quarry.elf", stopped.socket, [], commands)
+        ask = f"shell {sys.executable} {ROOT / 'Tools' / 'qemu_monitor.py'} {stopped.monitor} "
+        steps = [re.sub(r"^ask ", lambda _: ask, step) for step in commands]
+        command = gdb_command(kernel_directory / "quarry.elf", stopped.socket, [], steps)
         try:
             gdb = subprocess.run(
                 command, capture_output=True, text=True, errors="replace", timeout=timeout, stdin=subprocess.DEVNULL)

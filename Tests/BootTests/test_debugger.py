@@ -26,7 +26,7 @@ def test_gdb_reaches_the_entry_of_the_unoptimised_kernel(stopped_boot):
 @pytest.mark.parametrize(("memory", "cpu"), [("64M", "max"), ("5G", "qemu64")])
 def test_the_page_tables_are_what_they_should_be(stopped_boot, memory, cpu):
     output, _ = stopped_boot(
-        ["hbreak *exception_dispatch", "continue", "monitor info tlb", "kill"],
+        ["hbreak *exception_dispatch", "continue", "ask info tlb", "kill"],
         memory=memory, cpu=cpu, arguments="crash=breakpoint")
     pages = [(int(page[1], 16), int(page[2], 16), page[3]) for page in TRANSLATION.finditer(output)]
     assert len(pages) > 100, output[-2000:]

@@ -85,7 +85,7 @@ def test_a_page_fault_where_the_cpu_has_no_nx_names_no_fetch(boot):
 def test_a_non_maskable_interrupt_is_reported(stopped_boot):
     # The exception handler is a place where the kernel surely comes by with its own descriptor tables loaded.
     _, result = stopped_boot(
-        ["hbreak *exception_dispatch", "continue", "delete", "monitor nmi", "continue"],
+        ["hbreak *exception_dispatch", "continue", "delete", "ask nmi", "continue"],
         memory="64M", arguments="crash=breakpoint")
     result.expect_end(NMI)
     result.expect(r"non-maskable interrupt \(vector 2\)")
