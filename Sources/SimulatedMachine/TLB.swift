@@ -88,6 +88,12 @@ public struct StaleTranslation: Equatable, Sendable {
     public var kind: Kind
     public var cpu: Int
     public var address: VirtualAddress
+
+    public init(kind: Kind, cpu: Int, address: VirtualAddress) {
+        self.kind = kind
+        self.cpu = cpu
+        self.address = address
+    }
 }
 
 /// One CPU's part of the MMU. The lock is held for the whole of an access, so that a flush waits until the access is
