@@ -8,7 +8,7 @@ import Testing
 @Suite struct DemandTests {
     @Test func aTouchBringsThePage() throws {
         let bench = Bench()
-        let next = Mutex(gib)
+        let next = HostLock(gib)
         bench.machine.pageFaultHandler = { address, access in
             guard case .demand(let permissions) = bench.tables.value.lookup(address) else { return false }
             if access == .store && !permissions.contains(.write) { return false }
@@ -57,7 +57,7 @@ import Testing
         let cpus = 4
         let count: UInt = 600
         let bench = Bench(cpus: cpus)
-        let next = Mutex(gib)
+        let next = HostLock(gib)
         let refused = Atomic<Int>(0)
         bench.machine.pageFaultHandler = { address, _ in
             let frame = next.withLock { next in

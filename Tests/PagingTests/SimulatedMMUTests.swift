@@ -1,6 +1,5 @@
 import MemoryPrimitives
 import SimulatedMachine
-import Synchronization
 import Testing
 
 /// The oracle itself: tables written by hand, word by word, and what the simulated CPU makes of them.
@@ -126,7 +125,7 @@ import Testing
     }
 
     @Test func aFaultIsHandledOnce() throws {
-        let calls = Mutex(0)
+        let calls = HostLock(0)
         machine.pageFaultHandler = { [machine] address, access in
             calls.withLock { $0 += 1 }
             if address != page(0x2000) || access != .store { return address == page(0x3000) }
