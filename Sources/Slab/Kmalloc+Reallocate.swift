@@ -43,7 +43,7 @@ extension Kmalloc {
         _ pointer: UnsafeMutableRawPointer?, _ byteCount: UInt, flags: AllocationFlags = .kernel
     ) -> UnsafeMutableRawPointer? {
         if byteCount == 0 {
-            free(pointer)
+            unsafe free(pointer)
             return unsafe UnsafeMutableRawPointer(bitPattern: Self.zeroSizeAddress)
         }
         guard let oldSize = size(of: UInt(bitPattern: pointer), in: "krealloc") else { return nil }

@@ -18,7 +18,8 @@ extension SlabCache {
             Self.keptEmptySlabs)
         let slabs = Int(state.slabsFetched &- state.slabsReturned)
         try require(
-            state.slabCount == slabs, "slabs are those fetched less those returned", UInt(index), state.slabCount, slabs)
+            state.slabCount == slabs, "slabs are those fetched less those returned", UInt(index), state.slabCount, slabs
+        )
     }
 
     private func check(_ list: SlabList, _ kind: SlabHeader.List, _ free: inout Int) throws(InvariantViolation) {

@@ -42,6 +42,8 @@ struct SlabPage: Equatable {
         }
     }
 
+    static func == (left: SlabPage, right: SlabPage) -> Bool { left.headerAddress == right.headerAddress }
+
     var headerAddress: UInt { unsafe UInt(bitPattern: header) }
 
     // The header is valid for as long as the slab is; see the type.
