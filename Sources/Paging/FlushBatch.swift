@@ -12,19 +12,16 @@ struct FlushBatch<P: Platform> {
 
     init() {}
 
-    /// Adds the page at `address`; any address within a large page stands for all of it.
+    /// Adds the page at `address`, unless it is the one that was added last; any address within a large page stands for
+    /// all of it.
+    ///
+    /// Flushing a page also drops the entries of the levels above it (Intel SDM vol. 3, 4.10.4.1). So the address of a
+    /// page is what to add for a table that is no longer reached there, too.
     @inline(__always)
     mutating func add(_ address: UInt) {
+        if count > 0 && count <= Self.capacity && pages[count &- 1] == address { return }
         if count < Self.capacity { pages[count] = address }
         count &+= 1
-    }
-
-    /// Sees to it that page walks forget a table that was reached at `address`: flushing a page drops the entries of
-    /// the levels above it too (Intel SDM vol. 3, 4.10.4.1).
-    @inline(__always)
-    mutating func addTable(reachedAt address: UInt) {
-        if count > 0 && count <= Self.capacity && pages[count &- 1] == address { return }
-        add(address)
     }
 
     /// Flushes what was added, at the aliases of those addresses too, and forgets it.

@@ -142,7 +142,7 @@ public struct PageTables<P: Platform>: ~Copyable, @unchecked Sendable {
         let before = outcome.unlinked.count
         if cursor.unlinkEmptyTables(into: &outcome.unlinked) {
             countTables(before &- outcome.unlinked.count)
-            outcome.flush.addTable(reachedAt: cursor.address)
+            outcome.flush.add(cursor.address)
         }
     }
 

@@ -13,6 +13,7 @@ struct FoundLeaf {
 
 /// A walk over everything below a root, in the order of addresses.
 struct TableWalk {
+    /// What lies behind an alias' slot is found once, except for leaves, whose permissions there may differ.
     enum Found {
         case table
         case leaf(FoundLeaf)
@@ -48,11 +49,11 @@ struct TableWalk {
             var address = base | (UInt(bitPattern: index) << PageTable.shift(ofLevel: level))
             if level == PageTableCursor.topLevel && index >= 256 { address |= UInt.max << 48 }
             if entry.referencesTable(atLevel: level) {
-                if !entry.isShared { body(.table) }
                 let own = entry.permissions().intersection(inherited.permissions)
+                let isAliased = inherited.isAliased || entry.isShared
+                if !isAliased { body(.table) }
                 visit(
-                    entry.tableAddress, level &- 1, address,
-                    Inherited(permissions: own, isAliased: inherited.isAliased || entry.isShared), body)
+                    entry.tableAddress, level &- 1, address, Inherited(permissions: own, isAliased: isAliased), body)
             } else if entry.isPresent {
                 let own = entry.permissions(size: pageSize(ofLevel: level))
                 let taken = PagePermissions([.read, .write, .execute, .user]).subtracting(inherited.permissions)
@@ -61,7 +62,7 @@ struct TableWalk {
                         FoundLeaf(
                             address: address, level: level, entry: entry, permissions: own.subtracting(taken),
                             isAliased: inherited.isAliased)))
-            } else {
+            } else if !inherited.isAliased {
                 body(.reserved(entry, level: level))
             }
         }

@@ -19,8 +19,8 @@ public final class SimulatedMachine: @unchecked Sendable {
     }
 
     public let violationPolicy: ViolationPolicy
-    private let recorded = Mutex<[MemoryViolation]>([])
-    private let recordedStale = Mutex<[StaleTranslation]>([])
+    private let recorded = HostLock<[MemoryViolation]>([])
+    private let recordedStale = HostLock<[StaleTranslation]>([])
 
     /// How the MMU translates. To be set before the first access.
     public var pagingControl = PagingControl()

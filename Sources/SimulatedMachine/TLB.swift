@@ -88,12 +88,18 @@ public struct StaleTranslation: Equatable, Sendable {
     public var kind: Kind
     public var cpu: Int
     public var address: VirtualAddress
+
+    public init(kind: Kind, cpu: Int, address: VirtualAddress) {
+        self.kind = kind
+        self.cpu = cpu
+        self.address = address
+    }
 }
 
 /// One CPU's part of the MMU. The lock is held for the whole of an access, so that a flush waits until the access is
 /// over, as the sender of an inter-processor interrupt does.
 final class SimulatedTLB: Sendable {
-    let cache = Mutex(TranslationCache())
+    let cache = HostLock(TranslationCache())
     /// Saves flushes of CPUs that never loaded a root.
     let isUsed = Atomic<Bool>(false)
 

@@ -212,11 +212,22 @@ import Testing
             // A table of nothing but demand entries may be cached as a table.
             try tables.value.reserveDemand(range, permissions: .readWrite, using: &bench.source)
             #expect(try flushes { try tables.value.clear(range, using: &bench.source) { _, _ in } } == 1)
+            // A page that was cut up is another page, even where nothing else is different.
+            try tables.value.map(
+                page(areas), to: memory(gib), size: .size2MiB, permissions: .readWrite, using: &bench.source)
+            for (permissions, count) in [(PagePermissions.readWrite, 1), (.readOnly, 1)] {
+                let found = try flushes {
+                    try tables.value.protect(
+                        page(areas), permissions: permissions, splitting: true, using: &bench.source)
+                }
+                #expect(found == count)
+            }
+            try tables.value.unmapRange(pages(areas, 2 * mib), using: &bench.source)
             let many = pages(areas, 100 * 4096)
             try tables.value.mapRange(many, to: memory(gib), permissions: .readWrite, using: &bench.source)
             let before = bench.machine.pageFlushCount
             try tables.value.unmapRange(many, using: &bench.source)
-            #expect(bench.machine.fullFlushCount == 1 && bench.machine.pageFlushCount == before)
+            #expect(bench.machine.fullFlushCount == 2 && bench.machine.pageFlushCount == before)
         }
     }
 }

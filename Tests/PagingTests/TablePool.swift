@@ -13,7 +13,7 @@ final class TablePool: Sendable {
         var allocations = 0
     }
 
-    private let state = Mutex(State())
+    private let state = HostLock(State())
     private let machine: SimulatedMachine
 
     init(_ machine: SimulatedMachine) { self.machine = machine }

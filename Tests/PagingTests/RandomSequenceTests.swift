@@ -1,0 +1,222 @@
+import MemoryPrimitives
+import Paging
+import SimulatedMachine
+import Testing
+
+/// Long random sequences of every call against `ReferenceTables`, with a warm TLB.
+@Suite struct RandomSequenceTests {
+    /// The start of each area, so placed that ranges cross tables at every level.
+    private static let bases: [UInt] = [
+        areas, areas + 512 * gib - 4 * mib, 0x7f00_0000_0000 - 2 * gib, 0xffff_8880_0000_0000,
+    ]
+
+    @Test(arguments: [UInt64(1), 2, 3, 4], [true, false])
+    func everyCallMatchesTheReference(seed: UInt64, gigabytePages: Bool) throws {
+        var features = PagingFeatures.all
+        features.gigabytePages = gigabytePages
+        let run = Run(seed: seed, features: features)
+        try run.bench.machine.run {
+            for step in 0..<400 {
+                try run.step()
+                if step % 16 == 0 { try run.sweep() }
+                if run.hasFailed { break }
+            }
+            try run.sweep()
+            try run.empty()
+        }
+    }
+
+    private final class Run {
+        let bench: Bench
+        let features: PagingFeatures
+        var reference = ReferenceTables()
+        var random: SeededGenerator
+        var hasFailed = false
+
+        init(seed: UInt64, features: PagingFeatures) {
+            bench = Bench(memory: 8 << 30, features: features)
+            self.features = features
+            random = SeededGenerator.fromEnvironment(default: seed)
+        }
+
+        func address(_ alignment: UInt) -> UInt {
+            let base = RandomSequenceTests.bases.randomElement(using: &random)!
+            // Mostly near each other, so that calls meet.
+            let span: UInt = [32 * 4096, 6 * mib, 3 * gib][Int.random(in: 0..<3, using: &random)]
+            return (base + UInt.random(in: 0..<span, using: &random)) & ~(alignment - 1)
+        }
+
+        func permissions() -> PagePermissions {
+            [.readWrite, .readOnly, .readExecute, .readWrite.cached(.uncached)].randomElement(using: &random)!
+        }
+
+        func size() -> PageSize {
+            let sizes: [PageSize] =
+                features.gigabytePages ? [.size4KiB, .size2MiB, .size1GiB] : [.size4KiB, .size2MiB]
+            return sizes.randomElement(using: &random)!
+        }
+
+        /// Start and length, sometimes aligned to large pages.
+        func range() -> VirtualRange {
+            let alignment: UInt = [4096, 4096, 2 * mib, features.gigabytePages ? gib : 2 * mib].randomElement(
+                using: &random)!
+            let start = address(alignment)
+            let length = alignment * UInt.random(in: 1...3, using: &random)
+            let extra = 4096 * [0, 0, UInt.random(in: 0..<40, using: &random)].randomElement(using: &random)!
+            return pages(start, length + extra)
+        }
+
+        func physical(_ alignment: UInt) -> UInt {
+            (gib + UInt.random(in: 0..<(3 * gib), using: &random)) & ~(alignment - 1)
+        }
+
+        func expectSame(_ expected: PagingError?, _ call: String, _ body: () throws(PagingError) -> Void) {
+            var found: PagingError?
+            do throws(PagingError) { try body() } catch { found = error }
+            if found != expected { hasFailed = true }
+            #expect(found == expected, "\(call), seed \(random.seed)")
+        }
+
+        func step() throws {
+            let tables = bench.tables
+            let range = range()
+            let splitting = Bool.random(using: &random)
+            let permissions = permissions()
+            let size = size()
+            let (start, byteCount) = (range.start.rawValue, range.byteCount)
+            probe(start)
+            switch Int.random(in: 0..<11, using: &random) {
+            case 0, 1:
+                let (virtual, frame) = (address(size.byteCount), physical(size.byteCount))
+                let expected = reference.map(virtual, frame, size, permissions)
+                expectSame(expected, "map \(page(virtual)) \(size)") { () throws(PagingError) in
+                    try tables.value.map(
+                        page(virtual), to: memory(frame), size: size, permissions: permissions, using: &bench.source)
+                }
+            case 2, 3:
+                // Congruent to the start, or else small, because then only small pages fit.
+                let isCongruent = Bool.random(using: &random)
+                let frame = isCongruent ? physical(gib) + start % gib : physical(4096)
+                let range = isCongruent ? range : pages(start, min(byteCount, 200 * 4096))
+                let expected = reference.mapRange(start, range.byteCount, frame, permissions)
+                expectSame(expected, "mapRange \(range)") { () throws(PagingError) in
+                    try tables.value.mapRange(range, to: memory(frame), permissions: permissions, using: &bench.source)
+                }
+            case 4:
+                let virtual = address(size.byteCount)
+                let expected = reference.unmap(virtual, size.byteCount, exact: size, splitting: splitting)
+                expectSame(expected, "unmap \(page(virtual)) \(size)") { () throws(PagingError) in
+                    try tables.value.unmap(page(virtual), size: size, splitting: splitting, using: &bench.source)
+                }
+            case 5:
+                let expected = reference.unmap(start, byteCount, exact: nil, splitting: splitting)
+                expectSame(expected, "unmapRange \(range)") { () throws(PagingError) in
+                    try tables.value.unmapRange(range, splitting: splitting, using: &bench.source)
+                }
+            case 6:
+                let virtual = address(size.byteCount)
+                let expected = reference.protect(
+                    virtual, size.byteCount, exact: size, splitting: splitting, permissions)
+                expectSame(expected, "protect \(page(virtual)) \(size)") { () throws(PagingError) in
+                    try tables.value.protect(
+                        page(virtual), size: size, permissions: permissions, splitting: splitting, using: &bench.source)
+                }
+            case 7:
+                let expected = reference.protect(start, byteCount, exact: nil, splitting: splitting, permissions)
+                expectSame(expected, "protectRange \(range)") { () throws(PagingError) in
+                    try tables.value.protectRange(
+                        range, permissions: permissions, splitting: splitting, using: &bench.source)
+                }
+            case 8:
+                let small = pages(start, min(byteCount, 200 * 4096))
+                let isGuard = Bool.random(using: &random)
+                let expected = reference.reserve(
+                    start, small.byteCount, isGuard ? .guardPage : .demand(permissions))
+                expectSame(expected, "reserve \(small)") { () throws(PagingError) in
+                    if isGuard {
+                        try tables.value.reserveGuard(small, using: &bench.source)
+                    } else {
+                        try tables.value.reserveDemand(small, permissions: permissions, using: &bench.source)
+                    }
+                }
+            case 9:
+                let frame = physical(4096)
+                let touched = reference.entries.keys.filter { start <= $0 }.min() ?? start
+                let expected = reference.resolve(touched, frame)
+                #expect(tables.value.resolveDemand(at: page(touched + 5), frame: memory(frame)) == expected)
+            default:
+                clear(range)
+            }
+            probe(start)
+            try check()
+        }
+
+        func clear(_ range: VirtualRange) {
+            var visited: [PhysicalAddress] = []
+            let expected = reference.clear(range.start.rawValue, range.byteCount)
+            var error: PagingError?
+            if case .failure(let failure) = expected { error = failure }
+            expectSame(error, "clear \(range)") { () throws(PagingError) in
+                try bench.tables.value.clear(range, using: &bench.source) { frame, _ in visited.append(frame) }
+            }
+            if case .success(let frames) = expected { #expect(visited == frames, "clear \(range)") }
+        }
+
+        /// Compares one address, and reads through the MMU what is behind it.
+        func probe(_ address: UInt) {
+            let expected = reference.lookup(address)
+            if bench.tables.value.lookup(page(address)) != expected { hasFailed = true }
+            #expect(bench.tables.value.lookup(page(address)) == expected, "at \(page(address)), seed \(random.seed)")
+            if case .mapped(let translation) = expected {
+                #expect(bench.reads(page(address), from: translation.physical))
+                #expect((bench.fault(at: page(address), .store) == nil) == translation.permissions.contains(.write))
+                #expect((bench.fault(at: page(address), .fetch) == nil) == translation.permissions.contains(.execute))
+            } else {
+                #expect(bench.fault(at: page(address)) == .notPresent)
+            }
+        }
+
+        func check() throws {
+            try bench.tables.value.checkInvariants()
+            let expected = reference.tableCount
+            #expect(bench.tables.value.tableCount == expected && bench.pool.inUse == expected + 1)
+            let stale = bench.machine.takeStaleTranslations()
+            if !stale.isEmpty { hasFailed = true }
+            #expect(stale == [], "seed \(random.seed)")
+        }
+
+        /// Compares everything, by the audit's counts and at the edges of a sample of entries.
+        func sweep() throws {
+            let audit = bench.tables.value.audit()
+            var counts: [PageSize: UInt] = [:]
+            var demand: UInt = 0
+            var guards: UInt = 0
+            for entry in reference.entries.values {
+                switch entry {
+                case .page(_, let size, _): counts[size, default: 0] += 1
+                case .demand: demand += 1
+                case .guardPage: guards += 1
+                }
+            }
+            #expect(audit.pages4KiB == counts[.size4KiB] ?? 0 && audit.pages2MiB == counts[.size2MiB] ?? 0)
+            #expect(audit.pages1GiB == counts[.size1GiB] ?? 0)
+            #expect(audit.demandEntries == demand && audit.guardEntries == guards && audit.passes)
+            #expect(audit.tables == UInt(reference.tableCount) + 1)
+            for start in reference.entries.keys.sorted().shuffled(using: &random).prefix(40) {
+                probe(start)
+                probe(start + reference.entries[start]!.byteCount - 8)
+                probe(start &- 4096)
+                probe(start + reference.entries[start]!.byteCount)
+            }
+        }
+
+        func empty() throws {
+            // Each area lies within one half of the address space.
+            clear(pages(0x7e00_0000_0000, 0x100_0000_0000 + 8 * gib))
+            clear(pages(0xffff_8880_0000_0000, 8 * gib))
+            clear(pages(areas, 520 * gib))
+            try check()
+            #expect(bench.pool.inUse == 1 && reference.entries.isEmpty)
+        }
+    }
+}

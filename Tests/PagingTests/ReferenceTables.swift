@@ -1,0 +1,176 @@
+import MemoryPrimitives
+
+@testable import Paging
+
+/// What page tables should do, as plainly as it can be said: a dictionary of entries by their first address.
+struct ReferenceTables {
+    enum Entry: Equatable {
+        case page(PhysicalAddress, PageSize, PagePermissions)
+        case demand(PagePermissions)
+        case guardPage
+
+        var byteCount: UInt {
+            if case .page(_, let size, _) = self { return size.byteCount }
+            return 4096
+        }
+    }
+
+    private(set) var entries: [UInt: Entry] = [:]
+
+    /// The entry that covers `address`, and where it starts.
+    func entry(at address: UInt) -> (start: UInt, entry: Entry)? {
+        for shift: UInt in [12, 21, 30] {
+            let start = (address >> shift) << shift
+            if let entry = entries[start], address - start < entry.byteCount { return (start, entry) }
+        }
+        return nil
+    }
+
+    func isFree(_ start: UInt, _ byteCount: UInt) -> Bool {
+        entry(at: start) == nil && !entries.keys.contains { start <= $0 && $0 < start + byteCount }
+    }
+
+    func lookup(_ address: UInt) -> PageLookup {
+        guard let (start, entry) = entry(at: address) else { return .none }
+        switch entry {
+        case .page(let physical, let size, let permissions):
+            return .mapped(
+                Translation(physical: physical + (address - start), size: size, permissions: permissions))
+        case .demand(let permissions): return .demand(permissions)
+        case .guardPage: return .guardPage
+        }
+    }
+
+    mutating func map(_ start: UInt, _ physical: UInt, _ size: PageSize, _ permissions: PagePermissions) -> PagingError?
+    {
+        if !isFree(start, size.byteCount) { return .alreadyMapped }
+        entries[start] = .page(PhysicalAddress(physical), size, permissions)
+        return nil
+    }
+
+    mutating func mapRange(
+        _ start: UInt, _ byteCount: UInt, _ physical: UInt, _ permissions: PagePermissions
+    ) -> PagingError? {
+        if !isFree(start, byteCount) { return .alreadyMapped }
+        var offset: UInt = 0
+        while offset < byteCount {
+            let size = [PageSize.size1GiB, .size2MiB, .size4KiB].first {
+                ((start + offset) | (physical + offset)) % $0.byteCount == 0 && byteCount - offset >= $0.byteCount
+            }!
+            entries[start + offset] = .page(PhysicalAddress(physical + offset), size, permissions)
+            offset += size.byteCount
+        }
+        return nil
+    }
+
+    mutating func reserve(_ start: UInt, _ byteCount: UInt, _ entry: Entry) -> PagingError? {
+        if !isFree(start, byteCount) { return .alreadyMapped }
+        for offset in stride(from: 0, to: byteCount, by: 4096) { entries[start + offset] = entry }
+        return nil
+    }
+
+    /// Cuts the page that `address` lies in, until a page of `size` starts there.
+    private mutating func split(_ address: UInt, to size: PageSize) {
+        while let (start, entry) = entry(at: address), case .page(let physical, let old, let permissions) = entry,
+            old > size
+        {
+            let smaller = PageSize(rawValue: old.rawValue - 1)!
+            for index in 0..<UInt(512) {
+                entries[start + index << smaller.shift] = .page(
+                    physical + index << smaller.shift, smaller, permissions)
+            }
+        }
+    }
+
+    /// Walks a range that must be mapped from end to end; the steps' starts and sizes, or why not.
+    private func steps(
+        _ start: UInt, _ byteCount: UInt, exact: PageSize?, splitting: Bool, allowingDemand: Bool
+    ) -> Result<[(UInt, PageSize)], PagingError> {
+        var result: [(UInt, PageSize)] = []
+        var offset: UInt = 0
+        while offset < byteCount {
+            let address = start + offset
+            let present: PageSize
+            switch entry(at: address)?.entry {
+            case .page(_, let size, _): present = size
+            case .demand where allowingDemand: present = .size4KiB
+            default: return .failure(.notMapped)
+            }
+            let fitting = [PageSize.size1GiB, .size2MiB, .size4KiB].first {
+                $0 <= present && address % $0.byteCount == 0 && byteCount - offset >= $0.byteCount
+            }
+            let wanted = exact ?? fitting!
+            if wanted > present { return .failure(.insideSmallerPages) }
+            if wanted < present && !splitting { return .failure(.insideLargePage) }
+            result.append((address, wanted))
+            offset += wanted.byteCount
+        }
+        return .success(result)
+    }
+
+    mutating func unmap(_ start: UInt, _ byteCount: UInt, exact: PageSize?, splitting: Bool) -> PagingError? {
+        switch steps(start, byteCount, exact: exact, splitting: splitting, allowingDemand: false) {
+        case .failure(let error): return error
+        case .success(let steps):
+            for (address, size) in steps {
+                split(address, to: size)
+                entries[address] = nil
+            }
+            return nil
+        }
+    }
+
+    mutating func protect(
+        _ start: UInt, _ byteCount: UInt, exact: PageSize?, splitting: Bool, _ permissions: PagePermissions
+    ) -> PagingError? {
+        switch steps(start, byteCount, exact: exact, splitting: splitting, allowingDemand: true) {
+        case .failure(let error): return error
+        case .success(let steps):
+            for (address, size) in steps {
+                split(address, to: size)
+                if case .page(let physical, _, _) = entries[address]! {
+                    entries[address] = .page(physical, size, permissions)
+                } else {
+                    entries[address] = .demand(permissions)
+                }
+            }
+            return nil
+        }
+    }
+
+    /// The frames that were present, in order.
+    mutating func clear(_ start: UInt, _ byteCount: UInt) -> Result<[PhysicalAddress], PagingError> {
+        for edge in [start, start + byteCount - 1] {
+            if let (first, entry) = entry(at: edge), first < start || first + entry.byteCount > start + byteCount {
+                return .failure(.insideLargePage)
+            }
+        }
+        var frames: [PhysicalAddress] = []
+        for address in entries.keys.filter({ start <= $0 && $0 < start + byteCount }).sorted() {
+            if case .page(let physical, _, _) = entries[address]! { frames.append(physical) }
+            entries[address] = nil
+        }
+        return .success(frames)
+    }
+
+    mutating func resolve(_ address: UInt, _ frame: UInt) -> Bool {
+        let start = address & ~4095
+        guard case .demand(let permissions)? = entries[start] else { return false }
+        entries[start] = .page(PhysicalAddress(frame), .size4KiB, permissions)
+        return true
+    }
+
+    /// Tables that the entries need below the root, when none is kept empty and none is missing.
+    var tableCount: Int {
+        var tables: Set<UInt> = []
+        for (start, entry) in entries {
+            var smallest = 0
+            if case .page(_, let size, _) = entry { smallest = Int(size.rawValue) }
+            for level in smallest..<3 {
+                // The level stands in the upper bits, which shifting has freed.
+                tables.insert(start >> (21 + 9 * UInt(level)) | UInt(level) << 60)
+            }
+        }
+        return tables.count
+    }
+}
