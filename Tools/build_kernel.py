@@ -102,15 +102,17 @@ def main(arguments):
     options = parser.parse_args(arguments)
     output = options.output.resolve()
     output.mkdir(parents=True, exist_ok=True)
+    image, multiboot = output / "quarry.elf", output / "quarry-multiboot.elf"
+    # A build that fails leaves no older kernel behind for the tests to pass on.
+    for stale in (image, multiboot):
+        stale.unlink(missing_ok=True)
 
     build_swift(options.configuration)
     objects = build_boot(output, "-O2" if options.configuration == "release" else "-Og")
     objects += module_objects(options.configuration)
     unfinished = output / "quarry.elf.unfinished"
     count = link_until_settled(objects, output, unfinished)
-    image = output / "quarry.elf"
     unfinished.replace(image)
-    multiboot = output / "quarry-multiboot.elf"
     run([tool("llvm-objcopy"), "--strip-debug", "-O", "elf32-i386", image, multiboot])
     print(f"kernel: {image.relative_to(ROOT)}, {count} functions in its symbol table")
     return 0

@@ -63,17 +63,18 @@ def main(arguments):
     functions = parse(listing("objdump", "-d", "--no-show-raw-insn", "-j", ".text"))
     if not functions:
         raise Failure(f"{image} holds no code in .text")
+    for function, name in zip(functions, demangle([function.name for function in functions])):
+        function.name = readable(name)
     frames = [measure(function) for function in functions]
     problems = instruction_problems(functions, frames)
     problems += symbol_problems(listing("llvm-nm"))
     problems += segment_problems(listing("readelf", "-lW"))
 
     largest = sorted(zip(functions, frames), key=lambda pair: -pair[1].byte_count)[:LISTED]
-    names = demangle([function.name for function, _ in largest])
     print(f"check: {len(functions)} functions, {sum(len(f.instructions) for f in functions)} instructions")
     print("check: the largest frames, in bytes:")
-    for (_, frame), name in zip(largest, names):
-        print(f"  {frame.byte_count:5}  {readable(name)}")
+    for function, frame in largest:
+        print(f"  {frame.byte_count:5}  {function.name}")
     for problem in problems:
         print(f"check: {problem}", file=sys.stderr)
     if problems:

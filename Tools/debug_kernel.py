@@ -31,13 +31,15 @@ def gdb_command(kernel, socket, before, commands):
 
 
 class StoppedMachine:
-    """A machine in QEMU, stopped before its first instruction, with a gdb server on a Unix socket."""
+    """A machine in QEMU, stopped before its first instruction, with gdb server and monitor on Unix sockets."""
 
     def __init__(self, machine, serial_log):
         self.directory = tempfile.TemporaryDirectory(prefix="quarry-gdb-")
         self.socket = pathlib.Path(self.directory.name) / "gdb"
+        self.monitor = pathlib.Path(self.directory.name) / "monitor"
         machine.extra += (
-            "-S", "-chardev", f"socket,id=gdb,path={self.socket},server=on,wait=off", "-gdb", "chardev:gdb")
+            "-S", "-qmp", f"unix:{self.monitor},server=on,wait=off",
+            "-chardev", f"socket,id=gdb,path={self.socket},server=on,wait=off", "-gdb", "chardev:gdb")
         # A session of its own: Ctrl-C in gdb interrupts the kernel, and does not end QEMU.
         self.process = subprocess.Popen(
             machine.argv(serial=f"file:{serial_log}"), stdin=subprocess.DEVNULL, start_new_session=True)

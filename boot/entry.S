@@ -215,9 +215,8 @@ boot_entry_64:
         movabsq $__stack_chk_guard, %rcx
         movq %rax, (%rcx)
         movabsq $kernel_main, %rax
-        call *%rax
-1:      hlt
-        jmp 1b
+        pushq $0                                // it does not return; a return address of 0 ends every backtrace too
+        jmp *%rax
 
         .section .boot.rodata, "a"
         .balign 8

@@ -31,5 +31,10 @@ enum Backtrace {
         Log.plain("  (more)")
     }
 
+    /// Prints the callers of the function whose frame pointer is given, for reports that no exception brought about.
+    static func printCallers(ofFrame framePointer: UInt) {
+        print(rip: UInt(x86_load64(framePointer + 8)), framePointer: UInt(x86_load64(framePointer)))
+    }
+
     private static func isReadable(_ address: UInt) -> Bool { address & 7 == 0 && KernelAddress.isReadable(address) }
 }

@@ -8,7 +8,10 @@ import VirtualMemory
 import X86
 
 /// Logs each step of bring-up, and switches to the kernel's own page tables.
+///
+/// Each method stays out of line, so that what it needs for its lines takes no room in bring-up's own frame.
 struct BringUpLog: BringUpObserver {
+    @inline(never)
     mutating func bootMemoryIsReady(_ boot: borrowing BootAllocator) {
         Log.info(
             """
@@ -17,6 +20,7 @@ struct BringUpLog: BringUpObserver {
             """)
     }
 
+    @inline(never)
     mutating func activate(_ tables: borrowing PageTables<X86Platform>) {
         x86_write_cr3(UInt64(tables.root.rawValue))
         let audit = tables.audit()
@@ -34,6 +38,7 @@ struct BringUpLog: BringUpObserver {
         }
     }
 
+    @inline(never)
     mutating func pageFramesAreReady(
         _ frames: borrowing PageFrameAllocator<X86Platform>, _ boot: borrowing BootAllocator
     ) {
@@ -51,10 +56,12 @@ struct BringUpLog: BringUpObserver {
         Log.info("page frames ready")
     }
 
+    @inline(never)
     mutating func kmallocIsReady(_ kmalloc: borrowing Kmalloc<X86Platform>) {
         Log.info("kmalloc: \(SizeClass.count) size classes up to \(SizeClass.largestByteCount) bytes")
     }
 
+    @inline(never)
     mutating func vmallocIsReady(_ vmalloc: borrowing Vmalloc<X86Platform>) {
         let areas = AddressSpaceLayout.x86FourLevel.areas
         Log.info("vmalloc: \(areas), \(bytes: areas.byteCount)")

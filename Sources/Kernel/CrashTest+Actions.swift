@@ -34,7 +34,7 @@ extension CrashTest {
     }
 
     static func executeHeap(_ memory: Memory) {
-        guard let object = unsafe memory.value.kmalloc.value.allocate(byteCount: 64, flags: .kernel) else { return }
+        guard let object = unsafe memory.value.kmalloc.value.allocate(64, flags: .kernel) else { return }
         execute(at: UInt(bitPattern: object))
     }
 
@@ -64,13 +64,13 @@ extension CrashTest {
     }
 
     static func doubleKfree(_ memory: Memory) {
-        guard let object = unsafe memory.value.kmalloc.value.allocate(byteCount: 64, flags: .kernel) else { return }
+        guard let object = unsafe memory.value.kmalloc.value.allocate(64, flags: .kernel) else { return }
         unsafe memory.value.kmalloc.value.free(object)
         unsafe memory.value.kmalloc.value.free(object)
     }
 
     static func interiorKfree(_ memory: Memory) {
-        guard let object = unsafe memory.value.kmalloc.value.allocate(byteCount: 64, flags: .kernel) else { return }
+        guard let object = unsafe memory.value.kmalloc.value.allocate(64, flags: .kernel) else { return }
         unsafe memory.value.kmalloc.value.free(object + 8)
     }
 

@@ -25,7 +25,7 @@ enum FatalReport {
         // The message stands in LineBuffer, which begin() would clear: print it first.
         Log.fatal(reason)
         begin()
-        Backtrace.print(rip: returnAddress(), framePointer: x86_frame_pointer())
+        Backtrace.printCallers(ofFrame: x86_frame_pointer())
         end(code)
     }
 
@@ -33,9 +33,6 @@ enum FatalReport {
         Log.fatal("the kernel stops here (exit code \(hex: UInt(code.rawValue)))")
         code.exit()
     }
-
-    @inline(never)
-    private static func returnAddress() -> UInt { UInt(x86_load64(x86_frame_pointer() + 8)) }
 
     /// The registers that an exception found.
     static func printRegisters(_ frame: UnsafePointer<ExceptionFrame>) {

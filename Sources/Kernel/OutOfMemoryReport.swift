@@ -23,7 +23,7 @@ enum OutOfMemoryReport {
                 )
             }
         }
-        Backtrace.print(rip: UInt(x86_load64(x86_frame_pointer() + 8)), framePointer: x86_frame_pointer())
+        Backtrace.printCallers(ofFrame: x86_frame_pointer())
         FatalReport.end(.outOfMemory)
     }
 }

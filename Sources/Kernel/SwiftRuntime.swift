@@ -24,11 +24,11 @@ enum SwiftRuntime {
             &- AddressSpaceLayout.x86FourLevel.directMap.start.rawValue
     }
 
-    static func allocate(byteCount: UInt, alignment: UInt) -> UInt {
+    static func allocate(_ byteCount: UInt, alignment: UInt) -> UInt {
         guard let memory = unsafe Quarry.memory else { FatalReport.panic("a Swift object before kmalloc is there") }
         guard
             let object = unsafe memory.value.kmalloc.value.alignedAllocate(
-                byteCount: byteCount, alignment: alignment, flags: .kernel),
+                byteCount, alignment: alignment, flags: .kernel),
             UInt(bitPattern: object) &+ aliasDistance
                 < AddressSpaceLayout.x86FourLevel.objectAlias.end.rawValue
         else {
@@ -49,7 +49,7 @@ enum SwiftRuntime {
 
 @c(swift_runtime_allocate)
 func swiftRuntimeAllocate(size: UInt, alignment: UInt) -> UInt {
-    SwiftRuntime.allocate(byteCount: size, alignment: alignment)
+    SwiftRuntime.allocate(size, alignment: alignment)
 }
 
 @c(swift_runtime_free)

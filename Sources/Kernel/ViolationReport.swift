@@ -16,8 +16,13 @@ enum ViolationReport {
         FatalReport.begin()
         Log.fatal("\(violation.call): \(name(of: violation.kind))")
         Log.fatal("address \(hex: violation.address, digits: 16): \(violation.detail) (\(violation.value))")
-        Log.fatal("that address is \(describing: violation.address)")
-        Backtrace.print(rip: UInt(x86_load64(x86_frame_pointer() + 8)), framePointer: x86_frame_pointer())
+        if violation.address < AddressSpaceLayout.x86FourLevel.objectAlias.start.rawValue {
+            // What is said of a frame is said of its physical address: no kernel pointer is that low.
+            Log.fatal("that is the physical address of frame \(violation.address >> PageSize.shift)")
+        } else {
+            Log.fatal("that address is \(describing: violation.address)")
+        }
+        Backtrace.printCallers(ofFrame: x86_frame_pointer())
         FatalReport.end(.memoryCorruption)
     }
 

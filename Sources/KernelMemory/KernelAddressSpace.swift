@@ -15,7 +15,7 @@ enum KernelAddressSpace<P: Platform> {
     /// - Throws: `outOfBootMemory` where there is no frame left for a table, `imageNotMappable` where the image's
     ///   description is inconsistent.
     static func build(
-        _ machine: MachineDescription, from boot: UnsafeMutablePointer<BootAllocator>
+        _ machine: borrowing MachineDescription, from boot: UnsafeMutablePointer<BootAllocator>
     ) throws(BringUpError) -> PageTables<P> {
         // bringUp's own allocator, which outlives this call and which nobody else uses meanwhile.
         var source = unsafe BootTableSource(
@@ -38,7 +38,7 @@ enum KernelAddressSpace<P: Platform> {
 
     /// Maps a range of RAM in the direct map: what is the image's code and constants read-only, the rest writable.
     private static func mapMemory(
-        _ range: PhysicalRange, _ machine: MachineDescription, _ tables: borrowing PageTables<P>,
+        _ range: PhysicalRange, _ machine: borrowing MachineDescription, _ tables: borrowing PageTables<P>,
         _ source: inout BootTableSource
     ) throws(PagingError) {
         let protected = PhysicalRange(machine.image.code.physical.start, machine.image.constants.physical.end)
@@ -52,7 +52,7 @@ enum KernelAddressSpace<P: Platform> {
     }
 
     private static func map(
-        _ range: PhysicalRange, _ permissions: PagePermissions, _ machine: MachineDescription,
+        _ range: PhysicalRange, _ permissions: PagePermissions, _ machine: borrowing MachineDescription,
         _ tables: borrowing PageTables<P>, _ source: inout BootTableSource
     ) throws(PagingError) {
         // RAM beyond the direct map's end cannot be reached and is not handed out.
@@ -65,7 +65,7 @@ enum KernelAddressSpace<P: Platform> {
     }
 
     private static func mapImage(
-        _ image: KernelImage, _ tables: borrowing PageTables<P>, _ source: inout BootTableSource
+        _ image: borrowing KernelImage, _ tables: borrowing PageTables<P>, _ source: inout BootTableSource
     ) throws(PagingError) {
         try map(image.code, tables, &source)
         try map(image.constants, tables, &source)

@@ -43,53 +43,85 @@ public struct KernelMemory<P: Platform>: ~Copyable {
     ///   - observer: is told of each step, and switches to the new page tables.
     /// - Throws: what is missing; the machine is then of no use to these allocators.
     public static func bringUp<Observer: BringUpObserver>(
-        _ machine: MachineDescription, map: borrowing FirmwareMap, information: MultibootInformation,
+        _ machine: borrowing MachineDescription, map: borrowing FirmwareMap, information: MultibootInformation,
         boot: consuming BootAllocator, observer: inout Observer
     ) throws(BringUpError) -> Permanent<KernelMemory<P>> where Observer.P == P {
-        var boot = boot
-        try BootReservations.fill(&boot, from: map, information, image: machine.image)
-        boot.allowGrowth(through: machine.directMap, below: machine.reachableLimit)
-        observer.bootMemoryIsReady(boot)
-        if boot.totalFree < minimumMemory { throw .tooLittleMemory(boot.totalFree) }
-
-        // `boot` is not touched otherwise while the table source holds the pointer, which ends with the call.
-        let tables = try unsafe withUnsafeMutablePointer(to: &boot) { pointer throws(BringUpError) in
-            try unsafe KernelAddressSpace<P>.build(machine, from: pointer)
-        }
-        observer.activate(tables)
-        boot.free(machine.image.bootPart)
-
-        guard
-            let rootAddress = boot.allocate(
-                byteCount: rootByteCount, alignment: PageSize.byteCount, owner: .kernelRoot)
-        else { throw .outOfBootMemory }
-        // Reserved above for the root alone, and the direct map covers all RAM by now.
-        var root = unsafe RootMemory(machine.directMap.pointer(to: rootAddress), byteCount: rootByteCount)
-        guard let frameAllocator = PageFrameAllocator<P>(takingOver: &boot, directMap: machine.directMap) else {
-            throw .outOfBootMemory
-        }
-        let frames = root.place(frameAllocator)
-        let pageTables = root.place(tables)
-        let keptBoot = root.place(boot)
+        var root = try prepare(&boot, machine, map, information, &observer)
+        // The boot allocator's place for good. Bring-up alone uses it until the page frames have taken over.
+        let bootPointer = unsafe root.placeMutable(boot)
+        let pageTables = try unsafe startPageTables(&root, bootPointer, machine)
+        observer.activate(pageTables.value)
+        unsafe bootPointer.pointee.free(machine.image.bootPart)
+        let frames = try unsafe startPageFrames(&root, &bootPointer.pointee, machine.directMap)
+        let keptBoot = unsafe Permanent(to: bootPointer)
         observer.pageFramesAreReady(frames.value, keptBoot.value)
-
-        guard let kmallocValue = Kmalloc<P>(frames: frames, directMap: machine.directMap) else {
-            throw .outOfBootMemory
-        }
-        let kmalloc = root.place(kmallocValue)
+        let kmalloc = try startKmalloc(&root, frames)
         observer.kmallocIsReady(kmalloc.value)
-
-        guard
-            let vmallocValue = Vmalloc<P>(
-                range: machine.layout.areas, frames: frames, pageTables: pageTables, kmalloc: kmalloc)
-        else { throw .outOfBootMemory }
-        let vmalloc = root.place(vmallocValue)
+        let vmalloc = try startVmalloc(&root, machine.layout.areas, frames, pageTables, kmalloc)
         observer.vmallocIsReady(vmalloc.value)
-
         return root.place(
             KernelMemory(
                 layout: machine.layout, directMap: machine.directMap, boot: keptBoot, pageTables: pageTables,
                 frames: frames, kmalloc: kmalloc, vmalloc: vmalloc))
+    }
+
+    // Each step is a function of its own that is not inlined: the values that it makes and moves to their place would
+    // otherwise all have room in one frame.
+
+    /// Fills the boot allocator and takes the memory that the allocators' own values will live in: such that is
+    /// reachable before the kernel's tables are.
+    @inline(never)
+    private static func prepare<Observer: BringUpObserver>(
+        _ boot: inout BootAllocator, _ machine: borrowing MachineDescription, _ map: borrowing FirmwareMap,
+        _ information: MultibootInformation, _ observer: inout Observer
+    ) throws(BringUpError) -> RootMemory {
+        try BootReservations.fill(&boot, from: map, information, image: machine.image)
+        boot.allowGrowth(through: machine.directMap, below: machine.reachableLimit)
+        observer.bootMemoryIsReady(boot)
+        if boot.totalFree < minimumMemory { throw .tooLittleMemory(boot.totalFree) }
+        guard
+            let address = boot.allocate(
+                byteCount: rootByteCount, alignment: PageSize.byteCount, below: machine.reachableLimit,
+                owner: .kernelRoot)
+        else { throw .outOfBootMemory }
+        // Reserved for the root alone just now.
+        return unsafe RootMemory(machine.directMap.pointer(to: address), byteCount: rootByteCount)
+    }
+
+    @inline(never)
+    private static func startPageTables(
+        _ root: inout RootMemory, _ boot: UnsafeMutablePointer<BootAllocator>, _ machine: borrowing MachineDescription
+    ) throws(BringUpError) -> Permanent<PageTables<P>> {
+        root.place(try unsafe KernelAddressSpace<P>.build(machine, from: boot))
+    }
+
+    @inline(never)
+    private static func startPageFrames(
+        _ root: inout RootMemory, _ boot: inout BootAllocator, _ directMap: DirectMap
+    ) throws(BringUpError) -> Permanent<PageFrameAllocator<P>> {
+        guard let frames = PageFrameAllocator<P>(takingOver: &boot, directMap: directMap) else {
+            throw .outOfBootMemory
+        }
+        return root.place(frames)
+    }
+
+    @inline(never)
+    private static func startKmalloc(
+        _ root: inout RootMemory, _ frames: Permanent<PageFrameAllocator<P>>
+    ) throws(BringUpError) -> Permanent<Kmalloc<P>> {
+        guard let kmalloc = Kmalloc<P>(frames: frames) else { throw .outOfBootMemory }
+        return root.place(kmalloc)
+    }
+
+    @inline(never)
+    private static func startVmalloc(
+        _ root: inout RootMemory, _ areas: VirtualRange, _ frames: Permanent<PageFrameAllocator<P>>,
+        _ pageTables: Permanent<PageTables<P>>, _ kmalloc: Permanent<Kmalloc<P>>
+    ) throws(BringUpError) -> Permanent<Vmalloc<P>> {
+        guard let vmalloc = Vmalloc<P>(range: areas, frames: frames, pageTables: pageTables, kmalloc: kmalloc) else {
+            throw .outOfBootMemory
+        }
+        return root.place(vmalloc)
     }
 
     private init(

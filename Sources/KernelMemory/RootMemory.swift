@@ -20,11 +20,18 @@ struct RootMemory: ~Copyable {
 
     /// Moves `value` to where it stays.
     mutating func place<Value: ~Copyable>(_ value: consuming Value) -> Permanent<Value> {
+        unsafe Permanent(to: placeMutable(value))
+    }
+
+    /// As `place`, for a value that its one user goes on changing for a while.
+    @unsafe
+    mutating func placeMutable<Value: ~Copyable>(_ value: consuming Value) -> UnsafeMutablePointer<Value> {
         let byteCount = Int(Self.byteCount(of: Value.self))
         precondition(unsafe next + byteCount <= end, "the root's memory was measured too small")
         // Free, aligned to 64, within the root's memory, and handed out once.
         let pointer = unsafe next.bindMemory(to: Value.self, capacity: 1)
         unsafe next += byteCount
-        return unsafe Permanent(placing: value, at: pointer)
+        unsafe pointer.initialize(to: value)
+        return unsafe pointer
     }
 }

@@ -14,6 +14,12 @@ public struct Permanent<Value: ~Copyable>: @unchecked Sendable {
         unsafe self.pointer = pointer
     }
 
+    /// Refers to the value at `pointer`, which stays there, initialised, for good, and no longer changes but by its own
+    /// methods.
+    @unsafe
+    @inline(__always)
+    public init(to pointer: UnsafeMutablePointer<Value>) { unsafe self.pointer = pointer }
+
     @inline(__always)
     public var value: Value {
         // Placed by init and never moved or freed, by init's contract.

@@ -17,12 +17,12 @@ enum KmallocTests {
 
     private static func everySize(_ memory: Memory) {
         let kmalloc = memory.value.kmalloc
-        // What is cached is given back first, so that the count at the end can be the same.
-        kmalloc.value.shrink()
-        let free = memory.value.frames.value.freeFrames
+        let free = VmallocTests.settledFreeFrames(memory)
         var chain: UInt = 0
         for size in stride(from: UInt(16), through: 70_000, by: 357) {
-            guard let object = unsafe kmalloc.value.kmalloc(size) else { return SelfTest.expect(false, "an object") }
+            guard let object = unsafe kmalloc.value.kmalloc(size, .kernel) else {
+                return SelfTest.expect(false, "an object")
+            }
             let address = UInt(bitPattern: object)
             SelfTest.expect(address & 7 == 0, "an object is aligned to 8 bytes")
             SelfTest.expect(unsafe kmalloc.value.ksize(object) >= size, "an object is as large as was asked for")
@@ -45,7 +45,7 @@ enum KmallocTests {
         SelfTest.expect(damaged, equals: 0, "no object overlaps another")
         for shift in 3...13 {
             let size = UInt(1) << UInt(shift)
-            let object = unsafe kmalloc.value.kmalloc(size)
+            let object = unsafe kmalloc.value.kmalloc(size, .kernel)
             SelfTest.expect(UInt(bitPattern: object) & (size - 1) == 0, "powers of two are naturally aligned")
             unsafe kmalloc.value.kfree(object)
         }
@@ -57,14 +57,13 @@ enum KmallocTests {
     private static func exhaustion(_ memory: Memory) {
         let kmalloc = memory.value.kmalloc
         let frames = memory.value.frames
-        kmalloc.value.shrink()
-        let free = frames.value.freeFrames
+        let free = VmallocTests.settledFreeFrames(memory)
         // All but 16 MiB is put aside, so that running out takes no longer on a large machine.
         let aside = Int(free) - 4096
         if aside > 0 { SelfTest.expect(frames.value.promise(frames: aside), "memory can be put aside") }
         var chain: UInt = 0
         var count: UInt = 0
-        while let object = unsafe kmalloc.value.allocate(byteCount: 4096, flags: [.kernel, .noWarn]) {
+        while let object = unsafe kmalloc.value.allocate(4096, flags: [.kernel, .noWarn]) {
             let address = UInt(bitPattern: object)
             x86_store64(address, UInt64(chain))
             chain = address
@@ -82,29 +81,31 @@ enum KmallocTests {
 
     private static func variants(_ memory: Memory) {
         let kmalloc = memory.value.kmalloc
-        if let dirty = unsafe kmalloc.value.kmalloc(200) {
+        if let dirty = unsafe kmalloc.value.kmalloc(200, .kernel) {
             for offset in 0..<UInt(200) { x86_store8(UInt(bitPattern: dirty) + offset, 0xff) }
             unsafe kmalloc.value.kfree(dirty)
         }
-        if let clean = SelfTest.require(unsafe kmalloc.value.kzalloc(200), "a cleared object") {
+        if let clean = unsafe SelfTest.require(kmalloc.value.kzalloc(200, .kernel), "a cleared object") {
             var sum: UInt64 = 0
             for offset in stride(from: UInt(0), to: 200, by: 8) { sum |= x86_load64(UInt(bitPattern: clean) + offset) }
             SelfTest.expect(sum == 0, "kzalloc clears")
             x86_store64(UInt(bitPattern: clean), 0x1122_3344)
-            if let grown = SelfTest.require(unsafe kmalloc.value.krealloc(clean, 5000), "a larger object") {
+            if let grown = unsafe SelfTest.require(kmalloc.value.krealloc(clean, 5000, .kernel), "a larger object") {
                 SelfTest.expect(x86_load64(UInt(bitPattern: grown)) == 0x1122_3344, "krealloc keeps the contents")
                 unsafe kmalloc.value.kfree(grown)
             }
         }
-        SelfTest.expect(unsafe kmalloc.value.kcalloc(1 << 33, 1 << 33) == nil, "overflow of n * size is refused")
-        SelfTest.expect(unsafe kmalloc.value.kmalloc_array(.max, 2) == nil, "overflow of n * size is refused")
-        SelfTest.expect(unsafe kmalloc.value.kmalloc(8 << 20) == nil, "more than the largest block is refused")
+        SelfTest.expect(
+            unsafe kmalloc.value.kcalloc(1 << 33, 1 << 33, .kernel) == nil, "overflow of n * size is refused")
+        SelfTest.expect(unsafe kmalloc.value.kmalloc_array(.max, 2, .kernel) == nil, "overflow of n * size is refused")
+        SelfTest.expect(
+            unsafe kmalloc.value.kmalloc(8 << 20, [.kernel, .noWarn]) == nil, "more than the largest block is refused")
         unsafe kmalloc.value.kfree(nil)
     }
 
     private static func misuse(_ memory: Memory) {
         let kmalloc = memory.value.kmalloc
-        guard let object = SelfTest.require(unsafe kmalloc.value.kmalloc(64), "an object") else { return }
+        guard let object = unsafe SelfTest.require(kmalloc.value.kmalloc(64, .kernel), "an object") else { return }
         PageFrameTests.expect(.misalignedFree) { unsafe kmalloc.value.kfree(object + 8) }
         unsafe kmalloc.value.kfree(object)
         PageFrameTests.expect(.doubleFree) { unsafe kmalloc.value.kfree(object) }

@@ -118,7 +118,8 @@ enum PageFrameTests {
         let free = frames.value.freeFrames
         SelfTest.expect(!frames.value.promise(frames: Int(free) + 1), "more than there is cannot be promised")
         SelfTest.expect(frames.value.promise(frames: Int(free)), "all that is free can be promised")
-        SelfTest.expect(frames.value.allocate(order: 0, flags: [.kernel, .noWarn]) == nil, "a promise is not given away")
+        SelfTest.expect(
+            frames.value.allocate(order: 0, flags: [.kernel, .noWarn]) == nil, "a promise is not given away")
         if let frame = SelfTest.require(frames.value.allocatePromised(), "a promised frame") {
             frames.value.free(frame, order: 0)
         }

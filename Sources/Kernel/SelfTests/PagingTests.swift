@@ -93,7 +93,8 @@ enum PagingTests {
     }
 
     private static func alias(_ memory: Memory) {
-        guard let frame = SelfTest.require(memory.value.frames.value.allocate(order: 0, flags: .dma32), "a frame") else {
+        guard let frame = SelfTest.require(memory.value.frames.value.allocate(order: 0, flags: .dma32), "a frame")
+        else {
             return
         }
         let direct = memory.value.directMap.virtualAddress(of: frame.address).rawValue

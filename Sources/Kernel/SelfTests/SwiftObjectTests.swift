@@ -1,5 +1,6 @@
 import KernelMemory
 import MemoryPrimitives
+import PageFrames
 import Slab
 import X86
 
@@ -23,8 +24,7 @@ enum SwiftObjectTests {
     }
 
     private static func objects(_ memory: Permanent<KernelMemory<X86Platform>>) {
-        memory.value.kmalloc.value.shrink()
-        let free = memory.value.frames.value.freeFrames
+        let free = VmallocTests.settledFreeFrames(memory)
         let live = SwiftRuntime.objectCount
         let before = SwiftRuntime.allocationCount
         unsafe Node.deinitialized = 0

@@ -1,6 +1,7 @@
 import KernelMemory
 import MemoryPrimitives
 import PageFrames
+import Slab
 import VirtualMemory
 import X86
 
@@ -21,7 +22,7 @@ enum VmallocTests {
 
     private static func onDemand(_ memory: Memory) {
         let pages: UInt = 300
-        let free = memory.value.frames.value.freeFrames
+        let free = settledFreeFrames(memory)
         let before = faults(memory)
         guard let area = SelfTest.require(memory.value.vmalloc.value.vmalloc(pages * 4096), "an area") else { return }
         SelfTest.expect(faults(memory), equals: before, "nothing is mapped yet")
@@ -49,7 +50,7 @@ enum VmallocTests {
     }
 
     private static func populate(_ memory: Memory) {
-        let free = memory.value.frames.value.freeFrames
+        let free = settledFreeFrames(memory)
         let before = faults(memory)
         let area = memory.value.vmalloc.value.allocate(
             64 * 4096, flags: [.kernel, .zero], populate: true, name: "populated")
@@ -78,7 +79,7 @@ enum VmallocTests {
     private static func promises(_ memory: Memory) {
         let frames = memory.value.frames
         let vmalloc = memory.value.vmalloc
-        let free = frames.value.freeFrames
+        let free = settledFreeFrames(memory)
         // At most 64 MiB, so that a large machine is not filled page by page.
         let pages = min(free / 2, 16384)
         guard let area = SelfTest.require(vmalloc.value.vmalloc(pages * 4096), "half of memory") else { return }
@@ -109,7 +110,7 @@ enum VmallocTests {
     }
 
     private static func stacks(_ memory: Memory) {
-        let free = memory.value.frames.value.freeFrames
+        let free = settledFreeFrames(memory)
         guard let stack = KernelStack<X86Platform>(name: "test", from: memory.value.vmalloc) else {
             return SelfTest.expect(false, "a stack")
         }
@@ -130,8 +131,13 @@ enum VmallocTests {
         SelfTest.expect(x86_stack_pointer() > limit, "code runs on the new stack")
     }
 
-    static func expectFree(_ memory: Memory, _ free: UInt) {
+    /// Free frames once kmalloc keeps no slab of free objects: a count that can be the same later.
+    static func settledFreeFrames(_ memory: Memory) -> UInt {
         memory.value.kmalloc.value.shrink()
-        SelfTest.expect(memory.value.frames.value.freeFrames, equals: free, "every frame is free again")
+        return memory.value.frames.value.freeFrames
+    }
+
+    static func expectFree(_ memory: Memory, _ free: UInt) {
+        SelfTest.expect(settledFreeFrames(memory), equals: free, "every frame is free again")
     }
 }

@@ -1,0 +1,92 @@
+"""Each way in which the kernel can end badly: `crash=NAME` brings it about, and the report must say what happened."""
+
+import re
+
+import pytest
+
+PANIC, UNHANDLED, PAGE_FAULT, SWIFT_TRAP, DOUBLE_FAULT, STACK_OVERFLOW = 0x12, 0x13, 0x14, 0x15, 0x16, 0x17
+OUT_OF_MEMORY, CORRUPTION, NMI = 0x1B, 0x1C, 0x1E
+
+VECTOR_14 = r"page fault \(vector 14\)"
+STACK_REPORT = [
+    r"stack limits 0x[0-9a-f]+", r"guard page 0x[0-9a-f]+", r"depth \d+ bytes", r"stack pointer 0x[0-9a-f]+",
+]
+
+# name, exit value, what the report says
+EXCEPTIONS = [
+    ("null", PAGE_FAULT, [VECTOR_14, r"error code 0x2: supervisor write to .*not present", r"address 0x0*8: .*null"]),
+    ("exec-null", PAGE_FAULT, [VECTOR_14, r"error code 0x1?0: supervisor .*not present", r"address 0x0+: .*null"]),
+    ("rodata-write", PAGE_FAULT, [VECTOR_14, r"error code 0x3: supervisor write to .*forbids", r"address .*constants"]),
+    ("text-write", PAGE_FAULT, [VECTOR_14, r"error code 0x3: supervisor write to .*forbids", r"address .*code"]),
+    ("text-alias-write", PAGE_FAULT, [VECTOR_14, r"error code 0x3: supervisor write", r"address .*direct map"]),
+    ("exec-data", PAGE_FAULT, [VECTOR_14, r"error code 0x11: supervisor instruction fetch.*forbids", r"address .*data"]),
+    ("exec-heap", PAGE_FAULT, [VECTOR_14, r"error code 0x11: supervisor instruction fetch", r"address .*direct map"]),
+    ("guard-page", PAGE_FAULT, [VECTOR_14, r"error code 0x2: .*not present", r'guard page above.*"crash test"']),
+    ("use-after-vfree", PAGE_FAULT, [VECTOR_14, r"error code 0x0: supervisor read.*not present", r'freed.*"crash test"']),
+    ("wild-access", PAGE_FAULT, [VECTOR_14, r"error code 0x0:", r"address 0x[0-9a-f]+: .*(area|nearest)"]),
+    ("smap", PAGE_FAULT, [VECTOR_14, r"error code 0x3: supervisor write", r"address .*user space"]),
+    ("smep", PAGE_FAULT, [VECTOR_14, r"error code 0x11: supervisor instruction fetch", r"address .*user space"]),
+    ("swift-trap", SWIFT_TRAP, [r"Swift", r"vector 6"]),
+    ("stack-overflow", STACK_OVERFLOW, [r'stack overflow: stack "main"', *STACK_REPORT, r"recurse"]),
+    ("boot-stack-overflow", STACK_OVERFLOW, [r'stack overflow: stack "boot"', *STACK_REPORT, r"recurse"]),
+    ("double-fault", DOUBLE_FAULT, [r"double fault \(vector 8\)", r"error code 0x0"]),
+    ("general-protection", UNHANDLED, [r"general protection fault \(vector 13\)", r"error code 0x"]),
+    ("breakpoint", UNHANDLED, [r"breakpoint \(vector 3\)"]),
+    ("divide", UNHANDLED, [r"divide error \(vector 0\)"]),
+]
+
+# Misuse that the kernel itself finds: no exception, so no vector and no registers.
+FINDINGS = [
+    ("double-kfree", CORRUPTION, [r"double free", r"address 0x[0-9a-f]+"]),
+    ("wild-kfree", CORRUPTION, [r"never allocated", r"address 0xffff8880000f0000"]),
+    ("interior-kfree", CORRUPTION, [r"within an object", r"address 0x[0-9a-f]+"]),
+    ("double-free-pages", CORRUPTION, [r"double free", r"address 0x[0-9a-f]+"]),
+    ("double-vfree", CORRUPTION, [r"double free", r"address 0xffffc9[0-9a-f]+"]),
+    ("out-of-memory", OUT_OF_MEMORY, [r"out of memory", r"free"]),
+    ("panic", PANIC, [r"asked to"]),
+]
+
+
+def crash(boot, name):
+    return boot(memory="64M", cpu="max", arguments=f"crash={name}")
+
+
+@pytest.mark.parametrize(("name", "value", "patterns"), EXCEPTIONS, ids=[end[0] for end in EXCEPTIONS])
+def test_an_exception_is_reported(boot, name, value, patterns):
+    result = crash(boot, name)
+    result.expect_end(value)
+    result.expect(*patterns)
+    result.expect_registers()
+    result.expect_backtrace()
+
+
+@pytest.mark.parametrize(("name", "value", "patterns"), FINDINGS, ids=[end[0] for end in FINDINGS])
+def test_a_finding_is_reported(boot, name, value, patterns):
+    result = crash(boot, name)
+    result.expect_end(value)
+    result.expect(*patterns)
+    result.expect_backtrace()
+
+
+def test_each_crash_of_the_kernel_is_tested_here():
+    from toolchain import ROOT
+
+    source = (ROOT / "Sources" / "Kernel" / "CrashTest.swift").read_text()
+    known = set(re.findall(r'case \.\w+: "([a-z-]+)"', source))
+    assert known == {name for name, _, _ in EXCEPTIONS + FINDINGS}
+
+
+def test_a_page_fault_where_the_cpu_has_no_nx_names_no_fetch(boot):
+    result = boot(memory="64M", cpu="qemu64,-nx", arguments="crash=rodata-write")
+    result.expect_end(PAGE_FAULT)
+    result.expect(VECTOR_14, r"error code 0x3:")
+
+
+def test_a_non_maskable_interrupt_is_reported(stopped_boot):
+    # The exception handler is a place where the kernel surely comes by with its own descriptor tables loaded.
+    _, result = stopped_boot(
+        ["hbreak *exception_dispatch", "continue", "delete", "ask nmi", "continue"],
+        memory="64M", arguments="crash=breakpoint")
+    result.expect_end(NMI)
+    result.expect(r"non-maskable interrupt \(vector 2\)")
+    result.expect_backtrace()

@@ -1,0 +1,28 @@
+"""A machine that the kernel cannot run on is told so in words, with an exit value of its own."""
+
+import pytest
+
+NOT_MULTIBOOT, LACKS_FEATURE, TOO_LITTLE_MEMORY = 0x18, 0x19, 0x1A
+
+
+@pytest.mark.parametrize(("cpu", "words"), [("qemu64,-lm", "long mode"), ("qemu64,-pae", "PAE")])
+def test_a_cpu_that_lacks_a_feature(boot, cpu, words):
+    result = boot(memory="64M", cpu=cpu)
+    result.expect_end(LACKS_FEATURE)
+    result.expect(rf"cannot boot:.*{words}")
+
+
+@pytest.mark.parametrize("description", [
+    {"memory": "2M"}, {"memory": "64M", "arguments": "mem=2M"}, {"memory": "64M", "arguments": "mem=1M"},
+], ids=["2M", "mem=2M", "mem=1M"])
+def test_too_little_memory(boot, description):
+    result = boot(**description)
+    result.expect_end(TOO_LITTLE_MEMORY)
+    result.expect(r"(?i)memory")
+
+
+def test_a_boot_loader_that_is_not_multiboot_1(stopped_boot):
+    _, result = stopped_boot(
+        ["hbreak *(unsigned long)&boot_entry", "continue", "set $eax = 0x36d76289", "continue"], memory="64M")
+    result.expect_end(NOT_MULTIBOOT)
+    result.expect(r"cannot boot:.*Multiboot")
