@@ -2,7 +2,7 @@ import MemoryPrimitives
 
 /// The areas that were freed last, so that a report can tell a second `vfree` from a wild one and name the area that a
 /// stray access once belonged to. Nothing depends on it.
-struct FreedAreas {
+struct FreedAreas: ~Copyable {
     private static var capacity: Int { 8 }
 
     private var areas = InlineArray<8, Area?>(repeating: nil)

@@ -19,7 +19,7 @@ public struct VirtualRangeAllocator<P: Platform>: ~Copyable, @unchecked Sendable
     private let statePointer: UnsafeMutablePointer<State>
 
     /// What changes, all of it under the lock.
-    struct State {
+    struct State: ~Copyable {
         var tree = AreaTree()
         var freed = FreedAreas()
         var figures = AreaStatistics()
