@@ -8,6 +8,7 @@ leaves in DIRECTORY quarry.elf (64-bit, with symbols and DWARF) and quarry-multi
 
 import argparse
 import pathlib
+import shutil
 
 from symbol_table import assembly, demangle, functions, readable
 from toolchain import BUILD, KERNEL_TARGETS, ROOT, TRIPLE, Failure, entry_point, run, tool
@@ -30,11 +31,27 @@ def objects_directory(configuration):
 
 
 def build_swift(configuration):
+    if configuration == "debug":
+        forget_stale_modules(objects_directory(configuration))
     run([
         tool("swift"), "build", "--build-system", "native", "--triple", TRIPLE,
         "--toolset", ROOT / "toolset.json", "-c", configuration, "--scratch-path", SCRATCH,
         "--package-path", ROOT, "--target", "Kernel",
     ])
+
+
+def forget_stale_modules(directory):
+    """Makes the next build start afresh where a source has changed since the last one.
+
+    An incremental debug build compiles a module again only when what it can see of another's interface has changed, while
+    generic code of that other module was specialised into it: it would keep the old code.
+    """
+    stamp = directory / "sources-built"
+    sources = [path for path in SOURCES.rglob("*") if path.is_file()] + [ROOT / "Package.swift", ROOT / "toolset.json"]
+    if not stamp.exists() or max(path.stat().st_mtime for path in sources) > stamp.stat().st_mtime:
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True)
+        stamp.touch()
 
 
 def module_objects(configuration, targets=KERNEL_TARGETS):

@@ -52,7 +52,7 @@ struct BringUpLog: BringUpObserver {
             page frames: \(managed) managed, \(frames.freeFrames) free, \(frames.metadataByteCount) bytes of metadata, \
             \(MemoryLayout<FrameDescriptor>.stride) a descriptor
             """)
-        for zone in ZoneKind.allCases { Self.log(frames.statistics(of: zone)) }
+        ZoneKind.forEach { Self.log(frames.statistics(of: $0)) }
         Log.info("page frames ready")
     }
 

@@ -94,7 +94,7 @@ extension CrashTest {
         do throws(PagingError) {
             try memory.value.pageTables.value.map(
                 address, to: frame.address,
-                permissions: byExecuting ? [.read, .execute, .user] : [.read, .write, .user],
+                permissions: byExecuting ? .read | .execute | .user : .read | .write | .user,
                 using: &source)
         } catch { return }
         if byExecuting { x86_call(address.rawValue) } else { x86_store8(address.rawValue, 1) }

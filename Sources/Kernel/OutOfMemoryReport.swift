@@ -16,7 +16,7 @@ enum OutOfMemoryReport {
                 page frames: \(frames.value.freeFrames) free of \(frames.value.managedFrames), \
                 \(frames.value.promisedFrames) promised
                 """)
-            for zone in ZoneKind.allCases {
+            ZoneKind.forEach { zone in
                 let figures = frames.value.statistics(of: zone)
                 Log.fatal(
                     "zone \(figures.name): \(figures.freeFrames) free of \(figures.managedFrames), \(figures.failures) refused"

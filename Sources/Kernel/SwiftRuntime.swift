@@ -62,6 +62,9 @@ func swiftRuntimeFillRandom(buffer: UInt, size: UInt) {
         UnsafeMutableRawBufferPointer(start: UnsafeMutableRawPointer(bitPattern: buffer), count: Int(size)))
 }
 
+@c(swift_runtime_put)
+func swiftRuntimePut(byte: Int32) { SerialPort.write(UInt8(truncatingIfNeeded: byte)) }
+
 @c(swift_runtime_stack_damaged)
 func swiftRuntimeStackDamaged() -> Never {
     FatalReport.panic("stack damaged: a function's canary was overwritten", .memoryCorruption)

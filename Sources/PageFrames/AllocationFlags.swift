@@ -1,8 +1,10 @@
+import MemoryPrimitives
+
 /// How an allocation may go about finding memory and where that memory must lie: Linux's GFP flags.
 ///
 /// The first group are single modifiers, as Linux's `__GFP_...`; the second group are the combinations that callers
 /// pass, as Linux's `GFP_...`.
-public struct AllocationFlags: OptionSet, Sendable {
+public struct AllocationFlags: FlagSet, Sendable {
     public var rawValue: UInt32
 
     @inline(__always)
@@ -64,21 +66,21 @@ public struct AllocationFlags: OptionSet, Sendable {
     // MARK: Combinations
 
     /// Both kinds of reclaim.
-    @inline(__always) public static var reclaim: AllocationFlags { [.directReclaim, .wakeReclaimer] }
+    @inline(__always) public static var reclaim: AllocationFlags { .directReclaim | .wakeReclaimer }
     /// For the kernel's own use, in a context that may sleep.
-    @inline(__always) public static var kernel: AllocationFlags { [.reclaim, .io, .fs] }
+    @inline(__always) public static var kernel: AllocationFlags { .reclaim | .io | .fs }
     /// From a context that must not sleep, such as an interrupt handler.
-    @inline(__always) public static var atomic: AllocationFlags { [.high, .wakeReclaimer] }
+    @inline(__always) public static var atomic: AllocationFlags { .high | .wakeReclaimer }
     /// Must not sleep, and is not important enough for the reserves.
-    @inline(__always) public static var noWait: AllocationFlags { [.wakeReclaimer] }
+    @inline(__always) public static var noWait: AllocationFlags { .wakeReclaimer }
     /// As `kernel`, from within the block layer: starts no input or output.
-    @inline(__always) public static var noIO: AllocationFlags { [.reclaim] }
+    @inline(__always) public static var noIO: AllocationFlags { .reclaim }
     /// As `kernel`, from within a file system: does not call file systems.
-    @inline(__always) public static var noFS: AllocationFlags { [.reclaim, .io] }
+    @inline(__always) public static var noFS: AllocationFlags { .reclaim | .io }
     /// For a process, directly reachable by the kernel.
-    @inline(__always) public static var user: AllocationFlags { [.reclaim, .io, .fs, .hardWall] }
+    @inline(__always) public static var user: AllocationFlags { .reclaim | .io | .fs | .hardWall }
     /// For a process, where the contents can be moved.
-    @inline(__always) public static var userMovable: AllocationFlags { [.reclaim, .io, .fs, .hardWall, .movable] }
+    @inline(__always) public static var userMovable: AllocationFlags { .reclaim | .io | .fs | .hardWall | .movable }
 
     /// The zone with the highest addresses that may serve the allocation; those below it may, too.
     @inline(__always)

@@ -27,10 +27,10 @@ struct BringUpCensus {
     private mutating func add(_ range: PhysicalRange) {
         rangeCount += 1
         guard let whole = range.wholePages() else { return }
-        for kind in ZoneKind.allCases {
+        ZoneKind.forEach { kind in
             let low = max(PageFrameNumber(containing: whole.start), kind.firstFrame)
             let high = min(PageFrameNumber(containing: whole.end), kind.endFrame)
-            guard low < high else { continue }
+            guard low < high else { return }
             let first = low.rawValue >> Section.shift
             let end = (high.rawValue + Section.frameCount - 1) >> Section.shift
             // The first section may have been counted with the range before.

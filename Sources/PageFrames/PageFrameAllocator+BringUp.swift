@@ -43,17 +43,25 @@ extension PageFrameAllocator {
 
         // Both blocks were just allocated with these sizes, and the direct map covers them.
         let table = unsafe FrameTable(in: directMap.pointer(to: tableAddress), sectionCount: sectionCount)
-        var descriptors = tableAddress + entryBytes
-        func place(_ kind: ZoneKind) -> Permanent<Zone<P>> {
-            let sections = census.sections[kind.rawValue]
-            let pool = unsafe DescriptorPool(in: directMap.pointer(to: descriptors), capacity: Int(sections))
-            descriptors = descriptors + sections * Section.descriptorByteCount
+        // From the lowest zone up, one zone's descriptors behind the other's.
+        func place(_ kind: ZoneKind, after sections: UInt) -> Permanent<Zone<P>> {
+            let descriptors = tableAddress + entryBytes + sections * Section.descriptorByteCount
+            let pool = unsafe DescriptorPool(
+                in: directMap.pointer(to: descriptors), capacity: Int(census.sections[kind.rawValue]))
             return unsafe layout.place(
                 kind, in: directMap.pointer(to: zonesAddress), table: table, descriptors: pool)
         }
+        let low = census.sections[ZoneKind.dma.rawValue]
+        let middle = census.sections[ZoneKind.dma32.rawValue]
         self.init(
-            directMap: directMap, table: table, zones: [place(.dma), place(.dma32), place(.normal)],
+            directMap: directMap, table: table,
+            zones: [place(.dma, after: 0), place(.dma32, after: low), place(.normal, after: low + middle)],
             metadataByteCount: layout.byteCount + tableBytes)
+        takeRanges(of: boot)
+    }
+
+    /// Not within `init`: a closure there that captures `self` makes a `-Onone` build box it, on the Swift heap.
+    private func takeRanges(of boot: borrowing BootAllocator) {
         boot.forEachFreeRange { range in handOver(range) }
         boot.forEachReserved { range, _ in markReserved(range) }
     }

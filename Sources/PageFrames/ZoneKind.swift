@@ -1,7 +1,7 @@
 import MemoryPrimitives
 
 /// The ranges of physical memory that some devices cannot look beyond.
-public enum ZoneKind: Int, CaseIterable, Sendable {
+public enum ZoneKind: Int, Sendable {
     /// Below 16 MiB.
     case dma = 0
     /// From 16 MiB, below 4 GiB.
@@ -12,6 +12,14 @@ public enum ZoneKind: Int, CaseIterable, Sendable {
     /// The number of zones.
     @inline(__always)
     static var count: Int { 3 }
+
+    /// Calls `body` with each zone, the lowest first. (`CaseIterable` would make an array.)
+    @inline(__always)
+    public static func forEach(_ body: (ZoneKind) -> Void) {
+        body(.dma)
+        body(.dma32)
+        body(.normal)
+    }
 
     /// The zone that `frame` belongs to, be it managed or not.
     @inline(__always)

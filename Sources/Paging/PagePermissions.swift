@@ -1,3 +1,5 @@
+import MemoryPrimitives
+
 /// How the CPU may cache a page: the entry of the page attribute table that it names (Intel SDM vol. 3, 13.12).
 public enum CacheMode: UInt16, Sendable {
     /// RAM.
@@ -14,7 +16,7 @@ public enum CacheMode: UInt16, Sendable {
 /// What may be done with a page, and how.
 ///
 /// x86-64 cannot take away `read` from a present page: it is part of every page's permissions.
-public struct PagePermissions: OptionSet, Hashable, Sendable {
+public struct PagePermissions: FlagSet, Hashable, Sendable {
     public var rawValue: UInt16
 
     @inline(__always)
@@ -29,11 +31,11 @@ public struct PagePermissions: OptionSet, Hashable, Sendable {
     public static var global: PagePermissions { PagePermissions(rawValue: 1 << 4) }
 
     /// Constants and the like: `r--`.
-    public static var readOnly: PagePermissions { [.read, .global] }
+    public static var readOnly: PagePermissions { .read | .global }
     /// Data: `rw-`.
-    public static var readWrite: PagePermissions { [.read, .write, .global] }
+    public static var readWrite: PagePermissions { .read | .write | .global }
     /// Code: `r-x`.
-    public static var readExecute: PagePermissions { [.read, .execute, .global] }
+    public static var readExecute: PagePermissions { .read | .execute | .global }
 
     private static var cacheShift: UInt16 { 5 }
 
@@ -52,5 +54,5 @@ public struct PagePermissions: OptionSet, Hashable, Sendable {
 
     /// True when code on such a page could be changed while it runs.
     @inline(__always)
-    public var isWritableAndExecutable: Bool { isSuperset(of: [.write, .execute]) }
+    public var isWritableAndExecutable: Bool { isSuperset(of: .write | .execute) }
 }

@@ -35,7 +35,7 @@ struct TableWalk {
     /// - Complexity: O(tables).
     func visit(root: PhysicalAddress, _ body: (Found) -> Void) {
         body(.table)
-        let all: PagePermissions = [.read, .write, .execute, .user]
+        let all: PagePermissions = .read | .write | .execute | .user
         visit(root, PageTableCursor.topLevel, 0, Inherited(permissions: all, isAliased: false), body)
     }
 
@@ -56,7 +56,7 @@ struct TableWalk {
                     entry.tableAddress, level &- 1, address, Inherited(permissions: own, isAliased: isAliased), body)
             } else if entry.isPresent {
                 let own = entry.permissions(size: pageSize(ofLevel: level))
-                let taken = PagePermissions([.read, .write, .execute, .user]).subtracting(inherited.permissions)
+                let taken = (.read | .write | .execute | .user as PagePermissions).subtracting(inherited.permissions)
                 body(
                     .leaf(
                         FoundLeaf(

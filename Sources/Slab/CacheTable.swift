@@ -29,7 +29,7 @@ struct CacheTable<P: Platform> {
                     || SlabHeader.byteCount(objectCount: layout.objectCount) <= headerLayout.objectSize,
                 "a slab's header is too large for the header cache")
             caches[index] = unsafe Self.place(
-                index, sizeClass.name(isDMA: isDMA), layout, isDMA ? [.kernel, .dma] : .kernel, frames,
+                index, sizeClass.name(isDMA: isDMA), layout, isDMA ? .kernel | .dma : .kernel, frames,
                 headers: headers, in: memory)
         }
         self.caches = caches

@@ -2,7 +2,7 @@ import MemoryPrimitives
 import Paging
 
 /// What an access that faulted wanted, in the bits of the CPU's error code (Intel SDM vol. 3, 4.7).
-public struct FaultAccess: OptionSet, Sendable {
+public struct FaultAccess: FlagSet, Sendable {
     public var rawValue: UInt32
 
     @inline(__always)

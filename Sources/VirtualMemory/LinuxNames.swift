@@ -9,7 +9,7 @@ extension Vmalloc {
 
     /// As `vmalloc`, and every byte is 0.
     public func vzalloc(_ byteCount: UInt) -> VirtualAddress? {
-        allocate(byteCount, flags: [.kernel, .zero], name: "vzalloc")
+        allocate(byteCount, flags: .kernel | .zero, name: "vzalloc")
     }
 
     /// Frees what `vmalloc` or `vzalloc` returned; nil is a no-op.

@@ -19,7 +19,7 @@ extension Vmalloc {
         // The rest of the address space is never mapped on demand; so no lock is needed to say that this is an error.
         if !ranges.space.contains(address) {
             guard access.contains(.protection) else { return fatal(.outsideAnyArea, address) }
-            return fatal(FaultReason(refusing: access, []), address)
+            return fatal(FaultReason(refusing: access, .none), address)
         }
         // Waiting for a lock of one's own would never end.
         if ranges.lock.isHeldByThisCPU || faultLocks.isHeldByThisCPU(for: address) {

@@ -65,7 +65,7 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
         caller: UInt = 0
     ) -> VirtualAddress? {
         let request = AreaRequest(.vmalloc, pageCount: pageCount(forBytes: byteCount), name: name, caller: caller)
-        let isPopulated = populate || !flags.isDisjoint(with: [.dma, .dma32])
+        let isPopulated = populate || !flags.isDisjoint(with: .dma | .dma32)
         let area = isPopulated ? allocatePopulated(request, flags: flags) : allocateOnDemand(request, flags: flags)
         return area?.usable.start
     }

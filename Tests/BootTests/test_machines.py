@@ -5,6 +5,7 @@ import re
 import pytest
 
 from qemu import SUCCESS, byte_count
+from toolchain import BUILD
 
 # Each memory size, chipset, CPU and way of booting occurs, and each size on both chipsets or in both ways of booting.
 MACHINES = [
@@ -66,3 +67,10 @@ def test_the_command_line_arrives(boot, kind):
     result = boot(memory="64M", boot=kind, arguments="mem=48M selftest=no")
     result.expect_end(SUCCESS)
     result.expect(r"command line:.*mem=48M")
+
+
+def test_the_unoptimised_kernel_passes_its_self_tests(boot):
+    # Unoptimised Swift keeps what the optimiser removes: lazy globals, array literals, boxes.
+    result = boot(memory="64M", kernel=BUILD / "debug" / "quarry-multiboot.elf")
+    result.expect_end(SUCCESS)
+    assert re.fullmatch(r"quarry: [1-9]\d* passed, 0 failed", result.last_line.strip()), result.tail()

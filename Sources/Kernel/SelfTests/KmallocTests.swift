@@ -63,7 +63,7 @@ enum KmallocTests {
         if aside > 0 { SelfTest.expect(frames.value.promise(frames: aside), "memory can be put aside") }
         var chain: UInt = 0
         var count: UInt = 0
-        while let object = unsafe kmalloc.value.allocate(4096, flags: [.kernel, .noWarn]) {
+        while let object = unsafe kmalloc.value.allocate(4096, flags: .kernel | .noWarn) {
             let address = UInt(bitPattern: object)
             x86_store64(address, UInt64(chain))
             chain = address
@@ -99,7 +99,7 @@ enum KmallocTests {
             unsafe kmalloc.value.kcalloc(1 << 33, 1 << 33, .kernel) == nil, "overflow of n * size is refused")
         SelfTest.expect(unsafe kmalloc.value.kmalloc_array(.max, 2, .kernel) == nil, "overflow of n * size is refused")
         SelfTest.expect(
-            unsafe kmalloc.value.kmalloc(8 << 20, [.kernel, .noWarn]) == nil, "more than the largest block is refused")
+            unsafe kmalloc.value.kmalloc(8 << 20, .kernel | .noWarn) == nil, "more than the largest block is refused")
         unsafe kmalloc.value.kfree(nil)
     }
 

@@ -47,7 +47,7 @@ enum PageFrameTests {
     private static func exhaustion(_ memory: Permanent<KernelMemory<X86Platform>>) {
         let frames = memory.value.frames
         let isLarge = frames.value.managedFrames > (8 << 30) / PageSize.byteCount
-        let flags: AllocationFlags = isLarge ? [.kernel, .noWarn, .dma32] : [.kernel, .noWarn]
+        let flags: AllocationFlags = isLarge ? .kernel | .noWarn | .dma32 : .kernel | .noWarn
         let normal = isLarge ? frames.value.statistics(of: .normal).freeFrames : 0
         let before = counts(frames)
         var chain: UInt = 0
@@ -119,7 +119,7 @@ enum PageFrameTests {
         SelfTest.expect(!frames.value.promise(frames: Int(free) + 1), "more than there is cannot be promised")
         SelfTest.expect(frames.value.promise(frames: Int(free)), "all that is free can be promised")
         SelfTest.expect(
-            frames.value.allocate(order: 0, flags: [.kernel, .noWarn]) == nil, "a promise is not given away")
+            frames.value.allocate(order: 0, flags: .kernel | .noWarn) == nil, "a promise is not given away")
         if let frame = SelfTest.require(frames.value.allocatePromised(), "a promised frame") {
             frames.value.free(frame, order: 0)
         }
@@ -140,7 +140,7 @@ enum PageFrameTests {
     private static func counts(_ frames: Permanent<Frames>) -> (free: UInt, blocks: UInt) {
         // Blocks of every order, weighted so that no two distributions of one system look alike.
         var blocks: UInt = 0
-        for zone in ZoneKind.allCases {
+        ZoneKind.forEach { zone in
             let statistics = frames.value.statistics(of: zone)
             for order in 0..<11 { blocks = blocks &* 1_000_003 &+ statistics.freeBlocks[order] }
         }

@@ -53,7 +53,7 @@ enum VmallocTests {
         let free = settledFreeFrames(memory)
         let before = faults(memory)
         let area = memory.value.vmalloc.value.allocate(
-            64 * 4096, flags: [.kernel, .zero], populate: true, name: "populated")
+            64 * 4096, flags: .kernel | .zero, populate: true, name: "populated")
         guard let area = SelfTest.require(area, "an area") else { return }
         var sum: UInt64 = 0
         for page in 0..<UInt(64) { sum |= x86_load64(area.rawValue + page * 4096) }
@@ -85,7 +85,7 @@ enum VmallocTests {
         guard let area = SelfTest.require(vmalloc.value.vmalloc(pages * 4096), "half of memory") else { return }
         let rest = Int(frames.value.freeFrames - frames.value.promisedFrames)
         SelfTest.expect(frames.value.promise(frames: rest), "the rest of memory is promised too")
-        SelfTest.expect(frames.value.allocate(order: 0, flags: [.kernel, .noWarn]) == nil, "nothing is left")
+        SelfTest.expect(frames.value.allocate(order: 0, flags: .kernel | .noWarn) == nil, "nothing is left")
         let before = faults(memory)
         for page in 0..<pages { x86_store8(area.rawValue + page * 4096, 1) }
         SelfTest.expect(faults(memory) - before, equals: pages, "every page can be touched")

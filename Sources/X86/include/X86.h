@@ -115,7 +115,11 @@ X86_INLINE uint8_t x86_load8(uintptr_t address) { return *(volatile uint8_t *)ad
 X86_INLINE void x86_store8(uintptr_t address, uint8_t value) { *(volatile uint8_t *)address = value; }
 X86_INLINE uint64_t x86_load64(uintptr_t address) { return *(volatile uint64_t *)address; }
 X86_INLINE void x86_store64(uintptr_t address, uint64_t value) { *(volatile uint64_t *)address = value; }
-X86_INLINE void x86_call(uintptr_t address) { ((void (*)(void))address)(); }
+// Not a call in C, which may take for granted that nobody calls address 0.
+X86_INLINE void x86_call(uintptr_t address) {
+    X86_ASM("call *%0" ::"r"(address)
+            : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "cc", "memory");
+}
 
 // What linker.ld and boot/ define.
 #define X86_ADDRESS_OF(name, symbol) \
