@@ -86,6 +86,7 @@ enum BringUp {
         } catch {
             FatalReport.panic("the boot loader gives no memory map and no memory limits", .tooLittleMemory)
         }
+        if map.adjustments.total > 0 { Log.info("memory map entries that are not used as reported:") }
         for index in 0..<map.adjustments.count {
             let adjustment = map.adjustments[index]
             Log.info("  \(adjustment.range) \(adjustment.kind.name): \(adjustment.reason.name)")

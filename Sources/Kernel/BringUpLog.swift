@@ -58,13 +58,25 @@ struct BringUpLog: BringUpObserver {
 
     @inline(never)
     mutating func kmallocIsReady(_ kmalloc: borrowing Kmalloc<X86Platform>) {
-        Log.info("kmalloc: \(SizeClass.count) size classes up to \(SizeClass.largestByteCount) bytes")
+        Log.info(
+            "kmalloc: \(SizeClass.count) size classes up to \(SizeClass.largestByteCount) bytes, larger from the buddy")
+        for index in 0..<kmalloc.cacheCount {
+            let cache = kmalloc.statistics(ofCache: index)
+            Log.info(
+                """
+                  \(cache.name): objects of \(cache.objectSize) bytes, \(cache.objectsPerSlab) in a slab of \
+                \(cache.pagesPerSlab) pages, \(cache.slabs) slabs
+                """)
+        }
     }
 
     @inline(never)
     mutating func vmallocIsReady(_ vmalloc: borrowing Vmalloc<X86Platform>) {
         let areas = AddressSpaceLayout.x86FourLevel.areas
-        Log.info("vmalloc: \(areas), \(bytes: areas.byteCount)")
+        let statistics = vmalloc.statistics.areas
+        Log.info(
+            "vmalloc: \(areas), \(bytes: areas.byteCount), \(statistics.areas) areas, \(statistics.reservedPages) pages"
+        )
     }
 
     private static func log(_ zone: ZoneStatistics) {
