@@ -74,8 +74,10 @@ import Testing
             let canExecute = segment.permissions.contains(.execute)
             for address in [segment.physical.start.rawValue, segment.physical.end.rawValue - 8]
             where !image.guards.contains(address & ~4095) {
-                let places = [segment.virtualStart + (address - segment.physical.start.rawValue),
-                    machine.direct(address), machine.alias(address)]
+                let places = [
+                    segment.virtualStart + (address - segment.physical.start.rawValue),
+                    machine.direct(address), machine.alias(address),
+                ]
                 for (index, place) in places.enumerated() {
                     let word = try machine.load(place)
                     if canWrite {

@@ -41,7 +41,11 @@ final class KernelMachine: @unchecked Sendable {
     var layout: AddressSpaceLayout { configuration.layout }
     var directMap: DirectMap { machine.arena.directMap }
 
-    init(_ map: MachineMap, _ configuration: Configuration = Configuration()) throws {
+    /// - Parameter refused: is given the observer where bring-up throws.
+    init(
+        _ map: MachineMap, _ configuration: Configuration = Configuration(),
+        refused: (RecordingObserver) -> Void = { _ in }
+    ) throws {
         let end = usableMemory(map).last.map { $0.upperBound } ?? 0
         let machine = SimulatedMachine(memory: max(end, 16 << 20), cpuCount: configuration.cpuCount)
         machine.pagingControl.noExecute = configuration.features.noExecute
@@ -61,9 +65,16 @@ final class KernelMachine: @unchecked Sendable {
                 at: PhysicalAddress(configuration.information), through: machine.arena.directMap, mappedBelow: limit)
             var sanitised = lists.makeMap(bits: Int(configuration.features.physicalAddressBits))
             _ = try sanitised.fill(from: information)
-            return try TestedMemory.bringUp(
-                description, map: sanitised, information: information, boot: lists.makeBootAllocator(),
-                observer: &observer)
+            do throws(BringUpError) {
+                return try TestedMemory.bringUp(
+                    description, map: sanitised, information: information, boot: lists.makeBootAllocator(),
+                    observer: &observer)
+            } catch {
+                // A refusal is an answer, not a sign that something is damaged.
+                #expect(machine.takeViolations().isEmpty)
+                refused(observer)
+                throw error
+            }
         }
         self.machine = machine
         self.map = map

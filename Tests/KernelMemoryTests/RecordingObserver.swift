@@ -20,6 +20,7 @@ struct RecordingObserver: BringUpObserver {
     private(set) var steps: [Step] = []
     /// The owners of reservations, before anything was allocated.
     private(set) var ownersAtStart: Set<RegionOwner> = []
+    private(set) var ownerOfBootPartAtStart: RegionOwner?
     private(set) var root: PhysicalAddress?
     /// The first words of the boot part as the new tables show them.
     private(set) var wordThroughNewTables: UInt64?
@@ -35,6 +36,7 @@ struct RecordingObserver: BringUpObserver {
         var owners: Set<RegionOwner> = []
         boot.forEachReserved { owners.insert($1) }
         ownersAtStart = owners
+        ownerOfBootPartAtStart = boot.owner(of: PhysicalAddress(0x10_0000))
     }
 
     mutating func activate(_ tables: borrowing PageTables<SimulatedPlatform>) {
