@@ -8,13 +8,16 @@ enum BootReservations {
 
     static func fill(
         _ boot: inout BootAllocator, from map: borrowing FirmwareMap, _ information: MultibootInformation,
-        image: KernelImage
+        _ machine: MachineDescription
     ) throws(BringUpError) {
+        // RAM beyond the direct map's end cannot be reached.
+        let reachable = PhysicalRange(.zero, PhysicalAddress(machine.layout.directMap.byteCount))
         for index in 0..<map.count where map[index].kind == .available {
-            if !boot.add(map[index].range) { throw .mapTooLarge }
+            guard let range = map[index].range.intersection(reachable) else { continue }
+            if !boot.add(range) { throw .mapTooLarge }
         }
         boot.reserve(lowMemory, owner: .lowMemory)
-        if let pages = image.loaded.enclosingPages() { boot.reserve(pages, owner: .kernelImage) }
+        if let pages = machine.image.loaded.enclosingPages() { boot.reserve(pages, owner: .kernelImage) }
         // Whole pages: what is left of a page could not be handed out as a frame.
         information.forEachRange { range in
             if let pages = range.enclosingPages() { boot.reserve(pages, owner: .multiboot) }

@@ -55,13 +55,10 @@ enum KernelAddressSpace<P: Platform> {
         _ range: PhysicalRange, _ permissions: PagePermissions, _ machine: borrowing MachineDescription,
         _ tables: borrowing PageTables<P>, _ source: inout BootTableSource
     ) throws(PagingError) {
-        // RAM beyond the direct map's end cannot be reached and is not handed out.
-        let limit = PhysicalAddress(machine.layout.directMap.byteCount)
-        guard let reachable = range.intersection(PhysicalRange(.zero, limit)) else { return }
+        // The boot allocator knows no memory beyond the direct map's end.
         let virtual = VirtualRange(
-            machine.layout.directMap.start + reachable.start.rawValue,
-            machine.layout.directMap.start + reachable.end.rawValue)
-        try tables.mapRange(virtual, to: reachable.start, permissions: permissions, using: &source)
+            machine.layout.directMap.start + range.start.rawValue, machine.layout.directMap.start + range.end.rawValue)
+        try tables.mapRange(virtual, to: range.start, permissions: permissions, using: &source)
     }
 
     private static func mapImage(

@@ -1,3 +1,4 @@
+import BootMemory
 import MemoryPrimitives
 import Paging
 
@@ -6,6 +7,9 @@ public struct ImageSegment: Sendable {
     public var physical: PhysicalRange
     public var virtualStart: VirtualAddress
     public var permissions: PagePermissions
+
+    /// What the segment takes of the address space; nil where that wraps round.
+    var virtual: VirtualRange? { VirtualRange(virtualStart, byteCount: physical.byteCount) }
 
     public init(physical: PhysicalRange, virtualStart: VirtualAddress, permissions: PagePermissions) {
         self.physical = physical
@@ -36,5 +40,40 @@ public struct KernelImage: Sendable {
         self.constants = constants
         self.data = data
         self.guardPages = guardPages
+    }
+}
+
+extension KernelImage {
+    /// True when the parts are RAM, follow each other within what was loaded, and are linked into `space`.
+    ///
+    /// The order matters: what lies from the code's start to the constants' end is read-only in the direct map, and the
+    /// boot part becomes free memory.
+    func isMappable(in space: VirtualRange, _ boot: borrowing BootAllocator) -> Bool {
+        let parts: InlineArray<4, PhysicalRange> = [bootPart, code.physical, constants.physical, data.physical]
+        var end = loaded.start
+        for index in 0..<4 {
+            let part = parts[index]
+            guard end <= part.start, part.end <= loaded.end, part.start.isAligned(to: PageSize.byteCount),
+                part.end.isAligned(to: PageSize.byteCount), boot.isMemory(part)
+            else { return false }
+            end = part.end
+        }
+        return Self.contains(space, code.virtual) && Self.contains(space, constants.virtual)
+            && Self.contains(space, data.virtual) && guardPagesAreData
+    }
+
+    private static func contains(_ space: VirtualRange, _ range: VirtualRange?) -> Bool {
+        guard let range else { return false }
+        return space.contains(range)
+    }
+
+    private var guardPagesAreData: Bool {
+        guard let data = data.virtual else { return false }
+        for index in 0..<8 {
+            if let page = guardPages[index], !page.isAligned(to: PageSize.byteCount) || !data.contains(page) {
+                return false
+            }
+        }
+        return true
     }
 }

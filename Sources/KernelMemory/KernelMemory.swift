@@ -25,11 +25,13 @@ public struct KernelMemory<P: Platform>: ~Copyable {
     /// nothing to allocate.
     public static var minimumMemory: UInt { 1 << 20 }
 
-    /// Bytes of memory that the values themselves take.
+    /// Bytes of memory that the values themselves take, in whole pages: a part of one would be nobody's.
     private static var rootByteCount: UInt {
-        RootMemory.byteCount(of: KernelMemory<P>.self) + RootMemory.byteCount(of: BootAllocator.self)
+        let values =
+            RootMemory.byteCount(of: KernelMemory<P>.self) + RootMemory.byteCount(of: BootAllocator.self)
             + RootMemory.byteCount(of: PageTables<P>.self) + RootMemory.byteCount(of: PageFrameAllocator<P>.self)
             + RootMemory.byteCount(of: Kmalloc<P>.self) + RootMemory.byteCount(of: Vmalloc<P>.self)
+        return pageCount(forBytes: values) << PageSize.shift
     }
 
     /// Brings up every allocator, in order.
@@ -75,10 +77,11 @@ public struct KernelMemory<P: Platform>: ~Copyable {
         _ boot: inout BootAllocator, _ machine: borrowing MachineDescription, _ map: borrowing FirmwareMap,
         _ information: MultibootInformation, _ observer: inout Observer
     ) throws(BringUpError) -> RootMemory {
-        try BootReservations.fill(&boot, from: map, information, image: machine.image)
+        try BootReservations.fill(&boot, from: map, information, machine)
         boot.allowGrowth(through: machine.directMap, below: machine.reachableLimit)
         observer.bootMemoryIsReady(boot)
         if boot.totalFree < minimumMemory { throw .tooLittleMemory(boot.totalFree) }
+        if !machine.image.isMappable(in: machine.layout.image, boot) { throw .imageNotMappable }
         guard
             let address = boot.allocate(
                 byteCount: rootByteCount, alignment: PageSize.byteCount, below: machine.reachableLimit,

@@ -1,0 +1,61 @@
+import MemoryPrimitives
+import SimulatedMachine
+
+/// Writes Multiboot information into a simulated machine's memory: a map, a command line, a name and modules.
+struct BootLoader {
+    let machine: SimulatedMachine
+    let information: UInt
+
+    private func write<Number: FixedWidthInteger>(_ value: Number, at address: UInt) {
+        // The map's entries are not aligned.
+        withUnsafeBytes(of: value.littleEndian) { bytes in
+            machine.arena.directMap.pointer(to: PhysicalAddress(address)).copyMemory(
+                from: bytes.baseAddress!, byteCount: bytes.count)
+        }
+    }
+
+    private func write(_ text: String, at address: UInt) {
+        for (index, byte) in (Array(text.utf8) + [0]).enumerated() { write(byte, at: address + UInt(index)) }
+    }
+
+    /// Writes everything from `information` on. - Returns: the first address behind it.
+    func write(map: MachineMap, modules: [Range<UInt>]) -> UInt {
+        var next = information + 116
+        func place(_ byteCount: UInt) -> UInt {
+            defer { next += byteCount }
+            return next
+        }
+        write(UInt32(1 << 2 | 1 << 3 | 1 << 6 | 1 << 9), at: information)
+        let commandLine = place(24)
+        write("kernel loglevel=info", at: commandLine)
+        write(UInt32(commandLine), at: information + 16)
+
+        let list = place(UInt(modules.count) * 16)
+        write(UInt32(modules.count), at: information + 20)
+        write(UInt32(list), at: information + 24)
+        for (index, module) in modules.enumerated() {
+            let name = place(16)
+            write("module \(index)", at: name)
+            let fields = [UInt32(module.lowerBound), UInt32(module.upperBound), UInt32(name), 0]
+            for (field, value) in fields.enumerated() {
+                write(value, at: list + UInt(index) * 16 + UInt(field) * 4)
+            }
+        }
+
+        let entries = place(UInt(map.entries.count) * 24)
+        write(UInt32(map.entries.count * 24), at: information + 44)
+        write(UInt32(entries), at: information + 48)
+        for (index, entry) in map.entries.enumerated() {
+            let address = entries + UInt(index) * 24
+            write(UInt32(20), at: address)
+            write(entry.base, at: address + 4)
+            write(entry.byteCount, at: address + 12)
+            write(entry.type, at: address + 20)
+        }
+
+        let name = place(16)
+        write("test loader", at: name)
+        write(UInt32(name), at: information + 64)
+        return next
+    }
+}

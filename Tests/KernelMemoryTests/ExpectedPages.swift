@@ -1,0 +1,95 @@
+import MemoryPrimitives
+import Paging
+
+@testable import KernelMemory
+
+/// Neighbouring pages of one size with the same permissions, which lead to neighbouring memory.
+struct PageRun: Equatable {
+    var virtual: UInt
+    var physical: UInt
+    var byteCount: UInt
+    var size: PageSize
+    var permissions: PagePermissions
+}
+
+/// What the kernel's tables should contain, worked out from the reference map page by page.
+struct ExpectedPages {
+    let machine: KernelMachine
+    private(set) var runs: [PageRun] = []
+
+    init(of machine: KernelMachine) {
+        self.machine = machine
+        let image = machine.configuration.image
+        for base in [machine.layout.objectAlias.start, machine.layout.directMap.start] {
+            let protected = image.code.physical.start.rawValue..<image.constants.physical.end.rawValue
+            for memory in usableMemory(machine.map) {
+                add(memory.clamped(to: 0..<protected.lowerBound), at: base.rawValue, .readWrite)
+                add(memory.clamped(to: protected), at: base.rawValue, .readOnly)
+                add(memory.clamped(to: protected.upperBound..<UInt.max), at: base.rawValue, .readWrite)
+            }
+        }
+        let guards = Set(image.guards)
+        for segment in [image.code, image.constants, image.data] {
+            add(
+                segment.physical.addresses, at: machine.layout.image.start.rawValue, segment.permissions,
+                without: guards)
+        }
+    }
+
+    /// Adds memory mapped at its physical address plus `base`, in the largest pages that fit.
+    private mutating func add(
+        _ memory: Range<UInt>, at base: UInt, _ permissions: PagePermissions, without guards: Set<UInt> = []
+    ) {
+        let features = machine.configuration.features
+        var permissions = permissions
+        if !features.noExecute { permissions.insert(.execute) }
+        if !features.globalPages { permissions.remove(.global) }
+        let sizes: [PageSize] = features.gigabytePages ? [.size1GiB, .size2MiB] : [.size2MiB]
+        var address = memory.lowerBound
+        while address < memory.upperBound {
+            if guards.contains(address) {
+                address += 4096
+                continue
+            }
+            let size =
+                sizes.first { size in
+                    address % size.byteCount == 0 && memory.upperBound - address >= size.byteCount
+                        && !guards.contains { address <= $0 && $0 < address + size.byteCount }
+                } ?? .size4KiB
+            append(
+                PageRun(
+                    virtual: base + address, physical: address, byteCount: size.byteCount, size: size,
+                    permissions: permissions))
+            address += size.byteCount
+        }
+    }
+
+    private mutating func append(_ page: PageRun) {
+        if let last = runs.last, last.virtual + last.byteCount == page.virtual, last.size == page.size,
+            last.permissions == page.permissions
+        {
+            runs[runs.count - 1].byteCount += page.byteCount
+        } else {
+            runs.append(page)
+        }
+    }
+}
+
+extension KernelMachine {
+    /// Everything that the tables map, in the order of addresses, and whether each run is contiguous in memory.
+    func mappedRuns() -> (runs: [PageRun], areContiguous: Bool) {
+        var runs: [PageRun] = []
+        var areContiguous = true
+        run {
+            memory.value.pageTables.value.forEachLeafRun { run in
+                if !run.isContiguous { areContiguous = false }
+                runs.append(
+                    PageRun(
+                        virtual: run.start.rawValue, physical: run.physical.rawValue,
+                        byteCount: run.last.rawValue - run.start.rawValue + 1, size: run.size,
+                        permissions: run.permissions))
+            }
+        }
+        return (runs, areContiguous)
+    }
+}

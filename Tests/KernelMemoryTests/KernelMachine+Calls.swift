@@ -1,0 +1,92 @@
+import MemoryPrimitives
+import PageFrames
+import SimulatedMachine
+import Testing
+import VirtualMemory
+
+@testable import KernelMemory
+
+/// The allocators' calls as methods of a class that can be copied, which the testing macros can take apart. They run on
+/// the CPU that the thread is, so callers are within `run`.
+extension KernelMachine {
+    func kmalloc(_ byteCount: UInt, _ flags: AllocationFlags = .kernel) -> UnsafeMutableRawPointer? {
+        memory.value.kmalloc.value.allocate(byteCount, flags: flags)
+    }
+
+    func kfree(_ pointer: UnsafeMutableRawPointer?) { memory.value.kmalloc.value.free(pointer) }
+
+    func vmalloc(
+        _ byteCount: UInt, _ flags: AllocationFlags = .kernel, populate: Bool = false
+    ) -> VirtualAddress? {
+        memory.value.vmalloc.value.allocate(byteCount, flags: flags, populate: populate)
+    }
+
+    func vfree(_ address: VirtualAddress?) { memory.value.vmalloc.value.free(address) }
+
+    func allocateFrames(_ order: Int, _ flags: AllocationFlags = .kernel) -> PageFrameNumber? {
+        memory.value.frames.value.allocate(order: order, flags: flags)
+    }
+
+    func freeFrames(_ frame: PageFrameNumber, _ order: Int) { memory.value.frames.value.free(frame, order: order) }
+
+    func makeStack(pages: UInt) -> StackBox? {
+        guard let stack = TestedStack(pageCount: pages, name: "test", from: memory.value.vmalloc) else { return nil }
+        return StackBox(stack)
+    }
+
+    /// Empties the magazines of all CPUs and gives free slabs back, while no CPU allocates.
+    func drain() { memory.value.kmalloc.value.drainAll() }
+
+    /// Every counter that a call which fails must leave as it was.
+    struct Counters: Equatable {
+        var freeBlocks: [FreeBlocks]
+        var promised: UInt
+        var tables: Int
+        var areas: AreaStatistics
+        var largeBlocks: Int
+        /// For each cache: objects in use, objects in magazines, objects of all slabs.
+        var objects: [[Int]]
+    }
+
+    func counters() -> Counters {
+        let blocks = freeBlocks()
+        return run {
+            Counters(
+                freeBlocks: blocks, promised: memory.value.frames.value.promisedFrames,
+                tables: memory.value.pageTables.value.tableCount, areas: memory.value.vmalloc.value.statistics.areas,
+                largeBlocks: memory.value.kmalloc.value.largeBlockCount,
+                objects: (0..<memory.value.kmalloc.value.cacheCount).map { index in
+                    let cache = memory.value.kmalloc.value.statistics(ofCache: index)
+                    return [cache.activeObjects, cache.cachedObjects, cache.totalObjects]
+                })
+        }
+    }
+
+    /// Takes frames until only `count` are free and not promised; they go back when `body` is over.
+    func withFramesLeft<Result>(_ count: UInt, _ body: () throws -> Result) rethrows -> Result {
+        var taken: [PageFrameNumber] = []
+        run {
+            let frames = memory.value.frames
+            while frames.value.freeFrames - frames.value.promisedFrames > count, let frame = allocateFrames(0) {
+                taken.append(frame)
+            }
+        }
+        defer { run { for frame in taken { freeFrames(frame, 0) } } }
+        return try body()
+    }
+}
+
+/// A kernel stack, which cannot be copied, for arrays.
+final class StackBox {
+    private var stack: TestedStack?
+    let limit: VirtualAddress
+    let top: VirtualAddress
+
+    init(_ stack: consuming TestedStack) {
+        limit = stack.limit
+        top = stack.top
+        self.stack = consume stack
+    }
+
+    func free() { stack.take()?.free() }
+}

@@ -1,0 +1,90 @@
+import Foundation
+import MemoryPrimitives
+import SimulatedMachine
+import Synchronization
+import Testing
+
+@testable import KernelMemory
+
+/// Everything at once, from bring-up until all is given back.
+@Suite struct WorkloadTests {
+    @Test(arguments: [UInt64(5), 6])
+    func everythingComesBack(seed: UInt64) throws {
+        let random = SeededGenerator.fromEnvironment(default: seed)
+        print("seed: \(random.seed)")
+        let machine = try KernelMachine(.pc(bytes: 8 << 20))
+        machine.run { machine.drain() }
+        let before = machine.counters()
+        var workload = Workload(machine: machine, random: random)
+        var live: [Workload.Holding] = []
+        var refusals = 0
+        for step in 0..<2500 {
+            machine.run {
+                // Now more and now less, up to where memory runs out.
+                let share = step / 500 % 2 == 0 ? 75 : 40
+                if Int.random(in: 0..<100, using: &workload.random) < share || live.isEmpty {
+                    if let holding = workload.allocate() { live.append(holding) } else { refusals += 1 }
+                } else {
+                    workload.free(live.remove(at: Int.random(in: live.indices, using: &workload.random)))
+                }
+            }
+            if step % 250 == 0 { try machine.check() }
+        }
+        try machine.check()
+        machine.run { for holding in live { workload.free(holding) } }
+        #expect(workload.errors == 0)
+        #expect(refusals > 0, "memory never ran out")
+        machine.run { machine.memory.value.kmalloc.value.shrink() }
+        #expect(machine.counters() == before)
+        try machine.check()
+    }
+
+    static let cpuCount = 4
+
+    /// Four CPUs allocate, and free what any of them allocated.
+    @Test func allCPUsAtOnce() throws {
+        let seed = SeededGenerator.fromEnvironment(default: 41).seed
+        print("seed: \(seed)")
+        var configuration = Configuration()
+        configuration.cpuCount = Self.cpuCount
+        let machine = try KernelMachine(.pc(bytes: 64 << 20), configuration)
+        machine.run { machine.drain() }
+        let before = machine.counters()
+        let exchange = Mutex<[Workload.Holding]>([])
+        let errors = Atomic<Int>(0)
+        let done = DispatchGroup()
+        for cpu in 0..<Self.cpuCount {
+            done.enter()
+            Thread.detachNewThread {
+                machine.machine.run(onCPU: cpu) {
+                    var workload = Workload(
+                        machine: machine, random: SeededGenerator(seed: seed &+ UInt64(cpu) &* 0x9e37_79b9))
+                    for _ in 0..<400 {
+                        if Int.random(in: 0..<100, using: &workload.random) < 55 {
+                            if let holding = workload.allocate() { exchange.withLock { $0.append(holding) } }
+                        } else {
+                            let pick = workload.random.next()
+                            let holding = exchange.withLock { all in
+                                all.isEmpty ? nil : all.remove(at: Int(pick % UInt64(all.count)))
+                            }
+                            if let holding { workload.free(holding) }
+                        }
+                    }
+                    errors.add(workload.errors, ordering: .relaxed)
+                }
+                done.leave()
+            }
+        }
+        done.wait()
+        #expect(errors.load(ordering: .relaxed) == 0)
+        try machine.check()
+        machine.run {
+            var workload = Workload(machine: machine, random: SeededGenerator(seed: 1))
+            for holding in exchange.withLock({ $0 }) { workload.free(holding) }
+            #expect(workload.errors == 0)
+            machine.drain()
+        }
+        #expect(machine.counters() == before)
+        try machine.check()
+    }
+}
