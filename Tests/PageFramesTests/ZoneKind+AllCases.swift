@@ -1,6 +1,6 @@
 import PageFrames
 
 /// For loops and maps over all zones; the module itself makes no arrays.
-extension ZoneKind: @retroactive CaseIterable {
+extension ZoneKind: CaseIterable {
     public static var allCases: [ZoneKind] { [.dma, .dma32, .normal] }
 }
