@@ -11,7 +11,6 @@ import Testing
     @Test(arguments: [UInt64(5), 6])
     func everythingComesBack(seed: UInt64) throws {
         let random = SeededGenerator.fromEnvironment(default: seed)
-        print("seed: \(random.seed)")
         let machine = try KernelMachine(.pc(bytes: 8 << 20))
         machine.run { machine.drain() }
         let before = machine.counters()
@@ -43,8 +42,7 @@ import Testing
 
     /// Four CPUs allocate, and free what any of them allocated.
     @Test func allCPUsAtOnce() throws {
-        let seed = SeededGenerator.fromEnvironment(default: 41).seed
-        print("seed: \(seed)")
+        let seeded = SeededGenerator.fromEnvironment(default: 41)
         var configuration = Configuration()
         configuration.cpuCount = Self.cpuCount
         let machine = try KernelMachine(.pc(bytes: 64 << 20), configuration)
@@ -57,8 +55,7 @@ import Testing
             done.enter()
             Thread.detachNewThread {
                 machine.machine.run(onCPU: cpu) {
-                    var workload = Workload(
-                        machine: machine, random: SeededGenerator(seed: seed &+ UInt64(cpu) &* 0x9e37_79b9))
+                    var workload = Workload(machine: machine, random: seeded.forCPU(cpu))
                     for _ in 0..<400 {
                         if Int.random(in: 0..<100, using: &workload.random) < 55 {
                             if let holding = workload.allocate() { exchange.put(holding) }
@@ -75,7 +72,7 @@ import Testing
         #expect(errors.load(ordering: .relaxed) == 0)
         try machine.check()
         machine.run {
-            var workload = Workload(machine: machine, random: SeededGenerator(seed: 1))
+            var workload = Workload(machine: machine, random: seeded)
             while let holding = exchange.take(0) { workload.free(holding) }
             #expect(workload.errors == 0)
             machine.drain()

@@ -24,13 +24,12 @@ import Testing
     }
 
     @Test func noFrameHasTwoOwners() throws {
-        let seed = SeededGenerator.fromEnvironment(default: 0x5eed_0004).seed
-        print("seed: \(seed)")
+        let seeded = SeededGenerator.fromEnvironment(default: 0x5eed_0004)
         let machine = try AllocationTests.threeZones(cpuCount: Self.cpuCount)
         let before = machine.snapshot()
         let errors = Atomic<Int>(0)
         onAllCPUs(of: machine) { cpu in
-            var generator = SeededGenerator(seed: seed &+ UInt64(cpu) &* 0x9e37_79b9)
+            var generator = seeded.forCPU(cpu)
             let frames = machine.permanent
             let map = machine.machine.arena.directMap
             let mark = UInt64(cpu) + 1

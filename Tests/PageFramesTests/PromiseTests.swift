@@ -117,7 +117,6 @@ import Testing
 
     @Test func randomPromisesAndAllocationsAgreeWithTheModel() throws {
         var generator = SeededGenerator.fromEnvironment(default: 0x5eed_0003)
-        print("seed: \(generator.seed)")
         let machine = try AllocationTests.threeZones()
         let before = machine.snapshot()
         var live: [(frame: PageFrameNumber, order: Int)] = []

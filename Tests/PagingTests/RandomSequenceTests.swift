@@ -14,7 +14,7 @@ import Testing
     func everyCallMatchesTheReference(seed: UInt64, gigabytePages: Bool) throws {
         var features = PagingFeatures.all
         features.gigabytePages = gigabytePages
-        let run = Run(seed: seed, features: features)
+        let run = Run(SeededGenerator.fromEnvironment(default: seed), features)
         try run.bench.machine.run {
             for step in 0..<400 {
                 try run.step()
@@ -33,10 +33,10 @@ import Testing
         var random: SeededGenerator
         var hasFailed = false
 
-        init(seed: UInt64, features: PagingFeatures) {
+        init(_ random: SeededGenerator, _ features: PagingFeatures) {
             bench = Bench(memory: 8 << 30, features: features)
             self.features = features
-            random = SeededGenerator.fromEnvironment(default: seed)
+            self.random = random
         }
 
         func address(_ alignment: UInt) -> UInt {
@@ -78,77 +78,106 @@ import Testing
         }
 
         func step() throws {
-            let tables = bench.tables
             let range = range()
             let splitting = Bool.random(using: &random)
             let permissions = permissions()
             let size = size()
-            let (start, byteCount) = (range.start.rawValue, range.byteCount)
-            probe(start)
+            probe(range.start.rawValue)
             switch Int.random(in: 0..<11, using: &random) {
-            case 0, 1:
-                let (virtual, frame) = (address(size.byteCount), physical(size.byteCount))
-                let expected = reference.map(virtual, frame, size, permissions)
-                expectSame(expected, "map \(page(virtual)) \(size)") { () throws(PagingError) in
-                    try tables.value.map(
-                        page(virtual), to: memory(frame), size: size, permissions: permissions, using: &bench.source)
-                }
-            case 2, 3:
-                // Congruent to the start, or else small, because then only small pages fit.
-                let isCongruent = Bool.random(using: &random)
-                let frame = isCongruent ? physical(gib) + start % gib : physical(4096)
-                let range = isCongruent ? range : pages(start, min(byteCount, 200 * 4096))
-                let expected = reference.mapRange(start, range.byteCount, frame, permissions)
-                expectSame(expected, "mapRange \(range)") { () throws(PagingError) in
-                    try tables.value.mapRange(range, to: memory(frame), permissions: permissions, using: &bench.source)
-                }
-            case 4:
-                let virtual = address(size.byteCount)
-                let expected = reference.unmap(virtual, size.byteCount, exact: size, splitting: splitting)
-                expectSame(expected, "unmap \(page(virtual)) \(size)") { () throws(PagingError) in
-                    try tables.value.unmap(page(virtual), size: size, splitting: splitting, using: &bench.source)
-                }
-            case 5:
-                let expected = reference.unmap(start, byteCount, exact: nil, splitting: splitting)
-                expectSame(expected, "unmapRange \(range)") { () throws(PagingError) in
-                    try tables.value.unmapRange(range, splitting: splitting, using: &bench.source)
-                }
-            case 6:
-                let virtual = address(size.byteCount)
-                let expected = reference.protect(
-                    virtual, size.byteCount, exact: size, splitting: splitting, permissions)
-                expectSame(expected, "protect \(page(virtual)) \(size)") { () throws(PagingError) in
-                    try tables.value.protect(
-                        page(virtual), size: size, permissions: permissions, splitting: splitting, using: &bench.source)
-                }
-            case 7:
-                let expected = reference.protect(start, byteCount, exact: nil, splitting: splitting, permissions)
-                expectSame(expected, "protectRange \(range)") { () throws(PagingError) in
-                    try tables.value.protectRange(
-                        range, permissions: permissions, splitting: splitting, using: &bench.source)
-                }
-            case 8:
-                let small = pages(start, min(byteCount, 200 * 4096))
-                let isGuard = Bool.random(using: &random)
-                let expected = reference.reserve(
-                    start, small.byteCount, isGuard ? .guardPage : .demand(permissions))
-                expectSame(expected, "reserve \(small)") { () throws(PagingError) in
-                    if isGuard {
-                        try tables.value.reserveGuard(small, using: &bench.source)
-                    } else {
-                        try tables.value.reserveDemand(small, permissions: permissions, using: &bench.source)
-                    }
-                }
-            case 9:
-                let frame = physical(4096)
-                let touched = reference.entries.keys.filter { start <= $0 }.min() ?? start
-                let expected = reference.resolve(touched, frame)
-                #expect(tables.value.resolveDemand(at: page(touched + 5), frame: memory(frame)) == expected)
-            default:
-                clear(range)
+            case 0, 1: map(size, permissions)
+            case 2, 3: mapRange(range, permissions)
+            case 4: unmap(size, splitting)
+            case 5: unmapRange(range, splitting)
+            case 6: protect(size, permissions, splitting)
+            case 7: protectRange(range, permissions, splitting)
+            case 8: reserve(range, permissions)
+            case 9: resolveDemand(from: range.start.rawValue)
+            default: clear(range)
             }
-            probe(start)
+            probe(range.start.rawValue)
             try check()
+        }
+
+        func map(_ size: PageSize, _ permissions: PagePermissions) {
+            let (virtual, frame) = (address(size.byteCount), physical(size.byteCount))
+            let expected = reference.map(virtual, frame, size, permissions)
+            expectSame(expected, "map \(page(virtual)) \(size)") { () throws(PagingError) in
+                try bench.tables.value.map(
+                    page(virtual), to: memory(frame), size: size, permissions: permissions, using: &bench.source)
+            }
+        }
+
+        func mapRange(_ range: VirtualRange, _ permissions: PagePermissions) {
+            // Congruent to the start, or else small, because then only small pages fit.
+            let start = range.start.rawValue
+            let isCongruent = Bool.random(using: &random)
+            let frame = isCongruent ? physical(gib) + start % gib : physical(4096)
+            let range = isCongruent ? range : small(range)
+            let expected = reference.mapRange(start, range.byteCount, frame, permissions)
+            expectSame(expected, "mapRange \(range)") { () throws(PagingError) in
+                try bench.tables.value.mapRange(
+                    range, to: memory(frame), permissions: permissions, using: &bench.source)
+            }
+        }
+
+        /// The range, cut off where calls that go page by page would take long.
+        func small(_ range: VirtualRange) -> VirtualRange {
+            pages(range.start.rawValue, min(range.byteCount, 200 * 4096))
+        }
+
+        func unmap(_ size: PageSize, _ splitting: Bool) {
+            let virtual = address(size.byteCount)
+            let expected = reference.unmap(virtual, size.byteCount, exact: size, splitting: splitting)
+            expectSame(expected, "unmap \(page(virtual)) \(size)") { () throws(PagingError) in
+                try bench.tables.value.unmap(page(virtual), size: size, splitting: splitting, using: &bench.source)
+            }
+        }
+
+        func unmapRange(_ range: VirtualRange, _ splitting: Bool) {
+            let expected = reference.unmap(range.start.rawValue, range.byteCount, exact: nil, splitting: splitting)
+            expectSame(expected, "unmapRange \(range)") { () throws(PagingError) in
+                try bench.tables.value.unmapRange(range, splitting: splitting, using: &bench.source)
+            }
+        }
+
+        func protect(_ size: PageSize, _ permissions: PagePermissions, _ splitting: Bool) {
+            let virtual = address(size.byteCount)
+            let expected = reference.protect(virtual, size.byteCount, exact: size, splitting: splitting, permissions)
+            expectSame(expected, "protect \(page(virtual)) \(size)") { () throws(PagingError) in
+                try bench.tables.value.protect(
+                    page(virtual), size: size, permissions: permissions, splitting: splitting, using: &bench.source)
+            }
+        }
+
+        func protectRange(_ range: VirtualRange, _ permissions: PagePermissions, _ splitting: Bool) {
+            let expected = reference.protect(
+                range.start.rawValue, range.byteCount, exact: nil, splitting: splitting, permissions)
+            expectSame(expected, "protectRange \(range)") { () throws(PagingError) in
+                try bench.tables.value.protectRange(
+                    range, permissions: permissions, splitting: splitting, using: &bench.source)
+            }
+        }
+
+        func reserve(_ range: VirtualRange, _ permissions: PagePermissions) {
+            let range = small(range)
+            let isGuard = Bool.random(using: &random)
+            let expected = reference.reserve(
+                range.start.rawValue, range.byteCount, isGuard ? .guardPage : .demand(permissions))
+            expectSame(expected, "reserve \(range)") { () throws(PagingError) in
+                if isGuard {
+                    try bench.tables.value.reserveGuard(range, using: &bench.source)
+                } else {
+                    try bench.tables.value.reserveDemand(range, permissions: permissions, using: &bench.source)
+                }
+            }
+        }
+
+        /// Touches the first entry from `start` on.
+        func resolveDemand(from start: UInt) {
+            let frame = physical(4096)
+            let touched = reference.entries.keys.filter { start <= $0 }.min() ?? start
+            let expected = reference.resolve(touched, frame)
+            #expect(bench.tables.value.resolveDemand(at: page(touched + 5), frame: memory(frame)) == expected)
         }
 
         func clear(_ range: VirtualRange) {

@@ -27,8 +27,9 @@ import Testing
         let before = test.run { test.freeFrames }
         let exchange = Mutex<[(address: UInt, size: UInt, stamp: UInt64)]>([])
         let damaged = Atomic<Int>(0)
+        let seeded = SeededGenerator.fromEnvironment(default: 77)
         onAllCPUs(4, of: test) { cpu in
-            var generator = SeededGenerator.fromEnvironment(default: UInt64(cpu) + 77)
+            var generator = seeded.forCPU(cpu)
             for _ in 0..<6000 {
                 if Bool.random(using: &generator) {
                     let size = UInt.random(in: 8...1200, using: &generator)

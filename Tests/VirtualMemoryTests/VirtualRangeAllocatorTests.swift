@@ -40,51 +40,55 @@ import Testing
             for step in 0..<1500 {
                 let grows = Int.random(in: 0..<10, using: &random) < (step < 750 ? 7 : 4)
                 if grows {
-                    let request = AreaRequest(
-                        .stack, pageCount: UInt.random(in: 1...40, using: &random),
-                        guardPagesBelow: UInt16.random(in: 0...2, using: &random),
-                        guardPagesAbove: UInt16.random(in: 0...2, using: &random),
-                        alignment: 4096 << UInt.random(in: 0...5, using: &random), name: "model")
-                    let area = machine.ranges.allocate(request)
-                    let expected = model.place(request)
-                    #expect(area?.range == expected)
-                    if let area {
-                        #expect(area.usable.start.isAligned(to: request.alignment))
-                        #expect(area.reservedPages == request.pageCount)
-                        machine.ranges.publish(area, presentPages: 0)
-                        model.areas.append(area.range)
-                        model.areas.sort { $0.start < $1.start }
-                    }
+                    allocate(on: machine, &model, &random)
                 } else if let index = model.areas.indices.randomElement(using: &random) {
-                    let range = model.areas.remove(at: index)
-                    let found = try #require(machine.ranges.area(containing: range.start))
-                    guard case .begun(let area) = machine.ranges.beginFree(found.usable.start) else {
-                        Issue.record("an area that is there was not found")
-                        return
-                    }
-                    machine.ranges.finishFree(area)
+                    try free(model.areas.remove(at: index), on: machine)
                 }
                 try machine.ranges.checkInvariants()
-                let address = Self.space.start + UInt.random(in: 0..<Self.space.byteCount, using: &random)
-                let holder = model.areas.first { $0.contains(address) }
-                #expect(machine.ranges.area(containing: address)?.range == holder)
-                // The walk without the lock finds the same when nothing changes meanwhile.
-                let nearest = machine.ranges.nearestArea(to: address)?.range
-                let unlocked = machine.ranges.nearestAreaUnlocked(to: address)?.range
-                if holder != nil { #expect(nearest == holder) }
-                #expect(unlocked.map { distance($0, address) } == nearest.map { distance($0, address) })
+                compareLookups(machine, model, &random)
             }
-            for range in model.areas {
-                let found = try #require(machine.ranges.area(containing: range.start))
-                guard case .begun(let area) = machine.ranges.beginFree(found.usable.start) else {
-                    Issue.record("an area that is there was not found")
-                    return
-                }
-                machine.ranges.finishFree(area)
-            }
+            for range in model.areas { try free(range, on: machine) }
             #expect(machine.snapshot().areas == before.areas)
         }
         #expect(machine.takeKinds() == [])
+    }
+
+    /// Asks for an area of any shape, which must go where the model says or be refused.
+    func allocate(on machine: VmallocMachine, _ model: inout Model, _ random: inout SeededGenerator) {
+        let request = AreaRequest(
+            .stack, pageCount: UInt.random(in: 1...40, using: &random),
+            guardPagesBelow: UInt16.random(in: 0...2, using: &random),
+            guardPagesAbove: UInt16.random(in: 0...2, using: &random),
+            alignment: 4096 << UInt.random(in: 0...5, using: &random), name: "model")
+        let area = machine.ranges.allocate(request)
+        #expect(area?.range == model.place(request))
+        guard let area else { return }
+        #expect(area.usable.start.isAligned(to: request.alignment))
+        #expect(area.reservedPages == request.pageCount)
+        machine.ranges.publish(area, presentPages: 0)
+        model.areas.append(area.range)
+        model.areas.sort { $0.start < $1.start }
+    }
+
+    func free(_ range: VirtualRange, on machine: VmallocMachine) throws {
+        let found = try #require(machine.ranges.area(containing: range.start))
+        guard case .begun(let area) = machine.ranges.beginFree(found.usable.start) else {
+            Issue.record("an area that is there was not found")
+            return
+        }
+        machine.ranges.finishFree(area)
+    }
+
+    /// Looks an address up in each way there is.
+    func compareLookups(_ machine: VmallocMachine, _ model: Model, _ random: inout SeededGenerator) {
+        let address = Self.space.start + UInt.random(in: 0..<Self.space.byteCount, using: &random)
+        let holder = model.areas.first { $0.contains(address) }
+        #expect(machine.ranges.area(containing: address)?.range == holder)
+        // The walk without the lock finds the same when nothing changes meanwhile.
+        let nearest = machine.ranges.nearestArea(to: address)?.range
+        let unlocked = machine.ranges.nearestAreaUnlocked(to: address)?.range
+        if holder != nil { #expect(nearest == holder) }
+        #expect(unlocked.map { distance($0, address) } == nearest.map { distance($0, address) })
     }
 
     func distance(_ range: VirtualRange, _ address: VirtualAddress) -> UInt {

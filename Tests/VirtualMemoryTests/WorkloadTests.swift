@@ -123,13 +123,12 @@ import Testing
     }
 
     @Test func eachCPUHasAreasOfItsOwn() throws {
-        let seed = SeededGenerator.fromEnvironment(default: 31).seed
-        print("seed: \(seed)")
+        let seeded = SeededGenerator.fromEnvironment(default: 31)
         let machine = VmallocMachine(mebibytes: 16, cpuCount: Self.cpuCount)
         let before = machine.snapshot()
         let errors = Atomic<Int>(0)
         onAllCPUs(of: machine) { cpu in
-            var random = SeededGenerator(seed: seed &+ UInt64(cpu) &* 0x9e37_79b9)
+            var random = seeded.forCPU(cpu)
             var live: [(address: VirtualAddress, pages: UInt)] = []
             for _ in 0..<400 {
                 let pages = UInt.random(in: 1...20, using: &random)
