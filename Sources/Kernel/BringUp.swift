@@ -26,6 +26,9 @@ enum BringUp {
         RandomSource.start(hasHardware: features.randomNumbers)
         logCPU(features)
         let information = readInformation(address)
+        if information.droppedModuleCount > 0 {
+            Log.warning("boot modules: \(information.droppedModuleCount) of them cannot be and are left out")
+        }
         let parameters = readParameters(information)
         unsafe Log.level = parameters.logLevel
         features.enableProtections()
