@@ -5,7 +5,7 @@ import re
 import pytest
 
 PANIC, UNHANDLED, PAGE_FAULT, SWIFT_TRAP, DOUBLE_FAULT, STACK_OVERFLOW = 0x12, 0x13, 0x14, 0x15, 0x16, 0x17
-OUT_OF_MEMORY, CORRUPTION, NMI = 0x1B, 0x1C, 0x1E
+OUT_OF_MEMORY, CORRUPTION, NMI, MACHINE_CHECK = 0x1B, 0x1C, 0x1E, 0x1F
 
 VECTOR_14 = r"page fault \(vector 14\)"
 STACK_REPORT = [
@@ -89,4 +89,15 @@ def test_a_non_maskable_interrupt_is_reported(stopped_boot):
         memory="64M", arguments="crash=breakpoint")
     result.expect_end(NMI)
     result.expect(r"non-maskable interrupt \(vector 2\)")
+    result.expect_backtrace()
+
+
+def test_a_machine_check_is_reported(stopped_boot):
+    # CPU 0, bank 4, an uncorrected error with an address: status, MCG_STATUS (restart and in progress), address, misc.
+    _, result = stopped_boot(
+        ["hbreak *exception_dispatch", "continue", "delete",
+         "ask mce 0 4 0xbe00000000000000 0x5 0x1234 0x8c", "continue"],
+        memory="64M", cpu="max", arguments="crash=breakpoint")
+    result.expect_end(MACHINE_CHECK)
+    result.expect(r"machine check \(vector 18\)")
     result.expect_backtrace()

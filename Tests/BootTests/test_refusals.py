@@ -12,6 +12,18 @@ def test_a_cpu_that_lacks_a_feature(boot, cpu, words):
     result.expect(rf"cannot boot:.*{words}")
 
 
+def test_a_cpu_without_cpuid(stopped_boot):
+    # No CPU in QEMU lacks it: the comparison of EFLAGS before and after its ID bit was flipped is made to find no change.
+    _, result = stopped_boot(
+        ["hbreak *(unsigned long)&boot_entry", "continue", "delete",
+         # xor %edx,%eax; test $0x200000,%eax
+         "find /b1 (unsigned long)&boot_entry, +256, 0x31, 0xd0, 0xa9, 0, 0, 0x20, 0", "hbreak *$_", "continue",
+         "set $eax = $edx", "continue"],
+        memory="64M")
+    result.expect_end(LACKS_FEATURE)
+    result.expect(r"cannot boot: the CPU lacks CPUID")
+
+
 @pytest.mark.parametrize("description", [
     {"memory": "2M"}, {"memory": "64M", "arguments": "mem=2M"}, {"memory": "64M", "arguments": "mem=1M"},
 ], ids=["2M", "mem=2M", "mem=1M"])
