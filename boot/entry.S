@@ -37,10 +37,9 @@ boot_entry:
         cli
         cld
         movl %eax, %ebp
-        rdtsc
-        movl %eax, boot_time_low
-        movl %edx, boot_time_high
         movl $boot_stack_32_end, %esp
+        pushl $2                                // the loader's flags are its own: no AC, no DF, no IF
+        popfl
         call serial_start
 
         cmpl $MULTIBOOT_BOOTLOADER_MAGIC, %ebp
@@ -57,12 +56,17 @@ boot_entry:
         popfl
         pushfl
         popl %eax
+        pushl %edx
+        popfl                                   // as they were
         xorl %edx, %eax
         testl $(1 << 21), %eax
         movl $message_cpuid, %esi
         movb $EXIT_CPU_LACKS_FEATURE, %cl
         jz stop
 
+        rdtsc                                   // every CPU with long mode has it; without CPUID not even this is sure
+        movl %eax, boot_time_low
+        movl %edx, boot_time_high
         pushl %ebx                              // cpuid writes ebx
         movl $0x80000000, %eax
         cpuid

@@ -7,8 +7,8 @@ enum Backtrace {
     /// Prints the callers of the code that was at `rip` with `framePointer` in rbp. Where `rip` is outside the kernel's
     /// code (a call through a bad pointer), the return address at `stackPointer` says who called.
     ///
-    /// Every link is checked before it is followed (aligned, in mapped kernel memory, going up): the report of a
-    /// damaged stack must not be the end of the report.
+    /// Every link is checked before it is followed (aligned, and mapped), and the depth is bounded: a damaged stack must
+    /// not be the end of the report.
     static func print(rip: UInt, framePointer: UInt, stackPointer: UInt = 0) {
         Log.plain("backtrace:")
         Log.plain("  #0 \(code: rip)")

@@ -57,7 +57,7 @@ enum BringUp {
         do throws(BootInformationError) {
             return try MultibootInformation(at: address, through: directMap, mappedBelow: bootMapLimit)
         } catch {
-            FatalReport.panic("cannot read the Multiboot information at \(address)", .tooLittleMemory)
+            FatalReport.panic("cannot read the Multiboot information at \(address)", .noMemoryMap)
         }
     }
 
@@ -77,14 +77,20 @@ enum BringUp {
         _ = information.forEachMapEntry { base, byteCount, type in
             let end = base &+ byteCount &- 1
             Log.info(
-                "  \(hex: UInt(base), digits: 12)-\(hex: UInt(end), digits: 12) \(MemoryKind(firmwareType: type).name)")
+                """
+                  \(hex: UInt(base), digits: 12)-\(hex: UInt(end), digits: 12) type \(UInt(type)), \
+                \(MemoryKind(firmwareType: type).name)
+                """)
+        }
+        if let limits = information.memoryLimits {
+            Log.info("  mem_lower \(UInt(limits.lower)) KiB, mem_upper \(UInt(limits.upper)) KiB")
         }
         do throws(BootInformationError) {
             let result = try map.fill(from: information)
             if result.end != .complete { Log.warning("memory map: \(result.end.name)") }
             if result.source == .memoryLimits { Log.warning("memory map: taken from mem_lower and mem_upper") }
         } catch {
-            FatalReport.panic("the boot loader gives no memory map and no memory limits", .tooLittleMemory)
+            FatalReport.panic("the boot loader gives no memory map and no memory limits", .noMemoryMap)
         }
         if map.adjustments.total > 0 { Log.info("memory map entries that are not used as reported:") }
         for index in 0..<map.adjustments.count {
@@ -120,6 +126,6 @@ enum BringUp {
                 \(bytes: KernelMemory<X86Platform>.minimumMemory) are needed
                 """, .tooLittleMemory)
         }
-        FatalReport.panic("bring-up failed: \(error.reason)", .tooLittleMemory)
+        FatalReport.panic("bring-up failed: \(error.reason)", .bringUpFailed)
     }
 }

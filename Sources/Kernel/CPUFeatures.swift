@@ -32,6 +32,11 @@ struct CPUFeatures {
             physicalAddressBits: min(bits, 52))
     }
 
+    /// Lets machine checks through: with CR4.MCE clear one would shut the CPU down without a word.
+    static func enableMachineChecks() {
+        if x86_cpuid(1, 0).edx >> 7 & 1 != 0 { x86_write_cr4(x86_read_cr4() | 1 << 6) }
+    }
+
     /// Turns on the protections that are there: WP, global pages, SMEP, SMAP, UMIP.
     ///
     /// NX was switched on before paging was. SMAP needs no `stac` anywhere: the kernel owns no user page.

@@ -13,6 +13,7 @@ import X86
 func kernelMain(magic: UInt32, information: UInt32, startTime: UInt64) {
     unsafe Log.startTime = startTime
     DescriptorTables.load()
+    CPUFeatures.enableMachineChecks()
     Log.info("Quarry: a kernel memory subsystem in Embedded Swift")
     let parameters = BringUp.run(information: PhysicalAddress(UInt(information)))
     guard let memory = unsafe Quarry.memory else { FatalReport.panic("no memory after bring-up") }
@@ -39,9 +40,9 @@ enum MainStack {
         FatalReport.panic("the main stack was left")
     }
 
-    /// Bytes between this call and the end of the stack; 0 on another stack.
-    static var remaining: UInt {
-        unsafe stack?.remaining(stackPointer: VirtualAddress(x86_stack_pointer())) ?? 0
+    /// Bytes of the stack that are left below the caller; 0 on another stack.
+    static var stackRemaining: UInt {
+        unsafe stack?.stackRemaining(below: VirtualAddress(x86_stack_pointer())) ?? 0
     }
 
     /// The most bytes of the stack that were ever in use.
@@ -59,7 +60,9 @@ enum MainStack {
             ExitCode.success.exit()
         }
         SelfTests.run(memory)
-        Log.info("stack \"main\": at most \(highWaterMark) of \(byteCount) bytes were in use")
+        Log.info(
+            "stack \"main\": at most \(highWaterMark) of \(byteCount) bytes were in use, \(stackRemaining) are left here"
+        )
         SelfTest.summarise().exit()
     }
 }

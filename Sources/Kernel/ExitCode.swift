@@ -19,6 +19,8 @@ enum ExitCode: UInt8 {
     case auditFailed = 0x1d
     case nonMaskableInterrupt = 0x1e
     case machineCheck = 0x1f
+    case noMemoryMap = 0x20
+    case bringUpFailed = 0x21
 
     /// Ends the machine where it is QEMU's; elsewhere stops this CPU for good.
     func exit() -> Never {

@@ -6,18 +6,16 @@ import X86
 /// Reports do not allocate, take no lock that could be held, and end the machine with a code of their own. A fault
 /// while one is written is said in a line and ends the machine at once.
 enum FatalReport {
-    nonisolated(unsafe) private static var isReporting = false
+    nonisolated(unsafe) private static var depth = 0
 
     /// Opens a report; called before its first line.
     static func begin() {
         x86_disable_interrupts()
-        if unsafe isReporting {
-            LineBuffer.reset()
-            Log.fatal("a fault within a fatal report: giving up")
-            ExitCode.panic.exit()
-        }
-        unsafe isReporting = true
+        unsafe depth += 1
         LineBuffer.reset()
+        if unsafe depth == 2 { Log.fatal("a fault within a fatal report: giving up") }
+        // Where even that line faults, not a word more.
+        if unsafe depth > 1 { ExitCode.panic.exit() }
     }
 
     /// Ends the kernel for a reason that it found itself.

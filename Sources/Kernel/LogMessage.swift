@@ -63,7 +63,8 @@ struct LogMessage: ExpressibleByStringInterpolation {
 
         /// Text that is not a literal, such as the command line; bytes that are not printable ASCII show as `?`.
         mutating func appendInterpolation(_ text: UnsafeRawBufferPointer) {
-            for index in text.indices {
+            // At most half of LineBuffer, so that the line keeps room for the rest of it.
+            for index in text.indices.prefix(LineBuffer.capacity / 2) {
                 let byte = unsafe text[index]
                 LineBuffer.append(byte >= 0x20 && byte < 0x7f ? byte : UInt8(ascii: "?"))
             }

@@ -15,6 +15,7 @@ enum PageFaultHandler {
     nonisolated(unsafe) private static var isHandling = false
     nonisolated(unsafe) private static var pending: UnsafePointer<ExceptionFrame>?
 
+    /// `isHandling` stays set once a fault is fatal: one more, while it is looked into, is said and ends the kernel.
     static func handle(_ frame: UnsafeMutablePointer<ExceptionFrame>) {
         let address = VirtualAddress(UInt(x86_read_cr2()))
         let error = unsafe PageFaultError(rawValue: frame.pointee.errorCode)
@@ -23,9 +24,10 @@ enum PageFaultHandler {
             unsafe fatal(frame, address, error, within: "a page fault within the page-fault handler")
         }
         unsafe isHandling = true
-        let resolved = resolve(address, error)
-        unsafe isHandling = false
-        if resolved { return }
+        if resolve(address, error) {
+            unsafe isHandling = false
+            return
+        }
         if StackOverflow.isGuardPage(address.rawValue) {
             // What reports a stack that ran out runs on the stack that is kept for it.
             unsafe pending = UnsafePointer(frame)

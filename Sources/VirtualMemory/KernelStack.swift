@@ -49,7 +49,7 @@ public struct KernelStack<P: Platform>: ~Copyable, Sendable {
 
     /// The bytes left below `stackPointer`; 0 for one that lies outside the stack.
     @inline(__always)
-    public func remaining(stackPointer: VirtualAddress) -> UInt {
+    public func stackRemaining(below stackPointer: VirtualAddress) -> UInt {
         limit <= stackPointer && stackPointer <= top ? stackPointer.distance(from: limit) : 0
     }
 

@@ -43,9 +43,9 @@ import Testing
             #expect(figures(stack).highWaterMark == pages * 4096)
 
             let remaining = [
-                stack.remaining(stackPointer: fresh.top), stack.remaining(stackPointer: fresh.limit + 24),
-                stack.remaining(stackPointer: fresh.limit), stack.remaining(stackPointer: fresh.limit - 8),
-                stack.remaining(stackPointer: fresh.top + 8),
+                stack.stackRemaining(below: fresh.top), stack.stackRemaining(below: fresh.limit + 24),
+                stack.stackRemaining(below: fresh.limit), stack.stackRemaining(below: fresh.limit - 8),
+                stack.stackRemaining(below: fresh.top + 8),
             ]
             #expect(remaining == [pages * 4096, 24, 0, 0, 0])
             try machine.checkAll()

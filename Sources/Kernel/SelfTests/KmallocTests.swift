@@ -9,10 +9,45 @@ enum KmallocTests {
     typealias Memory = Permanent<KernelMemory<X86Platform>>
 
     static func run(_ memory: Memory) {
+        SelfTest.run("kmalloc: objects of every class are apart and keep their data") { everyClass(memory) }
         SelfTest.run("kmalloc: every size keeps its data, aligned and apart") { everySize(memory) }
         SelfTest.run("kmalloc: exhaustion and back to the same free count") { exhaustion(memory) }
         SelfTest.run("kmalloc: kzalloc, kcalloc and krealloc") { variants(memory) }
         SelfTest.run("kmalloc: wrong frees are reported and not obeyed") { misuse(memory) }
+    }
+
+    /// A hundred objects of each class, chained through their first words and filled with their number behind them.
+    private static func everyClass(_ memory: Memory) {
+        let free = VmallocTests.settledFreeFrames(memory)
+        var size: UInt = 8
+        while let sizeClass = SizeClass(fitting: size) {
+            SelfTest.expect(fillAndEmpty(memory.value.kmalloc, sizeClass.byteCount), "objects of a class are apart")
+            size = sizeClass.byteCount + 1
+        }
+        PageFrameTests.checkInvariants(memory)
+        VmallocTests.expectFree(memory, free)
+    }
+
+    /// - Returns: false where an object could not be had, or did not hold what was written to it.
+    private static func fillAndEmpty(_ kmalloc: Permanent<Kmalloc<X86Platform>>, _ size: UInt) -> Bool {
+        var chain: UInt = 0
+        var count: UInt = 0
+        while count < 100, let object = unsafe kmalloc.value.kmalloc(size, .kernel) {
+            let address = UInt(bitPattern: object)
+            for offset in 8..<max(size, 8) { x86_store8(address + offset, UInt8(count)) }
+            x86_store64(address, UInt64(chain))
+            chain = address
+            count += 1
+        }
+        var isWhole = count == 100
+        while chain != 0 {
+            count -= 1
+            for offset in 8..<max(size, 8) where x86_load8(chain + offset) != UInt8(count) { isWhole = false }
+            let next = UInt(x86_load64(chain))
+            unsafe kmalloc.value.kfree(UnsafeMutableRawPointer(bitPattern: chain))
+            chain = next
+        }
+        return isWhole
     }
 
     private static func everySize(_ memory: Memory) {
@@ -21,7 +56,8 @@ enum KmallocTests {
         var chain: UInt = 0
         for size in stride(from: UInt(16), through: 70_000, by: 357) {
             guard let object = unsafe kmalloc.value.kmalloc(size, .kernel) else {
-                return SelfTest.expect(false, "an object")
+                SelfTest.expect(false, "an object")
+                break
             }
             let address = UInt(bitPattern: object)
             SelfTest.expect(address & 7 == 0, "an object is aligned to 8 bytes")

@@ -1,10 +1,22 @@
 import KernelMemory
 import MemoryPrimitives
+import PageFrames
 import X86
 
 /// Runs every self test, floor by floor.
 enum SelfTests {
+    /// What the tests need: blocks of every order, and enough to fill and empty.
+    private static var neededFrames: UInt { (14 << 20) / PageSize.byteCount }
+
     static func run(_ memory: Permanent<KernelMemory<X86Platform>>) {
+        let managed = memory.value.frames.value.managedFrames
+        if managed < neededFrames {
+            FatalReport.panic(
+                """
+                too little memory for the self tests: \(managed) page frames, \(neededFrames) are needed; \
+                selftest=no boots without them
+                """, .tooLittleMemory)
+        }
         PageFrameTests.run(memory)
         PagingTests.run(memory)
         KmallocTests.run(memory)

@@ -119,10 +119,10 @@ enum VmallocTests {
         switch_stack(stack.top.rawValue, { VmallocTests.useStack($0) }, stack.limit.rawValue)
         let used = stack.highWaterMark
         SelfTest.expect(used >= 1000 && used < 8192, "the high-water mark shows what was used")
-        SelfTest.expect(stack.remaining(stackPointer: stack.limit + 100), equals: 100, "what is left is counted")
+        SelfTest.expect(stack.stackRemaining(below: stack.limit + 100), equals: 100, "what is left is counted")
         stack.free()
         expectFree(memory, free)
-        SelfTest.expect(MainStack.remaining > 0, "the tests run on the main stack")
+        SelfTest.expect(MainStack.stackRemaining > 0, "the tests run on the main stack")
     }
 
     /// Runs on the test's stack: writes a kilobyte below its own frame's end.
