@@ -13,7 +13,7 @@ def test_a_cpu_that_lacks_a_feature(boot, cpu, words):
 
 
 def test_a_cpu_without_cpuid(stopped_boot):
-    # No CPU in QEMU lacks it: the comparison of EFLAGS before and after its ID bit was flipped is made to see no change.
+    # No CPU in QEMU lacks it: the comparison of EFLAGS before and after the ID bit flips is made to see no change.
     _, result = stopped_boot(
         ["hbreak *(unsigned long)&boot_entry", "continue", "delete",
          # xor %edx,%eax; test $0x200000,%eax
