@@ -108,7 +108,7 @@ extension KernelMachine {
     /// The numbers of free blocks, zone by zone and order by order.
     func freeBlocks() -> [FreeBlocks] {
         run {
-            ZoneKind.allCases.flatMap { zone in
+            [ZoneKind.dma, .dma32, .normal].flatMap { zone in
                 let figures = memory.value.frames.value.statistics(of: zone)
                 return (0...10).map { FreeBlocks(zone: zone, order: $0, count: figures.freeBlocks[$0]) }
             }
