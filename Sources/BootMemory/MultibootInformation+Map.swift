@@ -8,6 +8,8 @@ public enum MapWalkEnd: UInt8, Sendable {
     case absent
     /// At an entry that is smaller than its fields: where the next one starts is unknown.
     case entryTooSmall
+    /// At an entry that is larger than any boot loader writes: something else lies there.
+    case entryTooLarge
     /// At an entry that reaches beyond the map's end.
     case truncated
     /// After the most entries that are read.
@@ -19,6 +21,7 @@ public enum MapWalkEnd: UInt8, Sendable {
         case .complete: "complete"
         case .absent: "no map"
         case .entryTooSmall: "stopped at an entry that is too small"
+        case .entryTooLarge: "stopped at an entry that is too large"
         case .truncated: "stopped at an entry that is cut off"
         case .tooManyEntries: "stopped after too many entries"
         }
@@ -33,8 +36,11 @@ public enum MapSource: UInt8, Sendable {
 }
 
 extension MultibootInformation {
-    /// Where the memory map lies, as far as it is mapped; nil where there is none.
-    var mapRange: PhysicalRange? {
+    /// The least and the most that an entry's `size` can be, in bytes. The fields take 20; boot loaders write 20 or 24.
+    private static var entrySizes: ClosedRange<UInt32> { 20...1024 }
+
+    /// Where the boot loader says that the memory map lies, as far as it is mapped; nil where there is none.
+    private var claimedMapRange: PhysicalRange? {
         guard let byteCount = field(Offset.mapByteCount, validIf: Flag.memoryMap), byteCount > 0,
             let address = field(Offset.mapAddress, validIf: Flag.memoryMap),
             let first = reader.range(at: UInt(address), byteCount: 1)
@@ -43,30 +49,48 @@ extension MultibootInformation {
         return PhysicalRange(first.start, first.start + readable)
     }
 
+    /// Where the entries lie that the walk along the map reads; nil where there are none. What else the boot loader
+    /// claims to be part of the map is not: a length that lies would take all memory.
+    var mapRange: PhysicalRange? {
+        guard let map = claimedMapRange else { return nil }
+        var cursor = map.start
+        _ = walk(map, &cursor) { _, _, _ in }
+        return cursor == map.start ? nil : PhysicalRange(map.start, cursor)
+    }
+
     /// Calls `body` with each entry of the memory map as it stands.
     ///
     /// An entry is `size: UInt32, base: UInt64, length: UInt64, type: UInt32`; `size` does not count itself, so that
     /// the next entry starts at `size + 4`, and may be more than 20.
     /// - Returns: how the walk ended. Entries before that point are good.
     public func forEachMapEntry(_ body: (_ base: UInt64, _ byteCount: UInt64, _ type: UInt32) -> Void) -> MapWalkEnd {
-        guard let map = mapRange else { return .absent }
-        var cursor = map.start.rawValue
+        guard let map = claimedMapRange else { return .absent }
+        var cursor = map.start
+        return walk(map, &cursor, body)
+    }
+
+    /// - Parameter cursor: `map`'s start; then the end of the last entry that `body` was called with.
+    private func walk(
+        _ map: PhysicalRange, _ cursor: inout PhysicalAddress,
+        _ body: (_ base: UInt64, _ byteCount: UInt64, _ type: UInt32) -> Void
+    ) -> MapWalkEnd {
+        let end = map.end.rawValue
         var entries = 0
-        while cursor < map.end.rawValue {
+        while cursor < map.end {
+            let entry = cursor.rawValue
             // The map's end is mapped and below 2^52: none of these sums overflows.
-            guard cursor &+ 4 <= map.end.rawValue, let size = reader.load(UInt32.self, at: cursor) else {
-                return .truncated
-            }
-            guard size >= 20 else { return .entryTooSmall }
-            guard cursor &+ 4 &+ UInt(size) <= map.end.rawValue,
-                let base = reader.load(UInt64.self, at: cursor &+ 4),
-                let byteCount = reader.load(UInt64.self, at: cursor &+ 12),
-                let type = reader.load(UInt32.self, at: cursor &+ 20)
+            guard entry &+ 4 <= end, let size = reader.load(UInt32.self, at: entry) else { return .truncated }
+            if size < Self.entrySizes.lowerBound { return .entryTooSmall }
+            if size > Self.entrySizes.upperBound { return .entryTooLarge }
+            guard entry &+ 4 &+ UInt(size) <= end,
+                let base = reader.load(UInt64.self, at: entry &+ 4),
+                let byteCount = reader.load(UInt64.self, at: entry &+ 12),
+                let type = reader.load(UInt32.self, at: entry &+ 20)
             else { return .truncated }
             if entries == Self.maximumMapEntries { return .tooManyEntries }
             entries &+= 1
             body(base, byteCount, type)
-            cursor &+= 4 &+ UInt(size)
+            cursor = PhysicalAddress(entry &+ 4 &+ UInt(size))
         }
         return .complete
     }

@@ -16,7 +16,7 @@ public struct BootModule: Equatable, Sendable {
 extension MultibootInformation {
     private static var moduleEntryByteCount: UInt { 16 }
 
-    /// Where the list of modules lies; nil where there is none, or where it cannot all be read.
+    /// Where the entries of the list of modules lie that are read; nil where there is none, or where it cannot all be read.
     var moduleListRange: PhysicalRange? {
         guard let count = field(Offset.moduleCount, validIf: Flag.modules), count > 0,
             let address = field(Offset.moduleAddress, validIf: Flag.modules)
@@ -39,6 +39,10 @@ extension MultibootInformation {
         }
         return dropped
     }
+
+    /// The number of modules that `forEachModule` drops; they are not reserved either.
+    /// - Complexity: linear in the number of modules that are read and in the lengths of their names.
+    public var droppedModuleCount: Int { forEachModule { _ in } }
 
     /// The module whose entry (`start, end, string, reserved`, each a UInt32) lies at `entry`.
     private func module(at entry: UInt) -> BootModule? {

@@ -112,7 +112,7 @@ public struct MultibootInformation: Sendable {
     // MARK: What must be kept
 
     /// Calls `body` with each range that the information itself lies in: the structure, the map, the list of modules
-    /// and the strings. Ranges that cannot be read are left out.
+    /// and the strings. Ranges that cannot be read are left out, as is what of the map and the list is not read.
     public func forEachRange(_ body: (PhysicalRange) -> Void) {
         if let range = reader.range(at: address, byteCount: Self.byteCount) { body(range) }
         if let range = commandLineRange, !range.isEmpty { body(range) }

@@ -22,6 +22,7 @@ enum BootReservations {
         information.forEachRange { range in
             if let pages = range.enclosingPages() { boot.reserve(pages, owner: .multiboot) }
         }
+        // Those that are dropped have nothing to reserve; `droppedModuleCount` is there to be logged.
         _ = information.forEachModule { module in
             if let pages = module.range.enclosingPages() { boot.reserve(pages, owner: .module) }
         }

@@ -21,7 +21,7 @@ import Testing
         #expect(found.end == .complete)
     }
 
-    @Test(arguments: [0, 4, 19, 0xffff_fff0, UInt32.max])
+    @Test(arguments: [0, 4, 19, 1025, 0xffff_fff0, UInt32.max])
     func entriesWithAnImpossibleSizeEndTheWalk(size: UInt32) throws {
         let loader = BootLoader()
         let second = loader.writeEntry(at: 0x8000, base: 0x10_0000, byteCount: 0x1000)
@@ -29,7 +29,7 @@ import Testing
         loader.setMap(byteCount: 48, at: 0x8000)
         let found = try loader.entries()
         #expect(found.entries == [MapEntry(0x10_0000, 0x1000, .available)])
-        #expect(found.end == (size < 20 ? .entryTooSmall : .truncated))
+        #expect(found.end == (size < 20 ? .entryTooSmall : .entryTooLarge))
     }
 
     @Test(arguments: UInt32(25)..<48)
@@ -143,6 +143,7 @@ import Testing
     func modules(_ loader: BootLoader) throws -> (modules: [BootModule], dropped: Int) {
         var modules: [BootModule] = []
         let dropped = try loader.read().forEachModule { modules.append($0) }
+        #expect(try loader.read().droppedModuleCount == dropped)
         return (modules, dropped)
     }
 
@@ -228,6 +229,52 @@ import Testing
                 bytes(0x9000, 116), bytes(0x5000, 6), bytes(0x6000, 4), bytes(0x7000, 6), bytes(0x7100, 16),
                 bytes(0x8000, 24),
             ])
+    }
+
+    /// The ranges that the information lies in, of a loader with nothing but a map of three entries at 0x8000, or less.
+    func keptRanges(mapByteCount: UInt32, afterEntries: (BootLoader, UInt) -> Void) throws -> Set<PhysicalRange> {
+        let loader = BootLoader()
+        var next: UInt = 0x8000
+        for index in UInt64(0)..<3 { next = loader.writeEntry(at: next, base: index << 20, byteCount: 0x1000) }
+        afterEntries(loader, next)
+        loader.setMap(byteCount: mapByteCount, at: 0x8000)
+        var ranges: Set<PhysicalRange> = []
+        try loader.read().forEachRange { ranges.insert($0) }
+        return ranges
+    }
+
+    /// Memory that no entry was read from is not the map's, whatever length the boot loader claims.
+    @Test(arguments: [72, 73, 100, 0x10_0000, 0x7fff_ffff, .max] as [UInt32])
+    func onlyTheEntriesThatWereReadAreKept(mapByteCount: UInt32) throws {
+        let expected: Set = [bytes(0x9000, 116), bytes(0x8000, 72)]
+        #expect(try keptRanges(mapByteCount: mapByteCount) { _, _ in } == expected)
+        // What follows looks like the size of an entry that reaches far.
+        for size: UInt32 in [0x7473_6574, 0x10_0000, 1025] {
+            #expect(try keptRanges(mapByteCount: mapByteCount) { $0.write(size, at: $1) } == expected, "\(size)")
+        }
+        #expect(
+            try keptRanges(mapByteCount: mapByteCount) { loader, _ in loader.write(UInt32(0), at: 0x8000) }
+                == [bytes(0x9000, 116)])
+    }
+
+    @Test func theLastEntryReadEndsWhatIsKept() throws {
+        // Cut off within the third entry; and too many entries.
+        #expect(try keptRanges(mapByteCount: 71) { _, _ in } == [bytes(0x9000, 116), bytes(0x8000, 48)])
+        let loader = BootLoader()
+        var next: UInt = 0x10_0000
+        for index in UInt64(0)..<2000 { next = loader.writeEntry(at: next, base: index << 12, byteCount: 0x1000) }
+        loader.setMap(byteCount: .max, at: 0x10_0000)
+        var ranges: Set<PhysicalRange> = []
+        try loader.read().forEachRange { ranges.insert($0) }
+        #expect(ranges == [bytes(0x9000, 116), bytes(0x10_0000, UInt(MultibootInformation.maximumMapEntries) * 24)])
+    }
+
+    @Test func onlyTheModuleEntriesThatWereReadAreKept() throws {
+        let loader = BootLoader()
+        loader.setModules(.max, at: 0x10_0000)
+        var ranges: Set<PhysicalRange> = []
+        try loader.read().forEachRange { ranges.insert($0) }
+        #expect(ranges == [bytes(0x9000, 116), bytes(0x10_0000, UInt(MultibootInformation.maximumModules) * 16)])
     }
 
     /// Random bytes all over: nothing is read beyond the limit, which the arena's end makes fatal, and all walks end.

@@ -55,6 +55,19 @@ import Testing
         try machine.check()
     }
 
+    /// A boot loader that claims more map than there is takes no memory with it: all but the pages that its information
+    /// lies in stays free.
+    @Test(arguments: [0x1_0000, 0x1000_0000, 0x7fff_ffff, .max] as [UInt32])
+    func aMapLengthThatLiesCostsNothing(claimed: UInt32) throws {
+        let map = MachineMap.pc(bytes: 64 << 20)
+        var configuration = Self.crowded
+        let honest = try KernelMachine(map, configuration)
+        configuration.claimedMapLength = claimed
+        let lied = try KernelMachine(map, configuration)
+        #expect(lied.observer.freeAtHandOver == honest.observer.freeAtHandOver)
+        try lied.check()
+    }
+
     /// Takes all memory that there is to have, in blocks as large as can be had.
     @Test(arguments: [MachineMap.pc(bytes: 64 << 20), .pc(bytes: 512 << 20), .large(gibibytes: 5), .oddEnds])
     func nothingThatIsInUseIsHandedOut(map: MachineMap) throws {

@@ -19,7 +19,8 @@ struct BootLoader {
     }
 
     /// Writes everything from `information` on. - Returns: the first address behind it.
-    func write(map: MachineMap, modules: [Range<UInt>]) -> UInt {
+    /// - Parameter claimedMapLength: the length of the map that the boot loader lies about; nil where it does not.
+    func write(map: MachineMap, modules: [Range<UInt>], claimedMapLength: UInt32? = nil) -> UInt {
         var next = information + 116
         func place(_ byteCount: UInt) -> UInt {
             defer { next += byteCount }
@@ -43,7 +44,7 @@ struct BootLoader {
         }
 
         let entries = place(UInt(map.entries.count) * 24)
-        write(UInt32(map.entries.count * 24), at: information + 44)
+        write(claimedMapLength ?? UInt32(map.entries.count * 24), at: information + 44)
         write(UInt32(entries), at: information + 48)
         for (index, entry) in map.entries.enumerated() {
             let address = entries + UInt(index) * 24

@@ -20,6 +20,8 @@ struct Configuration: Sendable {
     /// Where the boot loader puts its information.
     var information: UInt = 0x9000
     var modules: [Range<UInt>] = []
+    /// The length of the memory map that the boot loader claims, in bytes; nil for the true one.
+    var claimedMapLength: UInt32?
     /// Room in the region lists before they can grow.
     var memoryCapacity = 128
     var reservedCapacity = 128
@@ -46,12 +48,14 @@ final class KernelMachine: @unchecked Sendable {
         _ map: MachineMap, _ configuration: Configuration = Configuration(),
         refused: (RecordingObserver) -> Void = { _ in }
     ) throws {
-        let end = usableMemory(map).last.map { $0.upperBound } ?? 0
-        let machine = SimulatedMachine(memory: max(end, 16 << 20), cpuCount: configuration.cpuCount)
+        let endOfMemory = usableMemory(map).last.map { $0.upperBound } ?? 0
+        let machine = SimulatedMachine(memory: max(endOfMemory, 16 << 20), cpuCount: configuration.cpuCount)
         machine.pagingControl.noExecute = configuration.features.noExecute
         machine.pagingControl.gigabytePages = configuration.features.gigabytePages
         let loader = BootLoader(machine: machine, information: configuration.information)
-        information = configuration.information..<loader.write(map: map, modules: configuration.modules)
+        let end = loader.write(
+            map: map, modules: configuration.modules, claimedMapLength: configuration.claimedMapLength)
+        information = configuration.information..<end
 
         let limit = PhysicalAddress(4 << 30)
         let description = MachineDescription(
