@@ -12,7 +12,16 @@ BELOW_STACK = re.compile(r"-0x([0-9a-f]+)\(%rsp")
 BELOW_FRAME = re.compile(r"-0x([0-9a-f]+)\(%rbp\)")
 IMMEDIATE_TO_STACK = re.compile(r"^\$(-?)0x([0-9a-f]+),%rsp$")
 TARGET = re.compile(r"^([0-9a-f]+)\b")
+COMPARISONS = {"cmp", "cmpq", "test", "testq"}
 WORD = 8
+
+# The functions that load the stack pointer on purpose, and with what: the assembly that leaves a stack and comes
+# back to it (boot/interrupts.S), and the crash test that takes the stack away to bring about a double fault.
+STACK_SWITCHES = {
+    "switch_stack": {"%rdi,%rsp", "%rbx,%rsp"},
+    "exception_common": {"%rbx,%rsp"},
+    "CrashTest.act()": {"$0x8000000000000000,%rsp"},
+}
 
 
 @dataclasses.dataclass
@@ -56,7 +65,10 @@ def uses_vector_or_x87(instruction):
 
 
 def moves_stack_pointer(instruction):
-    return instruction.operands.endswith(",%rsp")
+    """Whether the last operand is the stack pointer and the instruction writes it."""
+    return (
+        instruction.mnemonic not in COMPARISONS
+        and instruction.operands.endswith((",%rsp", ",%esp", ",%sp")))
 
 
 @dataclasses.dataclass
@@ -83,7 +95,8 @@ def measure(function):
             instruction = function.instructions[index]
             mnemonic, operands = instruction.mnemonic, instruction.operands
             depth, base, dynamic = step(instruction, depth, base)
-            frame.is_dynamic |= dynamic
+            is_switch = mnemonic in ("mov", "movabs") and operands in STACK_SWITCHES.get(function.name, ())
+            frame.is_dynamic |= dynamic and not is_switch
             frame.byte_count = max(frame.byte_count, depth)
             frame.below_frame_pointer = max(frame.below_frame_pointer, depth - base)
             if mnemonic.startswith("j"):
@@ -101,8 +114,10 @@ def measure(function):
 
 
 def step(instruction, depth, base):
-    """One instruction's effect: (depth, depth at rbp, whether the stack moved by a number unknown here)."""
+    """One instruction's effect: (depth, depth at rbp, whether the stack moved to a place unknown here)."""
     mnemonic, operands = instruction.mnemonic, instruction.operands
+    if mnemonic.startswith("pop") and operands == "%rsp":
+        return depth, base, True
     if mnemonic.startswith("push"):
         return depth + WORD, base, False
     if mnemonic.startswith("pop"):
@@ -116,8 +131,6 @@ def step(instruction, depth, base):
     if not moves_stack_pointer(instruction):
         return depth, base, False
     immediate = IMMEDIATE_TO_STACK.match(operands)
-    if mnemonic in ("sub", "add") and immediate is None:
-        return depth, base, True
     if immediate:
         amount = int(immediate[2], 16) * (-1 if immediate[1] else 1)
         if amount >= 1 << 63:
@@ -132,7 +145,7 @@ def step(instruction, depth, base):
     if mnemonic == "lea" and moved:
         amount = int(moved[2], 16) * (-1 if moved[1] else 1)
         return (depth if moved[3] == "rsp" else base) - amount, base, False
-    return depth, base, False
+    return depth, base, True
 
 
 def red_zone_uses(function, frame):

@@ -26,12 +26,14 @@ ENDS = {
     0x17: "stack overflow",
     0x18: "not booted by Multiboot",
     0x19: "the CPU lacks a feature",
-    0x1A: "too little memory, or no memory map",
+    0x1A: "too little memory",
     0x1B: "out of memory",
     0x1C: "memory corruption (double or wild free)",
     0x1D: "page-table audit failed",
     0x1E: "non-maskable interrupt",
     0x1F: "machine check",
+    0x20: "no memory map, or unreadable Multiboot information",
+    0x21: "bring-up failed for another reason than too little memory",
 }
 
 
@@ -41,7 +43,9 @@ def status_of(value):
 
 
 def describe(status):
-    """What an exit status of QEMU says about the kernel, in words."""
+    """What an exit status of QEMU says about the kernel, in words; None stands for a machine that was still running."""
+    if status is None:
+        return "no end: the machine was still running"
     if status == 0:
         return "the machine was reset or switched off: a triple fault, or QEMU was told to quit"
     if status == 1:
@@ -71,6 +75,7 @@ class Machine:
     arguments: str = ""
     kernel: pathlib.Path = BUILD / "quarry-multiboot.elf"
     iso: pathlib.Path = BUILD / "quarry.iso"
+    module: pathlib.Path | None = None  # a file for the boot loader to load beside the kernel
     extra: tuple = ()
 
     def argv(self, serial="stdio", monitor="none"):
@@ -99,10 +104,14 @@ class Machine:
             ]
         else:
             command += ["-machine", self.machine, "-m", self.memory]
+        if self.module and self.boot != "kernel":
+            raise Failure("only BOOT=kernel loads a module: GRUB's menu names none")
         if self.boot == "kernel":
             command += ["-kernel", str(self.kernel)]
             if self.arguments:
                 command += ["-append", self.arguments]
+            if self.module:
+                command += ["-initrd", str(self.module)]
         else:
             command += ["-cdrom", str(self.iso), "-boot", "d"]
         return command + list(self.extra)

@@ -7,6 +7,7 @@ when the time is up.
 
 import argparse
 import os
+import pathlib
 import select
 import subprocess
 import sys
@@ -55,19 +56,20 @@ def main(arguments):
     parser.add_argument("--machine", choices=MACHINES, default="pc")
     parser.add_argument("--boot", choices=BOOTS, default="kernel")
     parser.add_argument("--arguments", default="")
+    parser.add_argument("--kernel", type=pathlib.Path, default=Machine.kernel, help="for BOOT=kernel")
+    parser.add_argument("--log", type=pathlib.Path, default=BUILD / "serial.log")
     parser.add_argument("--timeout", type=float, default=60)
     options = parser.parse_args(arguments)
 
     machine = Machine(
         memory=options.memory, cpu=options.cpu, machine=options.machine, boot=options.boot,
-        arguments=options.arguments)
+        arguments=options.arguments, kernel=options.kernel)
     if options.boot == "iso":
         make_iso(machine.iso, options.arguments)
-    log_path = BUILD / "serial.log"
-    status = stream(machine.argv(), log_path, options.timeout)
+    status = stream(machine.argv(), options.log, options.timeout)
     if status is None:
         print(
-            f"\nrun: no end within {options.timeout:g} s; the log's last lines:\n{tail(log_path)}", file=sys.stderr)
+            f"\nrun: no end within {options.timeout:g} s; the log's last lines:\n{tail(options.log)}", file=sys.stderr)
         return TIMED_OUT
     if status == status_of(SUCCESS):
         return 0

@@ -34,11 +34,11 @@ class BootResult:
     def tail(self):
         return "\n".join(self.log.splitlines()[-TAIL_LINES:]) or "(nothing)"
 
-    def number(self, pattern):
+    def number(self, pattern, base=10):
         """The number that the pattern's group finds in the log; the test fails where it finds none."""
         match = re.search(pattern, self.log)
         assert match, f"the log has no line like {pattern!r}:\n{self.tail()}"
-        return int(match[1])
+        return int(match[1], base)
 
     def expect_end(self, value):
         assert self.status == status_of(value), (

@@ -5,7 +5,7 @@ import re
 import pytest
 
 PANIC, UNHANDLED, PAGE_FAULT, SWIFT_TRAP, DOUBLE_FAULT, STACK_OVERFLOW = 0x12, 0x13, 0x14, 0x15, 0x16, 0x17
-OUT_OF_MEMORY, CORRUPTION, NMI = 0x1B, 0x1C, 0x1E
+OUT_OF_MEMORY, CORRUPTION, NMI, MACHINE_CHECK = 0x1B, 0x1C, 0x1E, 0x1F
 
 VECTOR_14 = r"page fault \(vector 14\)"
 STACK_REPORT = [
@@ -15,7 +15,7 @@ STACK_REPORT = [
 # name, exit value, what the report says
 EXCEPTIONS = [
     ("null", PAGE_FAULT, [VECTOR_14, r"error code 0x2: supervisor write to .*not present", r"address 0x0*8: .*null"]),
-    ("exec-null", PAGE_FAULT, [VECTOR_14, r"error code 0x1?0: supervisor .*not present", r"address 0x0+: .*null"]),
+    ("exec-null", PAGE_FAULT, [VECTOR_14, r"error code 0x10: supervisor instruction fetch.*not present", r"0x0+: .*null"]),
     ("rodata-write", PAGE_FAULT, [VECTOR_14, r"error code 0x3: supervisor write to .*forbids", r"address .*constants"]),
     ("text-write", PAGE_FAULT, [VECTOR_14, r"error code 0x3: supervisor write to .*forbids", r"address .*code"]),
     ("text-alias-write", PAGE_FAULT, [VECTOR_14, r"error code 0x3: supervisor write", r"address .*direct map"]),
@@ -23,7 +23,7 @@ EXCEPTIONS = [
     ("exec-heap", PAGE_FAULT, [VECTOR_14, r"error code 0x11: supervisor instruction fetch", r"address .*direct map"]),
     ("guard-page", PAGE_FAULT, [VECTOR_14, r"error code 0x2: .*not present", r'guard page above.*"crash test"']),
     ("use-after-vfree", PAGE_FAULT, [VECTOR_14, r"error code 0x0: supervisor read.*not present", r'freed.*"crash test"']),
-    ("wild-access", PAGE_FAULT, [VECTOR_14, r"error code 0x0:", r"address 0x[0-9a-f]+: .*(area|nearest)"]),
+    ("wild-access", PAGE_FAULT, [VECTOR_14, r"error code 0x0:", r'address .*in no area, the nearest .*"main"']),
     ("smap", PAGE_FAULT, [VECTOR_14, r"error code 0x3: supervisor write", r"address .*user space"]),
     ("smep", PAGE_FAULT, [VECTOR_14, r"error code 0x11: supervisor instruction fetch", r"address .*user space"]),
     ("swift-trap", SWIFT_TRAP, [r"Swift", r"vector 6"]),
@@ -89,4 +89,15 @@ def test_a_non_maskable_interrupt_is_reported(stopped_boot):
         memory="64M", arguments="crash=breakpoint")
     result.expect_end(NMI)
     result.expect(r"non-maskable interrupt \(vector 2\)")
+    result.expect_backtrace()
+
+
+def test_a_machine_check_is_reported(stopped_boot):
+    # CPU 0, bank 4, an uncorrected error with an address: status, MCG_STATUS (restart and in progress), address, misc.
+    _, result = stopped_boot(
+        ["hbreak *exception_dispatch", "continue", "delete",
+         "ask mce 0 4 0xbe00000000000000 0x5 0x1234 0x8c", "continue"],
+        memory="64M", cpu="max", arguments="crash=breakpoint")
+    result.expect_end(MACHINE_CHECK)
+    result.expect(r"machine check \(vector 18\)")
     result.expect_backtrace()

@@ -5,9 +5,9 @@ import pytest
 from disassembly import measure, parse, red_zone_uses, uses_vector_or_x87
 
 
-def function(*instructions):
+def function(*instructions, name="f"):
     """A function of the given instructions, one byte each, as `objdump` would list it."""
-    lines = ["ffffffff80100000 <f>:"]
+    lines = [f"ffffffff80100000 <{name}>:"]
     lines += [f"ffffffff801000{index:02x}:\t{text}" for index, text in enumerate(instructions)]
     (parsed,) = parse("\n".join(lines))
     return parsed
@@ -72,9 +72,33 @@ def test_leave_and_lea_take_the_frame_down():
     assert frame.byte_count == 0x30
 
 
-@pytest.mark.parametrize("text", ["sub    %rax,%rsp", "add    %rcx,%rsp"])
+@pytest.mark.parametrize("text", [
+    "sub    %rax,%rsp", "add    %rcx,%rsp", "mov    %rdi,%rsp", "mov    0x8(%rdi),%rsp", "mov    $0x1000,%rsp",
+    "lea    (%rsp,%rax,8),%rsp", "xchg   %rax,%rsp", "mov    %eax,%esp", "pop    %rsp",
+])
 def test_a_frame_of_unknown_size_is_found(text):
     assert measure(function(text, "ret")).is_dynamic
+
+
+@pytest.mark.parametrize(("name", "text"), [
+    ("switch_stack", "mov    %rdi,%rsp"), ("switch_stack", "mov    %rbx,%rsp"),
+    ("exception_common", "mov    %rbx,%rsp"), ("CrashTest.act()", "movabs $0x8000000000000000,%rsp"),
+])
+def test_only_the_functions_that_switch_stacks_may_load_the_stack_pointer(name, text):
+    assert not measure(function(text, "ret", name=name)).is_dynamic
+    assert measure(function(text, "ret", name="f")).is_dynamic
+    assert measure(function("mov    %rax,%rsp", "ret", name=name)).is_dynamic
+    assert measure(function("sub    %rax,%rsp", "ret", name=name)).is_dynamic
+
+
+@pytest.mark.parametrize("text", ["mov    %rbp,%rsp", "lea    0x0(%rbp),%rsp", "lea    -0x8(%rbp),%rsp"])
+def test_an_epilogue_through_the_frame_pointer_is_understood(text):
+    parsed = function("push   %rbp", "mov    %rsp,%rbp", "push   %rbx", text, "pop    %rbp", "ret")
+    assert not measure(parsed).is_dynamic
+
+
+def test_comparing_the_stack_pointer_does_not_move_it():
+    assert not measure(function("cmp    %rax,%rsp", "test   %rsp,%rsp", "ret")).is_dynamic
 
 
 def test_a_subtraction_of_a_negative_number_is_understood():

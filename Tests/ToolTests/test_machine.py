@@ -1,11 +1,13 @@
 """QEMU's command line, its exit status in words, the GRUB menu, and what the test run makes of its parts' output."""
 
+import re
+
 import pytest
 
 from make_iso import menu
-from qemu import Machine, byte_count, describe, status_of
+from qemu import ENDS, Machine, byte_count, describe, status_of
 from run_tests import Count, host_count, pytest_count
-from toolchain import Failure
+from toolchain import ROOT, Failure
 
 
 def test_memory_above_four_gigabytes_is_reserved_not_taken():
@@ -26,6 +28,14 @@ def test_the_command_line_reaches_the_kernel():
     assert words[words.index("-append") + 1] == "mem=64M crash=null"
 
 
+def test_a_module_is_loaded_beside_the_kernel():
+    words = Machine(module="/tmp/a-module").argv()
+    assert words[words.index("-initrd") + 1] == "/tmp/a-module"
+    assert "-initrd" not in Machine().argv()
+    with pytest.raises(Failure):
+        Machine(boot="iso", module="/tmp/a-module").argv()
+
+
 @pytest.mark.parametrize(("size", "expected"), [("64M", 64 << 20), ("5G", 5 << 30), ("512", 512 << 20), ("2k", 2048)])
 def test_sizes(size, expected):
     assert byte_count(size) == expected
@@ -37,6 +47,14 @@ def test_statuses_in_words():
     assert "reset" in describe(0)
     assert "unknown" in describe(status_of(0x55))
     assert "signal 9" in describe(-9)
+    assert "still running" in describe(None)
+
+
+def test_each_exit_value_of_the_kernel_has_words():
+    source = (ROOT / "Sources" / "Kernel" / "ExitCode.swift").read_text()
+    values = {int(value, 16) for value in re.findall(r"^    case \w+ = (0x[0-9a-f]+)$", source, re.MULTILINE)}
+    assert len(values) > 10
+    assert values <= set(ENDS)
 
 
 def test_the_menu_carries_the_arguments_and_refuses_what_grub_would_change():
