@@ -26,7 +26,7 @@ public enum PageSize: UInt8, Comparable, Sendable {
     public static func < (left: PageSize, right: PageSize) -> Bool { left.rawValue < right.rawValue }
 }
 
-/// The number of 4 KiB pages that `bytes` need; traps where rounding up would overflow.
+/// The number of 4 KiB pages that `bytes` need.
 @inline(__always)
 public func pageCount(forBytes bytes: UInt) -> UInt {
     (bytes >> PageSize.shift) + (bytes & (PageSize.byteCount &- 1) == 0 ? 0 : 1)

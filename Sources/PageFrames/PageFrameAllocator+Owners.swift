@@ -91,15 +91,16 @@ extension PageFrameAllocator {
                 // The table's own descriptor; the lock is held.
                 unsafe head.pointee.isHead(from, order: order)
             else { return false }
-            unsafe head.pointee.state = to
+            // The owner's word first: who reads a state without the lock must not find an old word under it.
             unsafe head.pointee.owner = owner
             unsafe head.pointee.tag = tag
             unsafe head.pointee.count = 0
+            unsafe head.pointee.state = to
             if claimed == .slab {
                 // The block's other frames follow its head in the same section.
                 for index in 1..<(1 << order) {
-                    unsafe head[index].state = to == .slab ? .slabTail : .interior
                     unsafe head[index].owner = owner
+                    unsafe head[index].state = to == .slab ? .slabTail : .interior
                 }
             }
             return true

@@ -15,7 +15,8 @@ import Synchronization
 extension PageFrameAllocator {
     /// Promises `frames` single frames of any zone, the highest first.
     ///
-    /// - Returns: false, with nothing promised, when so many are not free and unpromised.
+    /// - Returns: false, with nothing promised, when so many are not free and unpromised. Of two callers at once that
+    ///   together want more than there is, both may be refused.
     /// - Complexity: O(1).
     public func promise(frames: Int) -> Bool {
         guard frames >= 0 else { return false }

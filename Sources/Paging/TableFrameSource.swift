@@ -2,7 +2,8 @@ import MemoryPrimitives
 
 /// Where page tables get their frames from.
 ///
-/// It is called with the page tables' lock held and interrupts disabled, and may take locks below it (a zone's).
+/// Frames are taken with the page tables' lock held and interrupts disabled, and given back without; it may take locks
+/// below that one (a zone's).
 public protocol TableFrameSource: ~Copyable {
     /// A frame filled with zeros that the direct map reaches; nil where there is none.
     mutating func allocateTableFrame() -> PhysicalAddress?

@@ -50,7 +50,7 @@ public struct SeededGenerator: RandomNumberGenerator, Sendable {
     /// A generator whose sequence is `cpu`'s own and follows from this one's seed.
     public func forCPU(_ cpu: Int) -> SeededGenerator {
         // Far apart, so that no CPU repeats what another one does with a neighbouring seed.
-        SeededGenerator(seed: seed &+ UInt64(cpu) &* 0x9e37_79b9)
+        SeededGenerator(seed: seed &+ UInt64(cpu + 1) &* 0x9e37_79b9)
     }
 
     public mutating func next() -> UInt64 {

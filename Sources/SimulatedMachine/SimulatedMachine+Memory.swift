@@ -98,12 +98,15 @@ extension SimulatedMachine {
     ) -> PageWalker.Outcome {
         if let leaf = cache.page(at: address) {
             if leaf.rights.allow(kind, asUser: asUser, pagingControl) { return .leaf(leaf) }
-        } else if let (level, known) = cache.deepestTable(for: address),
-            case .leaf(let leaf) = walker.walk(address, from: known.table, level: level, rights: known.rights),
-            leaf.rights.allow(kind, asUser: asUser, pagingControl)
-        {
-            cache.insert(leaf, at: address)
-            return .leaf(leaf)
+        } else if let (level, known) = cache.deepestTable(for: address) {
+            let outcome = walker.walk(address, from: known.table, level: level, rights: known.rights) {
+                level, table, rights in
+                cache.insert(.init(table: table, rights: rights), level: level, at: address)
+            }
+            if case .leaf(let leaf) = outcome, leaf.rights.allow(kind, asUser: asUser, pagingControl) {
+                cache.insert(leaf, at: address)
+                return .leaf(leaf)
+            }
         }
         // About to fault: the CPU forgets what it knew of the address, and what the handler mends is found next time.
         cache.drop(address)

@@ -55,8 +55,9 @@ extension Kmalloc {
     @inline(__always)
     func slab(of address: UInt) -> SlabPage? {
         guard let descriptor = unsafe table.descriptor(of: frame(of: address)) else { return nil }
-        // The table's own descriptor. A slab that is given back meanwhile has no allocated object: `address` is a
-        // misuse, and a state byte that is not `allocated` says so.
+        // The table's own descriptor. A slab with an allocated object is not given back, so for a correct caller it stays.
+        // A double free that races with another CPU giving the slab back may look at a header that is one no longer: such
+        // a misuse is not sure to be caught.
         let state = unsafe descriptor.pointee.state
         guard state == .slab || state == .slabTail else { return nil }
         return unsafe SlabPage(headerAddress: descriptor.pointee.owner)

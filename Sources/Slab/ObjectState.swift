@@ -1,4 +1,7 @@
-/// What one object of a slab is doing: a byte in the slab's header, out of reach of whoever writes past an object.
+/// What one object of a slab is doing: a byte in the slab's header, so that a free object holds nothing of ours.
+///
+/// The header of a slab of small objects lies behind its last object: who writes far past that one damages it, which
+/// `checkInvariants()` finds and the fast paths do not.
 ///
 ///     free --refill--> cached --kmalloc--> allocated
 ///     free <--drain--- cached <--kfree---- allocated

@@ -120,7 +120,15 @@ struct SlabCache<P: Platform>: ~Copyable {
                     _ = magazine.push(entry(slab, index))
                     left &-= 1
                 }
+                let isDamaged = left > 0 && slab.freeCount != 0
                 state.place(slab)
+                if isDamaged {
+                    // Its header counts objects that its bitmap does not have: going on would never end.
+                    P.report(
+                        MemoryViolation(
+                            .corruption, in: "kmalloc", at: slab.headerAddress, "the slab's header is damaged"))
+                    break
+                }
             }
             return left < count
         }

@@ -119,13 +119,15 @@ public struct VirtualRangeAllocator<P: Platform>: ~Copyable, @unchecked Sendable
         case freedAlready(Area)
         /// The address lies within an area, or is the start of one that was never published; it is left alone.
         case notAStart(Area)
+        /// The area that starts there is of another kind than the caller's; it is left alone.
+        case otherKind(Area)
         /// No area is there.
         case unknown
     }
 
-    /// Chooses the caller as the one that frees the live area whose first usable address is `start`.
+    /// Chooses the caller as the one that frees the live area of `kind` whose first usable address is `start`.
     /// - Complexity: O(log n).
-    public func beginFree(_ start: VirtualAddress) -> FreeOutcome {
+    public func beginFree(_ start: VirtualAddress, kind: AreaKind = .vmalloc) -> FreeOutcome {
         lock.withLock {
             guard let reference = unlockedState.tree.find(containing: start) else {
                 if let area = unlockedState.freed.latest(containing: start), area.usable.start == start {
@@ -134,6 +136,7 @@ public struct VirtualRangeAllocator<P: Platform>: ~Copyable, @unchecked Sendable
                 return .unknown
             }
             let area = reference.node.area
+            if area.kind != kind { return .otherKind(area) }
             if area.usable.start != start { return .notAStart(area) }
             switch area.state {
             case .reserved: return .notAStart(area)

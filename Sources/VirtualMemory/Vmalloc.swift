@@ -164,14 +164,12 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
         func refuse(_ violation: MemoryViolation.Kind, _ detail: StaticString, _ value: UInt = 0) {
             P.report(MemoryViolation(violation, in: call, at: address.rawValue, detail, value))
         }
-        if let area = ranges.area(containing: address), area.kind != kind {
-            return refuse(.wildFree, "the area is of another kind")
-        }
-        switch ranges.beginFree(address) {
+        switch ranges.beginFree(address, kind: kind) {
         case .begun(let area): takeApart(area, call: call)
         case .freedAlready: refuse(.doubleFree, "the area was freed before")
         case .notAStart(let area):
             refuse(.misalignedFree, "not the start of the area", address.rawValue &- area.usable.start.rawValue)
+        case .otherKind: refuse(.wildFree, "the area is of another kind")
         case .unknown: refuse(.wildFree, "no area starts there")
         }
     }
@@ -179,19 +177,21 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     private func takeApart(_ area: Area, call: StaticString) {
         // A fault that saw the area live is over after this; a later one sees it dying.
         faultLocks.passThroughAll()
-        let given = takePagesAway(from: area)
+        // Tables that are not the area's own are reported; the area stays dying for good, so that nobody gets its range.
+        guard let given = takePagesAway(from: area) else { return }
         if given != area.presentPages {
             P.report(
                 MemoryViolation(
                     .corruption, in: call, at: area.usable.start.rawValue, "not so many pages as were counted", given))
         }
-        if area.isOnDemand { frames.value.withdrawPromise(frames: Int(area.reservedPages &- given)) }
+        // By the area's own count: the promises of pages that were ever present are used up.
+        if area.isOnDemand { frames.value.withdrawPromise(frames: Int(area.reservedPages &- area.presentPages)) }
         ranges.finishFree(area)
     }
 
     /// Empties the entries of an area that nobody uses, and gives back the frames once no CPU can reach them.
-    /// - Returns: how many frames there were.
-    private func takePagesAway(from area: Area) -> UInt {
+    /// - Returns: how many frames there were; nil, reported, where the tables are damaged.
+    private func takePagesAway(from area: Area) -> UInt? {
         var source = BuddyTableSource<P>(frames: frames)
         var count: UInt = 0
         do throws(PagingError) {
@@ -205,6 +205,7 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
                 MemoryViolation(
                     .corruption, in: "vfree", at: area.usable.start.rawValue, "the area's tables are not its own",
                     UInt(error.rawValue)))
+            return nil
         }
         return count
     }

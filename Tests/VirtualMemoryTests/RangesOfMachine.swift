@@ -22,8 +22,10 @@ struct RangesOfMachine {
         vmalloc.value.ranges.nearestAreaUnlocked(to: address)
     }
 
-    func beginFree(_ start: VirtualAddress) -> VirtualRangeAllocator<SimulatedPlatform>.FreeOutcome {
-        vmalloc.value.ranges.beginFree(start)
+    func beginFree(_ start: VirtualAddress, kind: AreaKind = .vmalloc)
+        -> VirtualRangeAllocator<SimulatedPlatform>.FreeOutcome
+    {
+        vmalloc.value.ranges.beginFree(start, kind: kind)
     }
 
     func withLockHeld<Result>(_ body: () -> Result) -> Result {

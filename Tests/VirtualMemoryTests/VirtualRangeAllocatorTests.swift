@@ -72,7 +72,7 @@ import Testing
 
     func free(_ range: VirtualRange, on machine: VmallocMachine) throws {
         let found = try #require(machine.ranges.area(containing: range.start))
-        guard case .begun(let area) = machine.ranges.beginFree(found.usable.start) else {
+        guard case .begun(let area) = machine.ranges.beginFree(found.usable.start, kind: found.kind) else {
             Issue.record("an area that is there was not found")
             return
         }
@@ -201,7 +201,12 @@ import Testing
             expect(usable.end, .guardAbove, 1)
             expect(usable.end + 4095, .guardAbove, 4096)
             expect(usable.end + 4096, .aboveArea, 4097)
-            guard case .begun(let dying) = machine.ranges.beginFree(usable.start) else {
+            // As another kind it is left alone, whatever its start.
+            guard case .otherKind = machine.ranges.beginFree(usable.start, kind: .device) else {
+                Issue.record("an area was freed as one of another kind")
+                return
+            }
+            guard case .begun(let dying) = machine.ranges.beginFree(usable.start, kind: .stack) else {
                 Issue.record("a live area was not freed")
                 return
             }
