@@ -37,8 +37,10 @@ boot-test: test-dependencies ## build the kernel and boot it in QEMU, once for e
 check: test-dependencies ## build the kernel and check its code, and test the tools that do so
 	@$(PYTHON) Tools/run_tests.py kernel check tools
 
-kernel: dependencies ## build the kernel: build/quarry.elf and build/quarry-multiboot.elf
+kernel: dependencies ## build and check the kernel: build/quarry.elf and build/quarry-multiboot.elf
 	@$(PYTHON) Tools/build_kernel.py
+	@$(PYTHON) Tools/check_kernel.py
+	@$(PYTHON) Tools/check_floors.py
 
 iso: kernel ## write build/quarry.iso, which GRUB boots with ARGS
 	@$(PYTHON) Tools/make_iso.py --arguments '$(ARGS)'
