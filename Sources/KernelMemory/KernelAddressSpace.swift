@@ -25,6 +25,7 @@ enum KernelAddressSpace<P: Platform> {
             root: root, directMap: machine.directMap, features: machine.features,
             alias: TopLevelAlias(original: machine.layout.directMap.start, alias: machine.layout.objectAlias.start))
         do throws(PagingError) {
+            // Bring-up's allocator, as above.
             for index in 0..<(unsafe boot.pointee.memoryRangeCount) {
                 try unsafe mapMemory(boot.pointee.memoryRange(at: index), machine, tables, &source)
             }

@@ -55,6 +55,7 @@ public struct KernelMemory<P: Platform>: ~Copyable {
         observer.activate(pageTables.value)
         unsafe bootPointer.pointee.free(machine.image.bootPart)
         let frames = try unsafe startPageFrames(&root, &bootPointer.pointee, machine.directMap)
+        // In the root's memory for good; from here on nobody changes it.
         let keptBoot = unsafe Permanent(to: bootPointer)
         observer.pageFramesAreReady(frames.value, keptBoot.value)
         let kmalloc = try startKmalloc(&root, frames)
@@ -95,6 +96,7 @@ public struct KernelMemory<P: Platform>: ~Copyable {
     private static func startPageTables(
         _ root: inout RootMemory, _ boot: UnsafeMutablePointer<BootAllocator>, _ machine: borrowing MachineDescription
     ) throws(BringUpError) -> Permanent<PageTables<P>> {
+        // The boot allocator that bring-up alone uses meanwhile.
         root.place(try unsafe KernelAddressSpace<P>.build(machine, from: boot))
     }
 

@@ -32,6 +32,7 @@ struct BuddyAllocator: ~Copyable {
         if candidates == 0 { return nil }
         let found = candidates.trailingZeroBitCount
         let frame = lists[found].head
+        // The head of a list that is not empty: a block of this allocator, whose descriptor is there.
         let head = unsafe table.knownDescriptor(of: frame)
         let next = unsafe head.pointee.next
         if next != FrameDescriptor.none {
@@ -64,6 +65,7 @@ struct BuddyAllocator: ~Copyable {
         while order < BlockOrder.highest {
             let buddy = index ^ (1 << UInt32(truncatingIfNeeded: order))
             if unsafe !section[Int(buddy)].isHead(.freeHead, order: order) { break }
+            // The buddy lies within the block's section, all of whose descriptors are there.
             remove(sectionStart | buddy, order: order)
             unsafe section[Int(buddy)].state = .interior
             index &= buddy
@@ -98,6 +100,7 @@ struct BuddyAllocator: ~Copyable {
     @inline(__always)
     private mutating func remove(_ frame: UInt32, order: Int) {
         let descriptor = unsafe table.knownDescriptor(of: frame)
+        // Links lead only to free blocks of this allocator, whose descriptors are there.
         let next = unsafe descriptor.pointee.next
         let previous = unsafe descriptor.pointee.previous
         if next != FrameDescriptor.none { unsafe table.knownDescriptor(of: next).pointee.previous = previous }

@@ -26,6 +26,7 @@ struct ZoneLayout<P: Platform> {
         _ kind: ZoneKind, in memory: UnsafeMutableRawPointer, table: FrameTable,
         descriptors: consuming DescriptorPool
     ) -> Permanent<Zone<P>> {
+        // The zone's own part of the memory, which by init's measure has room for each of these.
         let base = unsafe memory + kind.rawValue * stride
         let deferred = unsafe DeferredSections(in: base + runsOffset, capacity: runCapacity)
         let state = unsafe (base + stateOffset).bindMemory(to: ZoneState.self, capacity: 1)

@@ -28,6 +28,7 @@ struct CacheTable<P: Platform> {
                 layout.headerOffset != nil
                     || SlabHeader.byteCount(objectCount: layout.objectCount) <= headerLayout.objectSize,
                 "a slab's header is too large for the header cache")
+            // The cache's own part of the memory, by init's contract large enough for all of them.
             caches[index] = unsafe Self.place(
                 index, sizeClass.name(isDMA: isDMA), layout, isDMA ? .kernel | .dma : .kernel, frames,
                 headers: headers, in: memory)
@@ -42,6 +43,7 @@ struct CacheTable<P: Platform> {
         _ frames: Permanent<PageFrameAllocator<P>>, headers: Permanent<SlabCache<P>>?,
         in memory: UnsafeMutableRawPointer
     ) -> Permanent<SlabCache<P>> {
+        // index < cacheCount, and the memory has a stride for each.
         let cache = unsafe memory + index * stride
         let state = unsafe (cache + cacheStride).bindMemory(to: SlabCache<P>.State.self, capacity: 1)
         return unsafe Permanent(

@@ -19,6 +19,7 @@ extension Kmalloc {
             freeUncommon(address)
             return
         }
+        // index(of:) answers only indices of the slab's objects.
         let state = unsafe slab.statePointer(index)
         // One exchange decides which of two racing frees is the second. State bytes outlive the objects.
         let isOurs = unsafe state.pointee.compareExchange(
@@ -28,6 +29,7 @@ extension Kmalloc {
             freeUncommon(address)
             return
         }
+        // The object and its own state byte.
         keep(unsafe Magazine.Entry(object: address, state: state), slab.cacheIndex)
     }
 

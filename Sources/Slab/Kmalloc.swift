@@ -103,6 +103,7 @@ public struct Kmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
         guard byteCount <= Self.largestByteCount,
             let frame = largeBlocks.allocate(byteCount, flags, from: frames)
         else { return nil }
+        // A block just allocated, which the direct map covers.
         return unsafe directMap.pointer(to: frame)
     }
 

@@ -15,7 +15,8 @@ struct Magazine {
         @inline(__always)
         init(object: UInt, state: UnsafeMutablePointer<SlabPage.State>) {
             self.object = object
-            unsafe self.state = unsafe state
+            // Kept, not followed.
+            unsafe self.state = state
         }
 
         /// Notes down that the object is now its user's, or in a magazine.

@@ -75,6 +75,7 @@ struct SlabCache<P: Platform>: ~Copyable {
         self.frameFlags = frameFlags
         self.frames = frames
         self.headers = headers
+        // Room for the state alone, by init's contract.
         unsafe self.state = state
         unsafe state.initialize(to: State())
     }

@@ -32,6 +32,7 @@ struct SlabPage: Equatable {
                 objectCount: UInt32(truncatingIfNeeded: layout.objectCount),
                 freeCount: UInt32(truncatingIfNeeded: layout.objectCount),
                 cacheIndex: UInt8(truncatingIfNeeded: cacheIndex), list: .none))
+        // The memory has room for a byte for each object and a bit for each, by the contract above.
         for index in 0..<layout.objectCount {
             unsafe statePointer(index).initialize(to: State(ObjectState.free.rawValue))
         }
@@ -89,6 +90,7 @@ struct SlabPage: Equatable {
     }
 
     func setState(_ index: Int, _ state: ObjectState) {
+        // Callers pass indices of objects of this slab.
         unsafe statePointer(index).pointee.store(state.rawValue, ordering: .relaxed)
     }
 

@@ -89,6 +89,7 @@ public struct VirtualRangeAllocator<P: Platform>: ~Copyable, @unchecked Sendable
             unlockedState.figures.reservedPages &+= area.reservedPages
             return area
         }
+        // Allocated above and given to nobody.
         if area == nil { unsafe kmalloc.value.free(memory) }
         return area
     }

@@ -36,6 +36,7 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     ) {
         guard let memory = unsafe kmalloc.value.allocate(FaultLocks<P>.byteCount) else { return nil }
         guard let ranges = VirtualRangeAllocator<P>(space: range, frames: frames, kmalloc: kmalloc) else {
+            // Allocated above and given to nobody.
             unsafe kmalloc.value.free(memory)
             return nil
         }
