@@ -39,7 +39,7 @@ enum BringUp {
         fill(&map, from: information)
 
         let machine = MachineDescription(
-            multibootInformation: address, reachableLimit: bootMapLimit, directMap: directMap,
+            reachableLimit: bootMapLimit, directMap: directMap,
             layout: .x86FourLevel, image: .running,
             features: PagingFeatures(
                 noExecute: features.noExecute, gigabytePages: features.gigabytePages,

@@ -4,7 +4,6 @@ import X86
 /// Segment selectors of the kernel's GDT.
 enum Selector {
     static var code: UInt16 { 8 }
-    static var data: UInt16 { 16 }
     static var task: UInt16 { 40 }
 }
 

@@ -3,8 +3,6 @@ import Paging
 
 /// What bring-up has to be told about the machine; the rest it reads from the firmware's map.
 public struct MachineDescription: Sendable {
-    /// Where the boot loader put the Multiboot information.
-    public var multibootInformation: PhysicalAddress
     /// Physical memory below this is reachable through `directMap` before the kernel has page tables of its own.
     public var reachableLimit: PhysicalAddress
     public var directMap: DirectMap
@@ -13,10 +11,9 @@ public struct MachineDescription: Sendable {
     public var features: PagingFeatures
 
     public init(
-        multibootInformation: PhysicalAddress, reachableLimit: PhysicalAddress, directMap: DirectMap,
+        reachableLimit: PhysicalAddress, directMap: DirectMap,
         layout: AddressSpaceLayout, image: KernelImage, features: PagingFeatures
     ) {
-        self.multibootInformation = multibootInformation
         self.reachableLimit = reachableLimit
         self.directMap = directMap
         self.layout = layout

@@ -59,7 +59,7 @@ final class KernelMachine: @unchecked Sendable {
 
         let limit = PhysicalAddress(4 << 30)
         let description = MachineDescription(
-            multibootInformation: PhysicalAddress(configuration.information), reachableLimit: limit,
+            reachableLimit: limit,
             directMap: machine.arena.directMap, layout: configuration.layout, image: configuration.image,
             features: configuration.features)
         let lists = BootLists(configuration)

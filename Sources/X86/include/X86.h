@@ -32,7 +32,6 @@ X86_INLINE void x86_disable_interrupts(void) { X86_ASM("cli" ::: "memory"); }
 X86_INLINE void x86_enable_interrupts(void) { X86_ASM("sti" ::: "memory"); }
 X86_INLINE void x86_halt(void) { X86_ASM("hlt" ::: "memory"); }
 X86_INLINE void x86_pause(void) { X86_ASM("pause"); }
-X86_INLINE void x86_undefined_instruction(void) { X86_ASM("ud2"); }
 
 X86_INLINE void x86_breakpoint(void) { X86_ASM("int3"); }
 X86_INLINE void x86_divide_by_zero(void) { X86_ASM("xorl %%eax, %%eax; xorl %%edx, %%edx; divl %%eax" ::: "eax", "edx"); }
