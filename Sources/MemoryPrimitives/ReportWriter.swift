@@ -1,0 +1,57 @@
+/// Where a report goes, byte by byte: a serial line in the kernel, an array in a test.
+///
+/// Reports are plain ASCII, in the formats that Linux's tools already read. Writing allocates nothing.
+public protocol ReportWriter {
+    mutating func write(_ byte: UInt8)
+}
+
+extension ReportWriter {
+    /// Writes text.
+    @inline(never)
+    public mutating func write(_ text: StaticString) {
+        // A StaticString's bytes live as long as the image.
+        for index in 0..<text.utf8CodeUnitCount { unsafe write(text.utf8Start[index]) }
+    }
+
+    /// Writes text, right-aligned in `width` columns.
+    public mutating func write(_ text: StaticString, width: Int) {
+        pad(width - text.utf8CodeUnitCount)
+        write(text)
+    }
+
+    /// Writes a decimal number, right-aligned in `width` columns.
+    @inline(never)
+    public mutating func write(decimal number: UInt, width: Int = 0) {
+        var divisor: UInt = 1
+        var digits = 1
+        while number / divisor >= 10 {
+            divisor *= 10
+            digits += 1
+        }
+        pad(width - digits)
+        var rest = number
+        for _ in 0..<digits {
+            write(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest / divisor))
+            rest %= divisor
+            divisor /= 10
+        }
+    }
+
+    /// Writes hexadecimal digits, at least `digits` of them, without a prefix.
+    @inline(never)
+    public mutating func write(hex number: UInt, digits: Int = 1) {
+        var shift = max(digits, (UInt.bitWidth - number.leadingZeroBitCount + 3) / 4) * 4
+        while shift > 0 {
+            shift -= 4
+            let digit = UInt8(truncatingIfNeeded: number >> UInt(shift) & 0xf)
+            write(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
+        }
+    }
+
+    /// Ends the line.
+    public mutating func endLine() { write(UInt8(ascii: "\n")) }
+
+    private mutating func pad(_ count: Int) {
+        if count > 0 { for _ in 0..<count { write(UInt8(ascii: " ")) } }
+    }
+}
