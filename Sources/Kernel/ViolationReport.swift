@@ -46,6 +46,7 @@ enum ViolationReport {
         case .lockMisuse: "misuse of a lock"
         case .corruption: "damaged structure"
         case .brokenPromise: "a promise of frames that was not made"
+        case .waitInAtomicContext: "a request that may wait, where waiting is not allowed"
         }
     }
 }

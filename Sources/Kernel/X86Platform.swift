@@ -18,6 +18,18 @@ enum X86Platform: Platform {
         if state.rawValue & 1 << 9 != 0 { x86_enable_interrupts() }
     }
 
+    /// How many spin locks this CPU holds and interrupts it is handling.
+    nonisolated(unsafe) static var atomicDepth: UInt32 = 0
+
+    @inline(__always)
+    static var mayWait: Bool { unsafe atomicDepth == 0 }
+
+    @inline(__always)
+    static func enterAtomicContext() { unsafe atomicDepth &+= 1 }
+
+    @inline(__always)
+    static func leaveAtomicContext() { unsafe atomicDepth &-= 1 }
+
     @inline(__always)
     static func flushPage(_ address: VirtualAddress) { x86_invalidate_page(address.rawValue) }
 

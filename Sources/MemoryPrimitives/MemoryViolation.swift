@@ -17,6 +17,9 @@ public struct MemoryViolation: Sendable {
         case corruption
         /// A promise of frames that was never made was called upon.
         case brokenPromise
+        /// A request that may wait was made in an interrupt handler or with a spin lock held. It is served without
+        /// waiting.
+        case waitInAtomicContext
     }
 
     public var kind: Kind

@@ -22,6 +22,15 @@ public protocol Platform {
     /// Puts interrupts back to how `disableInterrupts()` found them.
     static func restoreInterrupts(_ state: InterruptState)
 
+    /// Whether code that runs now may wait: not in an interrupt handler, and not while this CPU holds a spin lock.
+    static var mayWait: Bool { get }
+
+    /// This CPU has taken a spin lock, or has begun to handle an interrupt. Interrupts are disabled.
+    static func enterAtomicContext()
+
+    /// The opposite of the latest `enterAtomicContext()`. Interrupts are disabled.
+    static func leaveAtomicContext()
+
     /// Drops the translation of the page at `address` from the TLB of every CPU that may hold it.
     static func flushPage(_ address: VirtualAddress)
 
@@ -37,7 +46,18 @@ public protocol Platform {
     /// Fills the buffer with random bits, the best that the machine has.
     static func fillRandom(_ buffer: UnsafeMutableRawBufferPointer)
 
+    /// Fills `count` pages from `start`, a page boundary, with zeroes, as fast as the machine can.
+    static func clearPages(_ start: UnsafeMutableRawPointer, count: Int)
+
     /// Takes note of a broken rule: a double free, a wild pointer, a damaged structure. The caller has changed nothing
     /// yet and, where this returns, carries on without obeying the request.
     static func report(_ violation: MemoryViolation)
+}
+
+extension Platform {
+    public static func clearPages(_ start: UnsafeMutableRawPointer, count: Int) {
+        // Whole pages that the caller owns.
+        unsafe start.initializeMemory(
+            as: UInt64.self, repeating: 0, count: count &* Int(bitPattern: PageSize.byteCount) / 8)
+    }
 }

@@ -17,17 +17,25 @@ public struct SpinLock<P: Platform>: ~Copyable {
     @inline(__always)
     public borrowing func acquire() -> InterruptState {
         let state = P.disableInterrupts()
+        acquireWithInterruptsDisabled()
+        return state
+    }
+
+    /// Takes the lock where the caller has disabled interrupts, and passes to `release(_:)` how they were.
+    @inline(__always)
+    public borrowing func acquireWithInterruptsDisabled() {
         let me = UInt(bitPattern: P.currentCPU) &+ 1
         if !holder.compareExchange(expected: 0, desired: me, successOrdering: .acquiring, failureOrdering: .relaxed)
             .exchanged
         {
             spin(me)
         }
-        return state
+        P.enterAtomicContext()
     }
 
     @inline(__always)
     public borrowing func release(_ state: InterruptState) {
+        P.leaveAtomicContext()
         holder.store(0, ordering: .releasing)
         P.restoreInterrupts(state)
     }
@@ -39,6 +47,7 @@ public struct SpinLock<P: Platform>: ~Copyable {
         if holder.compareExchange(expected: 0, desired: me, successOrdering: .acquiring, failureOrdering: .relaxed)
             .exchanged
         {
+            P.enterAtomicContext()
             return state
         }
         P.restoreInterrupts(state)

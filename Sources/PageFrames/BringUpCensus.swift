@@ -38,4 +38,14 @@ struct BringUpCensus {
             endSection = end
         }
     }
+
+    /// For each zone, the highest with memory of that one and those below it; the lowest with memory, where there is
+    /// none.
+    var preferredZones: InlineArray<3, Int> {
+        var zones = InlineArray<3, Int>(repeating: 0)
+        for zone in 0..<ZoneKind.count {
+            zones[zone] = sections[zone] > 0 || zone == 0 ? zone : zones[zone - 1]
+        }
+        return zones
+    }
 }

@@ -1,122 +1,265 @@
 import MemoryPrimitives
 
-/// Binary buddies: free blocks of 2^order frames, each aligned to its size, in one list per order.
+/// Binary buddies: free blocks of 2^order frames, each aligned to its size.
 ///
 ///     free block of order n  --split-->  two buddies of order n-1, one handed on, one free
 ///     free block of order n  <--merge--  two free buddies of order n-1
 ///
-/// A block's buddy is found by turning one bit of its frame number and, up to order 9, lies in the same section, so
-/// that merging looks at one array of 1024 descriptors. The blocks' descriptors are the list's nodes. Not safe by
-/// itself: the zone's lock protects it.
+/// Up to order 9 a free block is a bit of its page block's tree; a section that is wholly free is noted down with its
+/// first page block. An index over the page blocks finds the lowest that can serve a request. So the choice is: a block
+/// of just the right order, the lowest one; else the lowest page block that has a larger one. Allocating from the low
+/// end lets page blocks at the high end empty, and keeps large blocks together without ever moving a frame.
+///
+/// Not safe by itself: the zone's lock protects it.
 struct BuddyAllocator: ~Copyable {
-    /// One order's free blocks, the one freed last first.
-    struct FreeList {
-        var head = FrameDescriptor.none
-        var count: UInt32 = 0
-    }
-
     let table: FrameTable
-    private(set) var lists = InlineArray<11, FreeList>(repeating: FreeList())
+    private let index: FreeIndex
+    /// The first page block of the zone, from which the index counts.
+    private let firstBlock: UInt32
+    /// The zone's number, which chooses the rings of the frame caches.
+    private let zone: Int
 
-    /// Bit n is set when the list of order n is not empty.
-    private(set) var nonEmptyOrders: UInt32 = 0
+    /// Free frames, by the mobility of their page block.
+    private(set) var freeFrames = InlineArray<6, UInt>(repeating: 0)
 
-    init(table: FrameTable) { self.table = table }
+    /// Free blocks, by mobility and order: 16 counts for each mobility.
+    private var freeBlocks = InlineArray<96, UInt32>(repeating: 0)
 
-    /// Takes a block of `order` out of the lists, splitting a larger one if need be; nil where there is none.
-    ///
-    /// The block's head is `allocatedHead`. - Complexity: O(orders); O(1) where the order's own list is not empty.
-    @inline(__always)
-    mutating func take(order: Int) -> UInt32? {
-        let candidates = nonEmptyOrders & (~0 << UInt32(truncatingIfNeeded: order))
-        if candidates == 0 { return nil }
-        let found = candidates.trailingZeroBitCount
-        let frame = lists[found].head
-        // The head of a list that is not empty: a block of this allocator, whose descriptor is there.
-        let head = unsafe table.knownDescriptor(of: frame)
-        let next = unsafe head.pointee.next
-        if next != FrameDescriptor.none {
-            unsafe table.knownDescriptor(of: next).pointee.previous = FrameDescriptor.none
-        }
-        setHead(next, order: found)
-        if found != order { split(frame, from: found, to: order) }
-        // The block is off the lists: its head descriptor is ours to write.
-        unsafe head.pointee = FrameDescriptor(.allocatedHead, order: UInt8(truncatingIfNeeded: order))
-        return frame
+    init(table: FrameTable, index: consuming FreeIndex, firstBlock: UInt32, zone: Int) {
+        self.table = table
+        self.index = index
+        self.firstBlock = firstBlock
+        self.zone = zone
     }
 
-    /// True when a block of `order` or a larger one is in the lists. - Complexity: O(1).
-    @inline(__always)
-    func canServe(order: Int) -> Bool { nonEmptyOrders >> UInt32(truncatingIfNeeded: order) != 0 }
+    // MARK: Taking
 
-    /// Puts a block into the lists, merged with its buddy for as long as that is free.
-    ///
-    /// The block must lie in a section that has descriptors, be aligned to its size and not be in the lists.
-    /// - Complexity: O(orders).
+    /// Takes a block of `order` out of page blocks of `mobility`, splitting a larger one if need be; nil where there is
+    /// none. No descriptor is touched. - Complexity: O(orders).
     @inline(__always)
-    mutating func put(_ frame: UInt32, order: Int) {
-        let indexMask = UInt32(truncatingIfNeeded: Section.frameCount &- 1)
-        let sectionStart = frame & ~indexMask
-        let section = unsafe table.knownDescriptor(of: sectionStart)
-        var index = frame & indexMask
-        var order = order
-        // Up to order 9, an index below 1024 with one bit below bit 10 turned is below 1024 again.
-        unsafe section[Int(index)].state = .interior
-        while order < BlockOrder.highest {
-            let buddy = index ^ (1 << UInt32(truncatingIfNeeded: order))
-            if unsafe !section[Int(buddy)].isHead(.freeHead, order: order) { break }
-            // The buddy lies within the block's section, all of whose descriptors are there.
-            remove(sectionStart | buddy, order: order)
-            unsafe section[Int(buddy)].state = .interior
-            index &= buddy
-            order &+= 1
+    mutating func take(order: Int, _ mobility: Mobility) -> UInt32? {
+        guard let block = index.first(order: order, mobility) ?? index.first(orderAtLeast: order, mobility) else {
+            return nil
         }
-        push(sectionStart | index, order: order)
+        return take(order: order, from: block, mobility)
     }
 
-    /// Halves a block until it has order `order`; the upper halves become free blocks.
+    /// Takes blocks of `order` and calls `body` with each, lowest first: as many as lie together, up to `count`.
+    /// - Returns: how many; 0 where there is none. - Complexity: O(orders + count).
+    mutating func takeRun(order: Int, _ mobility: Mobility, upTo count: Int, _ body: (UInt32) -> Void) -> Int {
+        if order < PageBlock.order, let block = index.first(order: order, mobility) {
+            var wanted = count
+            let number = firstBlock &+ block
+            let start = number << UInt32(PageBlock.order)
+            let isEmpty = table.pageBlock(number).removeFirst(&wanted, order: order) { node in
+                body(start | PageBlock.frame(of: node, order: order))
+            }
+            if isEmpty { index.remove(block, order: order, mobility) }
+            let taken = count &- wanted
+            self.count(-taken, order, mobility)
+            countFrames(-taken &<< order, mobility)
+            return taken
+        }
+        // A larger block, no larger than what is wanted where it can be split.
+        guard let block = index.first(orderAtLeast: order, mobility) else { return 0 }
+        let found = smallestOrder(atLeast: order, in: block)
+        let whole = min(found, order &+ (Int.bitWidth &- 1 &- count.leadingZeroBitCount))
+        let frame = take(order: whole, from: block, mobility)
+        let pieces = 1 << (whole &- order)
+        for piece in 0..<pieces { body(frame &+ UInt32(truncatingIfNeeded: piece << order)) }
+        return pieces
+    }
+
+    /// The number of free blocks of `order` in page blocks of `mobility`. - Complexity: O(1).
+    func blockCount(order: Int, _ mobility: Mobility) -> UInt32 { freeBlocks[Self.counter(order, mobility)] }
+
+    /// The number of free blocks of `order`. - Complexity: O(1).
+    func blockCount(order: Int) -> UInt32 {
+        var count: UInt32 = 0
+        for mobility in 0..<Mobility.count { count += freeBlocks[mobility << 4 + order] }
+        return count
+    }
+
     @inline(__always)
-    private mutating func split(_ frame: UInt32, from: Int, to order: Int) {
+    private mutating func count(_ change: Int, _ order: Int, _ mobility: Mobility) {
+        // 16 counts for each of 6 mobilities, and orders are below 11.
+        unsafe freeBlocks[unchecked: Self.counter(order, mobility)] &+= UInt32(truncatingIfNeeded: change)
+    }
+
+    @inline(__always)
+    private mutating func countFrames(_ change: Int, _ mobility: Mobility) {
+        // A count for each mobility.
+        unsafe freeFrames[unchecked: Int(mobility.rawValue)] &+= UInt(bitPattern: change)
+    }
+
+    @inline(__always)
+    private static func counter(_ order: Int, _ mobility: Mobility) -> Int {
+        Int(mobility.rawValue) << 4 &+ order
+    }
+
+    /// Makes a node of a page block's tree a free block.
+    @inline(__always)
+    private mutating func insert(
+        _ node: UInt32, order: Int, into pageBlock: PageBlock, _ block: UInt32, _ mobility: Mobility
+    ) {
+        count(1, order, mobility)
+        if pageBlock.insert(node, order: order) { index.insert(block, order: order, mobility) }
+    }
+
+    /// Makes a free block, a node of a page block's tree, one that is not free.
+    @inline(__always)
+    private mutating func remove(
+        _ node: UInt32, order: Int, from pageBlock: PageBlock, _ block: UInt32, _ mobility: Mobility
+    ) {
+        count(-1, order, mobility)
+        if pageBlock.remove(node, order: order) { index.remove(block, order: order, mobility) }
+    }
+
+    /// True when a page block of `mobility` has a free block of `order` or a larger one. - Complexity: O(orders).
+    func canServe(order: Int, _ mobility: Mobility) -> Bool { index.first(orderAtLeast: order, mobility) != nil }
+
+    /// Takes a block from a page block (counted from the zone's first) that has one of `order` or larger.
+    @inline(__always)
+    mutating func take(order: Int, from block: UInt32, _ mobility: Mobility) -> UInt32 {
+        countFrames(-1 &<< order, mobility)
+        let number = firstBlock &+ block
+        let found = smallestOrder(atLeast: order, in: block)
+        if found > PageBlock.order { return takeSection(number, order: order, mobility) }
+        let pageBlock = table.pageBlock(number)
+        var node = pageBlock.first(order: found)
+        remove(node, order: found, from: pageBlock, block, mobility)
+        node = split(pageBlock, block, node, from: found, to: order, mobility)
+        return number << UInt32(PageBlock.order) | PageBlock.frame(of: node, order: order)
+    }
+
+    /// The smallest order of the free blocks in a page block that is large enough.
+    @inline(__always)
+    private func smallestOrder(atLeast order: Int, in block: UInt32) -> Int {
+        let orders = table.pageBlock(firstBlock &+ block).orders
+        return (orders >> UInt16(truncatingIfNeeded: order)).trailingZeroBitCount &+ order
+    }
+
+    /// Halves a node until it has order `order`; the upper halves become free blocks.
+    @inline(__always)
+    private mutating func split(
+        _ pageBlock: PageBlock, _ block: UInt32, _ node: UInt32, from: Int, to order: Int, _ mobility: Mobility
+    ) -> UInt32 {
+        var node = node
         var half = from
         while half > order {
             half &-= 1
-            push(frame | (1 << UInt32(truncatingIfNeeded: half)), order: half)
+            node <<= 1
+            insert(node | 1, order: half, into: pageBlock, block, mobility)
         }
+        return node
     }
 
-    /// Makes the frame the head of a free block, first in its list.
-    private mutating func push(_ frame: UInt32, order: Int) {
-        let next = lists[order].head
-        // The block belongs to nobody; its head descriptor becomes a node of the list.
-        unsafe table.knownDescriptor(of: frame).pointee = FrameDescriptor(
-            freeBlockOfOrder: UInt8(truncatingIfNeeded: order), next: next)
-        if next != FrameDescriptor.none { unsafe table.knownDescriptor(of: next).pointee.previous = frame }
-        lists[order].head = frame
-        lists[order].count &+= 1
-        nonEmptyOrders |= 1 << UInt32(truncatingIfNeeded: order)
-    }
-
-    /// Takes a block off the list of its order, wherever it stands there.
-    @inline(__always)
-    private mutating func remove(_ frame: UInt32, order: Int) {
-        let descriptor = unsafe table.knownDescriptor(of: frame)
-        // Links lead only to free blocks of this allocator, whose descriptors are there.
-        let next = unsafe descriptor.pointee.next
-        let previous = unsafe descriptor.pointee.previous
-        if next != FrameDescriptor.none { unsafe table.knownDescriptor(of: next).pointee.previous = previous }
-        if previous == FrameDescriptor.none {
-            setHead(next, order: order)
-        } else {
-            unsafe table.knownDescriptor(of: previous).pointee.next = next
-            lists[order].count &-= 1
+    /// Takes a block out of a section that is wholly free.
+    @inline(never)
+    private mutating func takeSection(_ number: UInt32, order: Int, _ mobility: Mobility) -> UInt32 {
+        let block = number &- firstBlock
+        table.pageBlock(number).setFreeSection(false)
+        count(-1, BlockOrder.highest, mobility)
+        index.remove(block, order: BlockOrder.highest, mobility)
+        if order < BlockOrder.highest {
+            insert(1, order: PageBlock.order, into: table.pageBlock(number | 1), block | 1, mobility)
+            _ = split(table.pageBlock(number), block, 1, from: PageBlock.order, to: order, mobility)
         }
+        return number << UInt32(PageBlock.order)
     }
 
-    /// Replaces the first block of a list, which has been taken off, by the one behind it.
+    // MARK: Putting back
+
+    /// Makes a block free, merged with its buddy for as long as that is free.
+    ///
+    /// The block must lie in a section that has descriptors, be aligned to its size and not be free.
+    /// - Complexity: O(orders).
     @inline(__always)
-    private mutating func setHead(_ next: UInt32, order: Int) {
-        lists[order].head = next
-        lists[order].count &-= 1
-        if next == FrameDescriptor.none { nonEmptyOrders &= ~(1 << UInt32(truncatingIfNeeded: order)) }
+    mutating func put(_ frame: UInt32, order: Int) {
+        let number = frame >> UInt32(PageBlock.order)
+        let block = number &- firstBlock
+        let pageBlock = table.pageBlock(number)
+        let mobility = pageBlock.mobility
+        countFrames(1 &<< order, mobility)
+        var order = order
+        if order < PageBlock.order {
+            var node = PageBlock.node(of: frame, order: order)
+            while pageBlock.isFree(node ^ 1) {
+                remove(node ^ 1, order: order, from: pageBlock, block, mobility)
+                node >>= 1
+                order &+= 1
+                if order == PageBlock.order { break }
+            }
+            if order < PageBlock.order {
+                return insert(node, order: order, into: pageBlock, block, mobility)
+            }
+        }
+        putLarge(number, order: order, mobility)
+    }
+
+    /// Makes a whole page block or section free.
+    @inline(never)
+    private mutating func putLarge(_ number: UInt32, order: Int, _ mobility: Mobility) {
+        let pageBlock = table.pageBlock(number)
+        if order == PageBlock.order {
+            let other = table.pageBlock(number ^ 1)
+            // Contiguous and isolated page blocks keep to themselves: they must be found again as such.
+            if !other.isFree(1) || !mobility.mergesWith(other.mobility) {
+                return insert(1, order: order, into: pageBlock, number &- firstBlock, mobility)
+            }
+            remove(1, order: order, from: other, (number ^ 1) &- firstBlock, other.mobility)
+            countFrames(-Int(PageBlock.frameCount), other.mobility)
+            countFrames(Int(PageBlock.frameCount), mobility)
+        }
+        setMobility(mobility, ofBlock: number & ~1)
+        setMobility(mobility, ofBlock: number | 1)
+        table.pageBlock(number & ~1).setFreeSection(true)
+        count(1, BlockOrder.highest, mobility)
+        index.insert((number & ~1) &- firstBlock, order: BlockOrder.highest, mobility)
+    }
+
+    // MARK: Mobility
+
+    /// Whether the index says that a page block has a free block of `order`, as one of `mobility`. For checks.
+    func indexContains(_ number: UInt32, order: Int, _ mobility: Mobility) -> Bool {
+        index.contains(number &- firstBlock, order: order, mobility)
+    }
+
+    /// The lowest page block of `mobility` with a free block of exactly `order`, by its number.
+    func firstBlock(order: Int, _ mobility: Mobility) -> UInt32? {
+        index.first(order: order, mobility).map { $0 &+ firstBlock }
+    }
+
+    /// Takes a block of `order` from the page block with that number, which has one of `order` or larger.
+    mutating func take(order: Int, fromBlock number: UInt32) -> UInt32 {
+        take(order: order, from: number &- firstBlock, table.pageBlock(number).mobility)
+    }
+
+    /// Keeps a page block for contents of another mobility from now on: its free blocks are found under that.
+    ///
+    /// Of a section that is wholly free both page blocks change. - Complexity: O(orders).
+    mutating func convert(_ number: UInt32, to mobility: Mobility) {
+        let pageBlock = table.pageBlock(number)
+        let before = pageBlock.mobility
+        if before == mobility { return }
+        for order in 0...BlockOrder.highest where pageBlock.orders & 1 << UInt16(order) != 0 {
+            index.remove(number &- firstBlock, order: order, before)
+            index.insert(number &- firstBlock, order: order, mobility)
+            let count = order > PageBlock.order ? 1 : UInt32(pageBlock.blockCount(order: order))
+            freeBlocks[Self.counter(order, before)] -= count
+            freeBlocks[Self.counter(order, mobility)] += count
+        }
+        let isSection = pageBlock.orders & 1 << 10 != 0
+        let free = isSection ? 2 * PageBlock.frameCount : pageBlock.freeFrames
+        countFrames(-Int(free), before)
+            countFrames(Int(free), mobility)
+        setMobility(mobility, ofBlock: number)
+        if isSection { setMobility(mobility, ofBlock: number | 1) }
+    }
+
+    /// Notes down what a page block is kept for, and where its frames go when they are freed.
+    func setMobility(_ mobility: Mobility, ofBlock number: UInt32) {
+        table.pageBlock(number).mobility = mobility
+        table.setRingGroup(FrameCacheLayout.group(zone: zone, mobility), ofPageBlock: number)
     }
 }

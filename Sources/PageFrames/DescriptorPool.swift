@@ -1,9 +1,9 @@
-/// Memory for the descriptors of a zone's sections, handed out a section at a time and never given back.
+/// Memory for the metadata of a zone's sections, handed out a section at a time and never given back.
 ///
 /// Reserved at boot for every section that has free memory, touched only when a section is brought into use.
 @safe
 struct DescriptorPool: ~Copyable {
-    private let base: UnsafeMutablePointer<FrameDescriptor>
+    private let base: UnsafeMutableRawPointer
     private let capacity: Int
 
     /// The number of sections that have taken their room.
@@ -12,19 +12,18 @@ struct DescriptorPool: ~Copyable {
     /// The number of sections that there is room for.
     var remaining: Int { capacity - used }
 
-    /// - Parameter memory: `capacity` times `Section.descriptorByteCount`, aligned to 16.
+    /// - Parameter memory: `capacity` times `Section.metadataByteCount`, aligned to 128.
     @unsafe
     init(in memory: UnsafeMutableRawPointer, capacity: Int) {
-        let count = capacity * Int(bitPattern: Section.frameCount)
-        unsafe base = memory.bindMemory(to: FrameDescriptor.self, capacity: count)
+        unsafe base = memory
         self.capacity = capacity
     }
 
-    /// Room for one section's descriptors, with any contents. `remaining` must not be 0.
-    mutating func take() -> UnsafeMutablePointer<FrameDescriptor> {
+    /// Room for one section's metadata, with any contents. `remaining` must not be 0.
+    mutating func take() -> UnsafeMutableRawPointer {
         precondition(used < capacity, "more sections than there is room for")
         defer { used += 1 }
         // Within the pool by the check above.
-        return unsafe base + used * Int(bitPattern: Section.frameCount)
+        return unsafe base + used * Int(bitPattern: Section.metadataByteCount)
     }
 }

@@ -20,10 +20,8 @@ extension FrameTable {
         // The descriptor is the table's own, and the caller holds the lock.
         let found = unsafe descriptor.pointee
         switch found.state {
-        case .freeHead:
-            return violation(.doubleFree, "the block is free", UInt(found.order))
-        case .allocatedHead:
-            return violation(.wrongOrder, "the block was allocated with another order", UInt(found.order))
+        case .allocatedHead, .compoundHead:
+            return diagnoseBlock(found, violation)
         case .slab, .slabTail:
             return violation(.wildFree, "the frame belongs to a slab", found.owner)
         case .table:
@@ -33,27 +31,56 @@ extension FrameTable {
         case .absent:
             return violation(.wildFree, "the frame is not RAM that was ever free", 0)
         case .interior:
-            switch headState(covering: frame) {
-            case .freeHead: return violation(.doubleFree, "the frame lies within a free block", UInt(order))
-            case .allocatedHead: return violation(.freeOfTail, "the frame lies within a larger block", UInt(order))
+            if let free = freeOrder(covering: frame) {
+                let isHead = frame.rawValue & (1 << UInt(free) - 1) == 0
+                return violation(
+                    .doubleFree, isHead ? "the block is free" : "the frame lies within a free block", UInt(free))
+            }
+            switch head(covering: frame).state {
+            case .allocatedHead, .compoundHead:
+                return violation(.freeOfTail, "the frame lies within a larger block", UInt(order))
             case .table: return violation(.wildFree, "the frame is a page table", UInt(order))
-            default: return violation(.corruption, "the frame lies within no block", UInt(order))
+            default: return violation(.doubleFree, "the block is free, in a frame cache", UInt(order))
             }
         default:
             return violation(.corruption, "the frame's state is damaged", UInt(found.state.rawValue))
         }
     }
 
-    /// The state of the block that a frame in state `interior` lies in; `interior` where there is none.
-    private func headState(covering frame: PageFrameNumber) -> FrameState {
-        for order in 1...BlockOrder.highest {
+    /// What is wrong with freeing the head of a block in use.
+    private func diagnoseBlock(
+        _ found: FrameDescriptor, _ violation: (MemoryViolation.Kind, StaticString, UInt) -> MemoryViolation
+    ) -> MemoryViolation {
+        if found.count == 0 { return violation(.corruption, "the block in use has no reference", UInt(found.order)) }
+        if found.tag != 0 { return violation(.wildFree, "the block is tagged by its owner", UInt(found.tag)) }
+        return violation(.wrongOrder, "the block was allocated with another order", UInt(found.order))
+    }
+
+    /// The order of the free block in a zone that `frame`, which has a descriptor, lies in; nil where there is none.
+    /// - Complexity: O(orders). Under the zone's lock.
+    func freeOrder(covering frame: PageFrameNumber) -> Int? {
+        let number = UInt32(truncatingIfNeeded: frame.rawValue)
+        let block = number >> UInt32(PageBlock.order)
+        if pageBlock(block & ~1).orders & 1 << 10 != 0 { return BlockOrder.highest }
+        for order in 0...PageBlock.order where pageBlock(block).isFree(PageBlock.node(of: number, order: order)) {
+            return order
+        }
+        return nil
+    }
+
+    /// The head of the block in use that `frame`, which has a descriptor, lies in, and its frame. Where there is none
+    /// the state is `interior`. - Complexity: O(orders). Needs no lock if the caller has the block.
+    @inline(__always)
+    func head(covering frame: PageFrameNumber) -> (frame: PageFrameNumber, state: FrameState, order: Int) {
+        for order in 0...BlockOrder.highest {
             let start = PageFrameNumber(frame.rawValue & ~(1 << UInt(order) - 1))
             // Each candidate lies in the frame's own section, which has descriptors.
             if let head = unsafe descriptor(of: start), unsafe head.pointee.state.isHead {
                 // The nearest head below decides: blocks do not overlap.
-                return unsafe Int(head.pointee.order) >= order ? head.pointee.state : .interior
+                let found = unsafe head.pointee
+                return Int(found.order) >= order ? (start, found.state, Int(found.order)) : (frame, .interior, 0)
             }
         }
-        return .interior
+        return (frame, .interior, 0)
     }
 }

@@ -10,15 +10,20 @@ extension PageFrameAllocator {
     ///
     /// For one CPU, before others run. - Returns: nil, with `boot` as before, where there is too little memory.
     /// - Complexity: O(sections) plus O(frames) of those sections that are partly free.
-    public init?(takingOver boot: inout BootAllocator, directMap: DirectMap) {
-        self.init(takingOver: &boot, directMap: directMap, maximumRuns: .max)
+    public init?(
+        takingOver boot: inout BootAllocator, directMap: DirectMap, options: PageFrameOptions = PageFrameOptions()
+    ) {
+        self.init(takingOver: &boot, directMap: directMap, options: options, maximumRuns: .max)
     }
 
     /// - Parameter maximumRuns: the most runs of deferred sections that a zone can note down.
-    init?(takingOver boot: inout BootAllocator, directMap: DirectMap, maximumRuns: Int) {
+    init?(
+        takingOver boot: inout BootAllocator, directMap: DirectMap, options: PageFrameOptions, maximumRuns: Int
+    ) {
         // A range more may be free after each of the allocations below, and each zone boundary cuts one in two.
-        let runCapacity = min(BringUpCensus(of: boot).rangeCount + 4, maximumRuns)
-        let layout = ZoneLayout<P>(runCapacity: runCapacity)
+        let before = BringUpCensus(of: boot)
+        let layout = MetadataLayout<P>(
+            runCapacity: min(before.rangeCount + 4, maximumRuns), endSection: before.endSection)
         guard let zonesAddress = boot.allocate(byteCount: layout.byteCount, alignment: 64, owner: .zones),
             let zonesRange = PhysicalRange(zonesAddress, byteCount: layout.byteCount)
         else { return nil }
@@ -26,7 +31,7 @@ extension PageFrameAllocator {
         let census = BringUpCensus(of: boot)
         let sectionCount = census.endSection
         let entryBytes = FrameTable.byteCount(sectionCount: sectionCount).pageMultiple
-        let tableBytes = entryBytes + census.totalSections * Section.descriptorByteCount
+        let tableBytes = entryBytes + (census.totalSections * Section.metadataByteCount).pageMultiple
         guard
             let tableAddress = boot.allocate(
                 byteCount: tableBytes, alignment: PageSize.byteCount, owner: .frameTable)
@@ -43,21 +48,15 @@ extension PageFrameAllocator {
 
         // Both blocks were just allocated with these sizes, and the direct map covers them.
         let table = unsafe FrameTable(in: directMap.pointer(to: tableAddress), sectionCount: sectionCount)
-        // From the lowest zone up, one zone's descriptors behind the other's.
-        func place(_ kind: ZoneKind, after sections: UInt) -> Permanent<Zone<P>> {
-            let descriptors = tableAddress + entryBytes + sections * Section.descriptorByteCount
-            let pool = unsafe DescriptorPool(
-                in: directMap.pointer(to: descriptors), capacity: Int(census.sections[kind.rawValue]))
-            return unsafe layout.place(
-                kind, in: directMap.pointer(to: zonesAddress), table: table, descriptors: pool)
-        }
-        let low = census.sections[ZoneKind.dma.rawValue]
-        let middle = census.sections[ZoneKind.dma32.rawValue]
+        let metadata = tableAddress + entryBytes
+        let placed = unsafe layout.place(
+            in: directMap.pointer(to: zonesAddress), table: table, census: census,
+            sectionMetadata: directMap.pointer(to: metadata))
         self.init(
-            directMap: directMap, table: table,
-            zones: [place(.dma, after: 0), place(.dma32, after: low), place(.normal, after: low + middle)],
-            metadataByteCount: layout.byteCount + tableBytes)
+            directMap: directMap, table: table, zones: placed.zones, caches: placed.caches,
+            preferredZones: census.preferredZones, metadataByteCount: layout.byteCount + tableBytes)
         takeRanges(of: boot)
+        setFrameCaches(enabled: options.frameCaches)
     }
 
     /// Not within `init`: a closure there that captures `self` makes a `-Onone` build box it, on the Swift heap.

@@ -11,13 +11,16 @@ extension PageFrameAllocator {
         unsafe table.descriptor(of: frame)
     }
 
-    /// What `frame` is used for; `absent` for one that was never handed out. A snapshot, unless the caller owns it.
-    /// - Complexity: O(1).
+    /// What `frame` is used for; `absent` for one that was never handed out. A snapshot, unless the caller owns it. A
+    /// frame in a frame cache is `interior`. - Complexity: O(orders).
     @inline(__always)
     public func state(of frame: PageFrameNumber) -> FrameState {
         guard let descriptor = unsafe descriptor(of: frame) else { return .absent }
         // The table's own descriptor, which is never given back.
-        return unsafe descriptor.pointee.state
+        let state = unsafe descriptor.pointee.state
+        if state != .interior { return state }
+        let isFree = zone(of: frame).value.withState { _ in table.freeOrder(covering: frame) != nil }
+        return isFree ? .free : .interior
     }
 
     /// The owner's word of a frame that is a slab's (any frame of it) or the head of an allocated block; else nil.
@@ -84,32 +87,41 @@ extension PageFrameAllocator {
         call: StaticString
     ) {
         let claimed = from == .allocatedHead ? to : from
-        // The zone's lock, because `free` of a neighbour looks at this block's state.
-        let isMoved = zone(of: frame).value.withState { state in
-            guard claimed == .slab || claimed == .table,
-                let head = unsafe state.buddy.table.descriptor(of: frame),
-                // The table's own descriptor; the lock is held.
-                unsafe head.pointee.isHead(from, order: order)
-            else { return false }
-            // The owner's word first: who reads a state without the lock must not find an old word under it.
-            unsafe head.pointee.owner = owner
-            unsafe head.pointee.tag = tag
-            unsafe head.pointee.count = 0
-            unsafe head.pointee.state = to
-            if claimed == .slab {
-                // The block's other frames follow its head in the same section.
-                for index in 1..<(1 << order) {
-                    unsafe head[index].owner = owner
-                    unsafe head[index].state = to == .slab ? .slabTail : .interior
-                }
-            }
-            return true
-        }
+        let isMoved =
+            (claimed == .slab || claimed == .table) && 0 <= order && order <= BlockOrder.highest
+            && exchangeHead(frame, order: order, from: from, to: to, owner: owner, tag: tag)
         if !isMoved {
             P.report(
                 MemoryViolation(
                     .corruption, in: call, at: frame.rawValue << PageSize.shift, "the block is not in that state",
                     UInt(bitPattern: order)))
+            return
         }
+        if claimed == .slab, order > 0, let head = unsafe descriptor(of: frame) {
+            // The block's other frames follow its head in the same section.
+            for index in 1..<(1 << order) {
+                unsafe head[index].owner = owner
+                unsafe head[index].state = to == .slab ? .slabTail : .interior
+            }
+        }
+    }
+
+    /// Changes a head's state in one atomic step, so that of two that do so at once one is refused.
+    private func exchangeHead(
+        _ frame: PageFrameNumber, order: Int, from: FrameState, to: FrameState, owner: UInt, tag: UInt16
+    ) -> Bool {
+        guard let head = unsafe descriptor(of: frame),
+            // The table's own descriptor, which is never given back.
+            unsafe head.pointee.isHead(from, order: order)
+        else { return false }
+        let before = unsafe head.use.pointee.load(ordering: .relaxed)
+        let count: UInt64 = to == .allocatedHead ? 1 : 0
+        let after = FrameDescriptor.use(to, order: order) - 1 + count | UInt64(tag) << 32
+        if from == .allocatedHead, before != FrameDescriptor.use(from, order: order) { return false }
+        // The owner's word first: who reads a state without the lock must not find an old word under it.
+        unsafe head.pointee.owner = owner
+        return unsafe head.use.pointee.compareExchange(
+            expected: before, desired: after, ordering: .acquiringAndReleasing
+        ).exchanged
     }
 }

@@ -24,7 +24,7 @@ extension PageFrameAllocator {
         var found: UInt = 0
         var zone = ZoneKind.count - 1
         while zone >= 0 {
-            found += zones[zone].value.withState { state in state.freeFrames - state.promisedFrames }
+            found += zones[zone].value.withState { state in state.promisableFrames }
             zone -= 1
         }
         guard found >= wanted else { return false }
@@ -33,7 +33,7 @@ extension PageFrameAllocator {
         zone = ZoneKind.count - 1
         while zone >= 0, missing > 0 {
             missing -= zones[zone].value.withState { state in
-                let part = min(missing, state.freeFrames - state.promisedFrames)
+                let part = min(missing, state.promisableFrames)
                 state.promisedFrames += part
                 return part
             }

@@ -10,15 +10,17 @@ public struct ZoneStatistics: Sendable {
     public var endFrame: PageFrameNumber
     /// Frames that the allocator has, free or handed out.
     public var managedFrames: UInt
-    /// Frames that are free, promised and deferred ones included.
+    /// Frames that are free in the zone, promised and deferred ones included, those in frame caches not.
     public var freeFrames: UInt
+    /// Frames in the frame caches of all CPUs.
+    public var cachedFrames: UInt
     /// Free frames that only `allocatePromised` may take.
     public var promisedFrames: UInt
     /// Free frames whose descriptors have not been written yet.
     public var deferredFrames: UInt
     /// Sections whose descriptors have been written.
     public var initializedSections: UInt
-    /// Blocks handed out, blocks taken back, and requests that this zone could not serve, since bring-up.
+    /// Blocks handed out and blocks taken back past the frame caches, and requests that this zone could not serve.
     public var allocations: UInt
     public var frees: UInt
     public var failures: UInt
@@ -31,13 +33,14 @@ public struct ZoneStatistics: Sendable {
 extension PageFrameAllocator {
     /// The figures of one zone. - Complexity: O(orders).
     public func statistics(of zone: ZoneKind) -> ZoneStatistics {
-        zones[zone.rawValue].value.withState { state in
+        let cachedFrames = cachedFrames(inZone: zone.rawValue)
+        return zones[zone.rawValue].value.withState { state in
             var freeBlocks = InlineArray<11, UInt>(repeating: 0)
-            for order in 0...BlockOrder.highest { freeBlocks[order] = UInt(state.buddy.lists[order].count) }
+            for order in 0...BlockOrder.highest { freeBlocks[order] = UInt(state.buddy.blockCount(order: order)) }
             freeBlocks[BlockOrder.highest] += state.deferred.sectionCount
             return ZoneStatistics(
                 kind: zone, firstFrame: PageFrameNumber(state.firstFrame), endFrame: PageFrameNumber(state.endFrame),
-                managedFrames: state.managedFrames, freeFrames: state.freeFrames,
+                managedFrames: state.managedFrames, freeFrames: state.freeFrames, cachedFrames: cachedFrames,
                 promisedFrames: state.promisedFrames,
                 deferredFrames: state.deferred.sectionCount << Section.shift,
                 initializedSections: UInt(state.descriptors.used), allocations: state.allocations, frees: state.frees,
@@ -45,8 +48,13 @@ extension PageFrameAllocator {
         }
     }
 
-    /// Frames that are free in all zones, promised ones included. - Complexity: O(1).
-    public var freeFrames: UInt { sum { state in state.freeFrames } }
+    /// Frames that are free in all zones and frame caches, promised ones included. A snapshot: while other CPUs move
+    /// frames between the two, some may be counted in neither. - Complexity: O(CPUs).
+    public var freeFrames: UInt {
+        var frames = sum { state in state.freeFrames }
+        for zone in 0..<ZoneKind.count { frames &+= cachedFrames(inZone: zone) }
+        return frames
+    }
 
     /// Frames that the allocator has, free or handed out. - Complexity: O(1).
     public var managedFrames: UInt { sum { state in state.managedFrames } }

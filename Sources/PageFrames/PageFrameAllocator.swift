@@ -3,9 +3,12 @@ import Synchronization
 
 /// The owner of all page frames: blocks of 2^order frames from three zones, and promises of single frames.
 ///
+///     allocate -->  this CPU's frame cache  --refill-->  zone: buddy, deferred sections
+///     free     -->  (orders 0 to 3)         <--drain---
+///
 /// It is placed once and never moves (see `Permanent`). All calls may come from any context, interrupt handlers
-/// included, and from several CPUs at once, unless they say otherwise; none of them sleeps. What changes stands behind
-/// each zone's lock, except the descriptors of frames that are handed out, which belong to whoever has the frame.
+/// included, and from several CPUs at once, unless they say otherwise. What changes stands behind the locks of the frame
+/// caches and the zones, except the descriptors of frames that are handed out, which belong to whoever has the frame.
 @safe
 public struct PageFrameAllocator<P: Platform>: ~Copyable, @unchecked Sendable {
     public let directMap: DirectMap
@@ -13,20 +16,33 @@ public struct PageFrameAllocator<P: Platform>: ~Copyable, @unchecked Sendable {
     /// The descriptors of all frames.
     public let table: FrameTable
 
-    /// The bytes that the allocator took for itself at bring-up: frame table, zones, lists.
+    /// The bytes that the allocator took for itself at bring-up: frame table, zones, caches.
     public let metadataByteCount: UInt
 
     let zones: InlineArray<3, Permanent<Zone<P>>>
+    let caches: PerCPU<FrameCache<P>, P>
+
+    /// For requests that may be served by each zone and those below: the highest of these that has memory, ...
+    let preferredZones: InlineArray<3, Int>
+    /// ... and the first of its rings, in a frame cache's array of rings.
+    let preferredRings: InlineArray<3, Int>
 
     /// Promises that have been made and neither withdrawn nor called upon. Never above the sum of the zones' promises.
     let outstandingPromises = Atomic<UInt>(0)
 
     init(
-        directMap: DirectMap, table: FrameTable, zones: InlineArray<3, Permanent<Zone<P>>>, metadataByteCount: UInt
+        directMap: DirectMap, table: FrameTable, zones: InlineArray<3, Permanent<Zone<P>>>,
+        caches: PerCPU<FrameCache<P>, P>, preferredZones: InlineArray<3, Int>, metadataByteCount: UInt
     ) {
         self.directMap = directMap
         self.table = table
         self.zones = zones
+        self.caches = caches
+        self.preferredZones = preferredZones
+        let zoneRings = FrameCacheLayout.ringsPerZone
+        preferredRings = [
+            preferredZones[0] * zoneRings, preferredZones[1] * zoneRings, preferredZones[2] * zoneRings,
+        ]
         self.metadataByteCount = metadataByteCount
     }
 
@@ -37,47 +53,113 @@ public struct PageFrameAllocator<P: Platform>: ~Copyable, @unchecked Sendable {
     ///
     /// - Parameters:
     ///   - order: log2 of the number of frames, 0 to 10.
-    ///   - flags: `.dma`, `.dma32` and `.zero` are obeyed; the others do not concern the search yet.
-    /// - Returns: the first frame, in state `allocatedHead` with owner, count and tag 0; nil when no zone has a block
-    ///   of that order, or for an order that does not exist.
-    /// - Complexity: O(orders), and where a zone's lists cannot serve the order, writing one section's descriptors.
+    ///   - flags: where the memory may lie, what it is for, and how far the search may go. With `.directReclaim` the
+    ///     call may take long and call shrinkers: such a request from an interrupt handler or with a lock held is
+    ///     reported as `waitInAtomicContext`, and then served without waiting.
+    /// - Returns: the first frame, in state `allocatedHead` with one reference and with owner and tag 0; nil when the
+    ///   request cannot be met within the meaning of its flags, or for an order that does not exist.
+    /// - Complexity: O(1) from the frame cache; else O(orders), and where no page block can serve the order, writing
+    ///   one section's descriptors.
     @inline(__always)
     public func allocate(order: Int, flags: AllocationFlags = .kernel) -> PageFrameNumber? {
-        guard let frame = allocateUncleared(order: order, from: flags.highestZone) else { return nil }
-        if flags.contains(.zero) { clear(frame, order: order) }
-        return frame
+        if UInt(bitPattern: order) <= UInt(bitPattern: FrameCacheLayout.highestOrder), mayProceed(flags),
+            let frame = takeCached(order: order, flags)
+        {
+            return finish(frame, order: order, flags)
+        }
+        return allocateSlow(order: order, flags: flags)
     }
 
-    /// Gives back a block that `allocate` returned.
+    /// Gives back a block that `allocate` returned: drops one reference, and the last one makes it free.
     ///
     /// It is an error to free what is free (`doubleFree`), never was handed out or belongs to a slab or a page table
     /// (`wildFree`), lies within a larger block (`freeOfTail`), was allocated with another order (`wrongOrder`), or is
     /// not aligned to the order (`misalignedFree`): each is reported, and nothing changes.
     ///
-    /// - Complexity: O(orders).
+    /// - Complexity: O(1) into the frame cache; else O(orders).
+    @inline(__always)
     public func free(_ frame: PageFrameNumber, order: Int) {
-        let violation = zone(of: frame).value.withState { state in state.free(frame, order: order) }
-        if let violation { P.report(violation) }
+        if UInt(bitPattern: order) <= UInt(bitPattern: FrameCacheLayout.highestOrder), makeUnused(frame, order: order) {
+            putCached(frame, order: order)
+        } else {
+            freeSlow(frame, order: order)
+        }
     }
 
-    @inline(__always)
-    func zone(of frame: PageFrameNumber) -> Permanent<Zone<P>> { zones[ZoneKind(of: frame).rawValue] }
+    // MARK: The short way
 
-    private func allocateUncleared(order: Int, from highest: ZoneKind) -> PageFrameNumber? {
-        guard 0 <= order, order <= BlockOrder.highest else { return nil }
-        var zone = highest.rawValue
-        while zone >= 0 {
-            let frame = zones[zone].value.withState { state in state.allocate(order: order) }
-            if let frame { return PageFrameNumber(UInt(frame)) }
-            zone &-= 1
+    /// False for a request that may wait where that is not allowed.
+    @inline(__always)
+    func mayProceed(_ flags: AllocationFlags) -> Bool { !flags.contains(.directReclaim) || P.mayWait }
+
+    /// Pops a block from this CPU's ring for the flags' zone and mobility; nil where it is empty.
+    @inline(__always)
+    private func takeCached(order: Int, _ flags: AllocationFlags) -> UInt32? {
+        let ring =
+            preferredRings[flags.highestZone.rawValue]
+            &+ Int(flags.mobility.rawValue) &* FrameCacheLayout.orderCount &+ order
+        let interrupts = P.disableInterrupts()
+        // This CPU's cache, whose lock is taken; there are rings for every zone, mobility and cached order.
+        let cache = unsafe caches.pointer(P.currentCPU)
+        unsafe cache.pointee.lock.acquireWithInterruptsDisabled()
+        var frame: UInt32?
+        if unsafe cache.pointee.rings[unchecked: ring].count != 0 {
+            frame = unsafe cache.pointee.rings[unchecked: ring].pop()
+            unsafe cache.pointee.allocations &+= 1
         }
-        return nil
+        unsafe cache.pointee.lock.release(interrupts)
+        return frame
+    }
+
+    /// Marks a block that has been taken out of the caches or the zones as handed out.
+    @inline(__always)
+    func finish(_ frame: UInt32, order: Int, _ flags: AllocationFlags) -> PageFrameNumber {
+        let number = PageFrameNumber(UInt(frame))
+        let descriptor = unsafe table.knownDescriptor(of: frame)
+        // The block is nobody else's: a frame that is in use is neither in the caches nor in the zones.
+        if unsafe descriptor.use.pointee.load(ordering: .relaxed) != FrameDescriptor.unused { reportInUse(number) }
+        unsafe descriptor.pointee.owner = 0
+        unsafe descriptor.use.pointee.store(
+            FrameDescriptor.use(flags.contains(.compound) ? .compoundHead : .allocatedHead, order: order),
+            ordering: .relaxed)
+        if flags.contains(.zero) { clear(number, order: order) }
+        return number
+    }
+
+    /// Makes the head of an allocated block of `order` with one reference an unused frame, in one step.
+    /// - Returns: false, with nothing changed, for everything else.
+    @inline(__always)
+    func makeUnused(_ frame: PageFrameNumber, order: Int) -> Bool {
+        guard let descriptor = unsafe table.descriptor(of: frame) else { return false }
+        // The table's own descriptor, which is never given back.
+        return unsafe descriptor.use.pointee.compareExchange(
+            expected: FrameDescriptor.use(.allocatedHead, order: order), desired: FrameDescriptor.unused,
+            ordering: .acquiringAndReleasing
+        ).exchanged
+    }
+
+    /// Pushes a block that has just become unused onto this CPU's ring for its page block.
+    @inline(__always)
+    private func putCached(_ frame: PageFrameNumber, order: Int) {
+        let number = UInt32(truncatingIfNeeded: frame.rawValue)
+        let ring = table.ringGroup(of: frame.rawValue) &* FrameCacheLayout.orderCount &+ order
+        let interrupts = P.disableInterrupts()
+        // As in `takeCached`.
+        let cache = unsafe caches.pointer(P.currentCPU)
+        unsafe cache.pointee.lock.acquireWithInterruptsDisabled()
+        let hasRoom = unsafe cache.pointee.rings[unchecked: ring].hasRoom(for: number)
+        if hasRoom {
+            unsafe cache.pointee.rings[unchecked: ring].push(number)
+            unsafe cache.pointee.frees &+= 1
+        }
+        unsafe cache.pointee.lock.release(interrupts)
+        if !hasRoom { putSlow(number, order: order) }
     }
 
     /// Fills a block that the caller owns with zeroes.
+    @inline(never)
     func clear(_ frame: PageFrameNumber, order: Int) {
-        let byteCount = Int(bitPattern: PageSize.byteCount) << order
         // The block is RAM that the caller has just been given, and the direct map covers all RAM.
-        unsafe directMap.pointer(to: frame).initializeMemory(as: UInt64.self, repeating: 0, count: byteCount / 8)
+        unsafe P.clearPages(directMap.pointer(to: frame), count: 1 << order)
     }
 }

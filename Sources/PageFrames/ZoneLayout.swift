@@ -1,11 +1,24 @@
 import MemoryPrimitives
 
-/// Where a zone, its state and its list of deferred sections lie in the memory that the zones share.
+/// Where a zone, its state, its list of deferred sections and its index of page blocks lie in memory of their own.
 ///
 /// Each zone begins a cache line, so that CPUs in different zones do not disturb each other; its state follows it, so
-/// that the lock brings the free lists' heads along.
+/// that the lock brings what it protects along.
 struct ZoneLayout<P: Platform> {
+    let kind: ZoneKind
     let runCapacity: Int
+    /// Page blocks from the zone's first possible frame to the last that there is.
+    let blockCount: UInt
+
+    /// - Parameters:
+    ///   - runCapacity: how many runs of deferred sections there is to be room for.
+    ///   - endSection: no frame of this section or above is managed.
+    init(_ kind: ZoneKind, runCapacity: Int, endSection: UInt) {
+        self.kind = kind
+        self.runCapacity = runCapacity
+        let end = min(kind.endFrame.rawValue, endSection << Section.shift)
+        blockCount = end > kind.firstFrame.rawValue ? (end - kind.firstFrame.rawValue) >> UInt(PageBlock.order) : 0
+    }
 
     private var stateOffset: Int { Self.rounded(MemoryLayout<Zone<P>>.size, to: MemoryLayout<ZoneState>.alignment) }
 
@@ -13,26 +26,29 @@ struct ZoneLayout<P: Platform> {
         Self.rounded(stateOffset + MemoryLayout<ZoneState>.size, to: MemoryLayout<SectionRun>.alignment)
     }
 
-    private var stride: Int { Self.rounded(runsOffset + runCapacity * MemoryLayout<SectionRun>.stride, to: 64) }
+    private var indexOffset: Int { Self.rounded(runsOffset + runCapacity * MemoryLayout<SectionRun>.stride, to: 64) }
 
-    /// The bytes for all zones, to be aligned to 64.
-    var byteCount: UInt { UInt(stride * ZoneKind.count) }
+    /// The bytes for the zone, to be aligned to 64; a multiple of 64.
+    var byteCount: UInt { UInt(indexOffset) + FreeIndex.byteCount(blockCount: blockCount) }
 
-    /// Puts a zone into its place.
+    /// Puts the zone into its place.
     ///
-    /// - Parameter memory: `byteCount` bytes, aligned to 64, never given back; no zone of this kind was placed there.
+    /// - Parameter memory: `byteCount` bytes, aligned to 64, never given back.
     @unsafe
     func place(
-        _ kind: ZoneKind, in memory: UnsafeMutableRawPointer, table: FrameTable,
-        descriptors: consuming DescriptorPool
+        in memory: UnsafeMutableRawPointer, table: FrameTable, descriptors: consuming DescriptorPool
     ) -> Permanent<Zone<P>> {
-        // The zone's own part of the memory, which by init's measure has room for each of these.
-        let base = unsafe memory + kind.rawValue * stride
-        let deferred = unsafe DeferredSections(in: base + runsOffset, capacity: runCapacity)
-        let state = unsafe (base + stateOffset).bindMemory(to: ZoneState.self, capacity: 1)
-        unsafe state.initialize(to: ZoneState(table: table, deferred: deferred, descriptors: descriptors))
+        // The zone's own memory, which by the measures above has room for each of these.
+        let deferred = unsafe DeferredSections(in: memory + runsOffset, capacity: runCapacity)
+        let index = unsafe FreeIndex(in: memory + indexOffset, blockCount: blockCount)
+        let buddy = BuddyAllocator(
+            table: table, index: index,
+            firstBlock: UInt32(truncatingIfNeeded: kind.firstFrame.rawValue >> UInt(PageBlock.order)),
+            zone: kind.rawValue)
+        let state = unsafe (memory + stateOffset).bindMemory(to: ZoneState.self, capacity: 1)
+        unsafe state.initialize(to: ZoneState(buddy: buddy, deferred: deferred, descriptors: descriptors))
         return unsafe Permanent(
-            placing: Zone(kind, state: state), at: base.bindMemory(to: Zone<P>.self, capacity: 1))
+            placing: Zone(kind, state: state), at: memory.bindMemory(to: Zone<P>.self, capacity: 1))
     }
 
     private static func rounded(_ size: Int, to alignment: Int) -> Int { (size + alignment - 1) & ~(alignment - 1) }

@@ -1,69 +1,33 @@
 import MemoryPrimitives
 
 extension ZoneState {
-    /// Checks the free lists, the descriptors of every section in use, the deferred sections and the counts.
+    /// Checks the page blocks, the descriptors of every section in use, the deferred sections and the counts.
     ///
+    /// - Returns: the frames that are neither free nor in use: those in frame caches, or on their way to or from one.
     /// - Complexity: O(managed frames). Under the zone's lock.
-    func checkInvariants() throws(InvariantViolation) {
-        let listed = try checkLists()
+    func checkInvariants() throws(InvariantViolation) -> UInt {
         try checkDeferred()
         let deferredFrames = deferred.sectionCount << Section.shift
-        try expect(listed.frames + deferredFrames, freeFrames, "listed and deferred frames make up the free ones")
         if promisedFrames > freeFrames {
             throw InvariantViolation("promised frames are free", found: promisedFrames, expected: freeFrames)
         }
-        if managedFrames == 0 { return }
+        if managedFrames == 0 { return 0 }
 
-        var managed = deferredFrames
-        var freeBlocks: UInt = 0
+        var census = BuddyAllocator.Census()
+        var frames = Frames()
         let endSection = (endFrame + Section.frameCount - 1) >> Section.shift
         for section in firstFrame >> Section.shift..<endSection where buddy.table.isInitialized(section: section) {
-            try checkBlocks(ofSection: section, &managed, &freeBlocks)
+            try buddy.checkInvariants(ofBlock: UInt32(section << 1), &census)
+            try buddy.checkInvariants(ofBlock: UInt32(section << 1 | 1), &census)
+            try checkDescriptors(ofSection: section, &frames)
         }
-        try expect(managed, managedFrames, "free and allocated frames make up the managed ones")
-        try expect(freeBlocks, listed.blocks, "every free block is in a list")
-    }
-
-    /// Walks the free lists. - Returns: how many blocks and frames are in them.
-    private func checkLists() throws(InvariantViolation) -> (blocks: UInt, frames: UInt) {
-        var blocks: UInt = 0
-        var frames: UInt = 0
-        for order in 0...BlockOrder.highest {
-            let list = buddy.lists[order]
-            let isMarked = buddy.nonEmptyOrders & 1 << UInt32(order) != 0
-            if isMarked != (list.head != FrameDescriptor.none) {
-                throw InvariantViolation("the mask names the lists that are not empty", at: UInt(order))
-            }
-            var count: UInt32 = 0
-            var previous = FrameDescriptor.none
-            var frame = list.head
-            while frame != FrameDescriptor.none {
-                let location = UInt(frame)
-                guard let found = descriptor(location) else {
-                    throw InvariantViolation("a free block's frame has a descriptor", at: location)
-                }
-                try expect(UInt(found.state.rawValue), 1, "a listed block is free", at: location)
-                try expect(UInt(found.order), UInt(order), "a listed block has its list's order", at: location)
-                try expect(location & (1 << UInt(order) - 1), 0, "a block is aligned to its size", at: location)
-                try expect(UInt(found.previous), UInt(previous), "links lead there and back", at: location)
-                if location < firstFrame || location + 1 << UInt(order) > endFrame {
-                    throw InvariantViolation("a zone's free block lies in the zone", at: location)
-                }
-                if order < BlockOrder.highest, let buddy = descriptor(location ^ 1 << UInt(order)),
-                    buddy.isHead(.freeHead, order: order)
-                {
-                    throw InvariantViolation("no two buddies are both free", at: location, found: UInt(order))
-                }
-                previous = frame
-                frame = found.next
-                count += 1
-                if count > list.count { break }
-            }
-            try expect(UInt(count), UInt(list.count), "a list has as many blocks as are counted", at: UInt(order))
-            blocks += UInt(count)
-            frames += UInt(count) << UInt(order)
-        }
-        return (blocks, frames)
+        try buddy.checkCounts(census)
+        try expect(census.freeFrames + deferredFrames, freeFrames, "free and deferred frames make up the free ones")
+        try expect(frames.free, census.freeFrames, "every free frame is without an owner")
+        try expect(
+            frames.free + frames.inUse + frames.elsewhere + deferredFrames, managedFrames,
+            "free, used and cached frames make up the managed ones")
+        return frames.elsewhere
     }
 
     private func checkDeferred() throws(InvariantViolation) {
@@ -87,38 +51,58 @@ extension ZoneState {
         }
     }
 
-    /// Checks that a section is made up of whole blocks and of frames that nobody has.
-    private func checkBlocks(
-        ofSection section: UInt, _ managed: inout UInt, _ freeBlocks: inout UInt
-    ) throws(InvariantViolation) {
+    /// Frames counted one by one.
+    private struct Frames {
+        var free: UInt = 0
+        var inUse: UInt = 0
+        /// Neither: in a frame cache.
+        var elsewhere: UInt = 0
+    }
+
+    /// Checks that a section is made up of whole blocks in use, and of frames that nobody has.
+    private func checkDescriptors(ofSection section: UInt, _ frames: inout Frames) throws(InvariantViolation) {
         var frame = section << Section.shift
         let end = frame + Section.frameCount
         while frame < end {
             guard let head = descriptor(frame) else { return }
-            if head.state == .reserved || head.state == .absent {
+            let isFree = buddy.table.freeOrder(covering: PageFrameNumber(frame)) != nil
+            if isFree, head.state != .interior {
+                throw InvariantViolation("a free frame is not in use", at: frame, found: UInt(head.state.rawValue))
+            }
+            switch head.state {
+            case .interior:
+                frames.free += isFree ? 1 : 0
+                frames.elsewhere += isFree ? 0 : 1
                 frame += 1
-                continue
+            case .reserved, .absent:
+                frame += 1
+            default:
+                try checkBlock(head, at: frame)
+                frames.inUse += 1 << UInt(head.order)
+                frame += 1 << UInt(head.order)
             }
-            if !head.state.isHead {
-                throw InvariantViolation(
-                    "a block begins where one ends", at: frame, found: UInt(head.state.rawValue))
+        }
+    }
+
+    /// Checks a block in use.
+    private func checkBlock(_ head: FrameDescriptor, at frame: UInt) throws(InvariantViolation) {
+        if !head.state.isHead {
+            throw InvariantViolation("a block begins where one ends", at: frame, found: UInt(head.state.rawValue))
+        }
+        let size: UInt = 1 << UInt(head.order)
+        if Int(head.order) > BlockOrder.highest || frame & (size - 1) != 0 {
+            throw InvariantViolation("a block is aligned to its size", at: frame, found: UInt(head.order))
+        }
+        let tail: FrameState = head.state == .slab ? .slabTail : .interior
+        for index in frame + 1..<frame + size {
+            guard let found = descriptor(index) else { return }
+            try expect(UInt(found.state.rawValue), UInt(tail.rawValue), "a block's other frames say so", at: index)
+            if tail == .slabTail {
+                try expect(found.owner, head.owner, "every frame of a slab names its owner", at: index)
             }
-            let size: UInt = 1 << UInt(head.order)
-            if Int(head.order) > BlockOrder.highest || frame & (size - 1) != 0 {
-                throw InvariantViolation("a block is aligned to its size", at: frame, found: UInt(head.order))
+            if buddy.table.freeOrder(covering: PageFrameNumber(index)) != nil {
+                throw InvariantViolation("a block in use has no free frame", at: index)
             }
-            let tail: FrameState = head.state == .slab ? .slabTail : .interior
-            for index in frame + 1..<frame + size {
-                guard let found = descriptor(index) else { return }
-                try expect(
-                    UInt(found.state.rawValue), UInt(tail.rawValue), "a block's other frames say so", at: index)
-                if tail == .slabTail {
-                    try expect(found.owner, head.owner, "every frame of a slab names its owner", at: index)
-                }
-            }
-            if head.state == .freeHead { freeBlocks += 1 }
-            managed += size
-            frame += size
         }
     }
 

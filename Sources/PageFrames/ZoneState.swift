@@ -2,7 +2,7 @@ import MemoryPrimitives
 
 /// What changes in a zone, all of it under the zone's lock.
 ///
-///     free = frames in the buddy's lists + frames in deferred sections
+///     free = frames in the buddy + frames in deferred sections
 ///     promised <= free; ordinary allocations leave the promised frames alone
 struct ZoneState: ~Copyable {
     var buddy: BuddyAllocator
@@ -18,23 +18,44 @@ struct ZoneState: ~Copyable {
     private(set) var firstFrame: UInt = 0
     private(set) var endFrame: UInt = 0
 
+    /// Blocks handed out and taken back, past the frame caches, and requests that could not be served.
     private(set) var allocations: UInt = 0
     private(set) var frees: UInt = 0
     private(set) var failures: UInt = 0
 
     init(
-        table: FrameTable, deferred: consuming DeferredSections, descriptors: consuming DescriptorPool
+        buddy: consuming BuddyAllocator, deferred: consuming DeferredSections, descriptors: consuming DescriptorPool
     ) {
-        buddy = BuddyAllocator(table: table)
+        self.buddy = buddy
         self.deferred = deferred
         self.descriptors = descriptors
     }
 
-    /// A block of `order` that is not promised to others; nil where there is none. - Complexity: O(orders).
+    /// Whether `1 << order` frames may go to an ordinary request that has to leave `minimum` frames.
+    ///
+    /// Promised frames do not count, and contiguous page blocks only for what can be moved out of them again.
     @inline(__always)
-    mutating func allocate(order: Int) -> UInt32? {
-        let unpromised = freeFrames &- promisedFrames
-        if unpromised >= 1 << UInt(bitPattern: order), let frame = take(order: order) { return frame }
+    func canSpare(order: Int, _ mobility: Mobility, leaving minimum: UInt) -> Bool {
+        var kept = promisedFrames &+ minimum &+ 1 << UInt(bitPattern: order)
+        if mobility != .movable { kept &+= buddy.freeFrames[Int(Mobility.contiguous.rawValue)] }
+        return freeFrames >= kept &+ buddy.freeFrames[Int(Mobility.isolated.rawValue)]
+    }
+
+    /// Free frames that may be promised: they can serve any request, and nobody else was promised them.
+    var promisableFrames: UInt {
+        let kept =
+            promisedFrames + buddy.freeFrames[Int(Mobility.contiguous.rawValue)]
+            + buddy.freeFrames[Int(Mobility.isolated.rawValue)]
+        return freeFrames > kept ? freeFrames - kept : 0
+    }
+
+    /// A block of `order` that leaves `minimum` unpromised frames free; nil where there is none.
+    /// - Complexity: O(orders).
+    mutating func allocate(order: Int, _ mobility: Mobility, leaving minimum: UInt) -> UInt32? {
+        if canSpare(order: order, mobility, leaving: minimum), let frame = take(order: order, mobility) {
+            allocations &+= 1
+            return frame
+        }
         failures &+= 1
         return nil
     }
@@ -42,47 +63,104 @@ struct ZoneState: ~Copyable {
     /// One of the promised frames; nil where the zone has promised none. - Complexity: O(orders).
     mutating func allocatePromised() -> UInt32? {
         // At least as many frames are free as are promised, so that order 0 finds one.
-        guard promisedFrames > 0, let frame = take(order: 0) else { return nil }
+        guard promisedFrames > 0, let frame = take(order: 0, .unmovable) else { return nil }
         promisedFrames &-= 1
-        return frame
-    }
-
-    /// Takes back a block, or says what is wrong with that and changes nothing. - Complexity: O(orders).
-    @inline(__always)
-    mutating func free(_ frame: PageFrameNumber, order: Int) -> MemoryViolation? {
-        guard let descriptor = unsafe buddy.table.descriptor(of: frame),
-            // The table's own descriptor.
-            unsafe descriptor.pointee.isHead(.allocatedHead, order: order)
-        else { return buddy.table.diagnoseFree(frame, order: order) }
-        buddy.put(UInt32(truncatingIfNeeded: frame.rawValue), order: order)
-        freeFrames &+= 1 << UInt(bitPattern: order)
-        frees &+= 1
-        return nil
-    }
-
-    @inline(__always)
-    private mutating func take(order: Int) -> UInt32? {
-        if !buddy.canServe(order: order), !bringInDeferredSection() { return nil }
-        guard let frame = buddy.take(order: order) else { return nil }
-        freeFrames &-= 1 << UInt(bitPattern: order)
         allocations &+= 1
         return frame
+    }
+
+    /// Takes back a block that was in use. - Complexity: O(orders).
+    @inline(__always)
+    mutating func free(_ frame: UInt32, order: Int) {
+        buddy.put(frame, order: order)
+        freeFrames &+= 1 << UInt(bitPattern: order)
+        frees &+= 1
+    }
+
+    // MARK: Frame caches
+
+    /// Fills an empty ring with a batch of blocks, the lowest on top. - Returns: false where there is none to be had.
+    @inline(never)
+    mutating func refill(_ ring: inout FrameRing, order: Int, _ mobility: Mobility, leaving minimum: UInt) -> Bool {
+        let batch = Int(min(ring.batch, ring.high))
+        guard canSpare(order: order, mobility, leaving: minimum &+ UInt(batch &- 1) << UInt(order)) else {
+            return refillSingle(&ring, order: order, mobility, leaving: minimum)
+        }
+        var place = batch
+        var last: UInt32 = 0
+        while place > 0 {
+            let taken = buddy.takeRun(order: order, mobility, upTo: place) { frame in
+                place &-= 1
+                // Below the batch, which is at most the ring's capacity.
+                unsafe ring.frames[unchecked: place] = frame
+                last = max(last, frame)
+            }
+            if taken == 0 { break }
+        }
+        if place == batch { return refillSingle(&ring, order: order, mobility, leaving: minimum) }
+        // What was found lies at the top of the batch's place.
+        if place > 0 { for index in place..<batch { ring.frames[index - place] = ring.frames[index] } }
+        let count = UInt32(batch &- place)
+        ring.count = count
+        ring.limit = last | (PageBlock.frameCount - 1) + 1
+        freeFrames &-= UInt(count) << UInt(order)
+        return true
+    }
+
+    private mutating func refillSingle(
+        _ ring: inout FrameRing, order: Int, _ mobility: Mobility, leaving minimum: UInt
+    ) -> Bool {
+        guard canSpare(order: order, mobility, leaving: minimum), let frame = take(order: order, mobility) else {
+            return false
+        }
+        ring.push(frame)
+        ring.limit = frame | (PageBlock.frameCount - 1) + 1
+        return true
+    }
+
+    /// Takes back blocks from a ring, the coldest first.
+    mutating func drain(_ ring: inout FrameRing, _ number: Int, order: Int) {
+        ring.removeColdest(number) { frame in buddy.put(frame, order: order) }
+        freeFrames &+= UInt(number) << UInt(order)
+    }
+
+    // MARK: Taking
+
+    @inline(__always)
+    private mutating func take(order: Int, _ mobility: Mobility) -> UInt32? {
+        guard let frame = buddy.take(order: order, mobility) ?? takeElsewhere(order: order, mobility) else {
+            return nil
+        }
+        freeFrames &-= 1 << UInt(bitPattern: order)
+        return frame
+    }
+
+    /// When page blocks of the request's own mobility have nothing: contiguous ones, for what can be moved out again;
+    /// memory that nobody has used yet; and page blocks of other mobilities.
+    @inline(never)
+    private mutating func takeElsewhere(order: Int, _ mobility: Mobility) -> UInt32? {
+        if mobility == .movable, let frame = buddy.take(order: order, .contiguous) { return frame }
+        if bringInDeferredSection(for: mobility) { return buddy.take(order: order, mobility) }
+        guard let from = buddy.findFallback(order: order, mobility) else { return nil }
+        return buddy.take(order: order, from)
     }
 
     /// Brings a deferred section into use as one free block. - Returns: false when there is none left.
     ///
     /// - Complexity: O(frames in a section): 16 KiB are written.
-    @inline(never)
-    private mutating func bringInDeferredSection() -> Bool {
+    private mutating func bringInDeferredSection(for mobility: Mobility) -> Bool {
         guard let section = deferred.takeFirst() else { return false }
-        bringIn(section: section, as: .interior)
+        bringIn(section: section, as: .interior, mobility)
         buddy.put(UInt32(truncatingIfNeeded: section << Section.shift), order: BlockOrder.highest)
         return true
     }
 
-    private mutating func bringIn(section: UInt, as state: FrameState) {
+    private mutating func bringIn(section: UInt, as state: FrameState, _ mobility: Mobility) {
         // The pool's memory is nobody else's.
-        unsafe buddy.table.initialize(section: section, in: descriptors.take(), as: state)
+        unsafe buddy.table.initialize(section: section, in: descriptors.take(), as: state, mobility)
+        let first = UInt32(truncatingIfNeeded: section << 1)
+        buddy.setMobility(mobility, ofBlock: first)
+        buddy.setMobility(mobility, ofBlock: first | 1)
     }
 }
 
@@ -106,7 +184,7 @@ extension ZoneState {
                 pieceEnd = UInt(run.end) << Section.shift
                 count(frame, pieceEnd)
             } else if room > 0 || buddy.table.isInitialized(section: section) {
-                if !buddy.table.isInitialized(section: section) { bringIn(section: section, as: .absent) }
+                if !buddy.table.isInitialized(section: section) { bringIn(section: section, as: .absent, .movable) }
                 insert(frame, pieceEnd)
                 count(frame, pieceEnd)
             }

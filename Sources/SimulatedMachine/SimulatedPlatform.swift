@@ -24,6 +24,13 @@ public enum SimulatedPlatform: Platform {
     /// Whether this thread's CPU would take an interrupt now.
     public static var interruptsEnabled: Bool { host_thread_get_interrupt_depth() == 0 }
 
+    /// A spin lock disables interrupts, so that both ways of being atomic show in the same flag.
+    public static var mayWait: Bool { interruptsEnabled }
+
+    public static func enterAtomicContext() {}
+
+    public static func leaveAtomicContext() {}
+
     public static func flushPage(_ address: VirtualAddress) { SimulatedMachine.current.flushPage(address) }
 
     public static func flushAllPages() { SimulatedMachine.current.flushAllPages() }

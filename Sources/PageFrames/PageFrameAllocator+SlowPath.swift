@@ -1,0 +1,96 @@
+import MemoryPrimitives
+
+// What happens when this CPU's frame cache cannot serve a call by itself.
+extension PageFrameAllocator {
+    @inline(never)
+    func allocateSlow(order: Int, flags: AllocationFlags) -> PageFrameNumber? {
+        guard 0 <= order, order <= BlockOrder.highest else { return nil }
+        guard let frame = takeFromZones(order: order, flags) else { return nil }
+        return finish(frame, order: order, flags)
+    }
+
+    /// Takes a block from the highest zone that the flags allow or from those below it.
+    private func takeFromZones(order: Int, _ flags: AllocationFlags) -> UInt32? {
+        var zone = preferredZones[flags.highestZone.rawValue]
+        while zone >= 0 {
+            if let frame = take(order: order, flags.mobility, fromZone: zone, leaving: 0) { return frame }
+            zone &-= 1
+        }
+        return nil
+    }
+
+    /// Takes a block from a zone: one of the orders that are cached by way of this CPU's ring, which is refilled.
+    private func take(order: Int, _ mobility: Mobility, fromZone zone: Int, leaving minimum: UInt) -> UInt32? {
+        if order > FrameCacheLayout.highestOrder || Int(mobility.rawValue) >= FrameCacheLayout.mobilityCount {
+            return zones[zone].value.withState { state in state.allocate(order: order, mobility, leaving: minimum) }
+        }
+        let ring = FrameCacheLayout.ring(zone: zone, mobility, order: order)
+        return withThisCPUsCache { cache in
+            if cache.rings[ring].high == 0 {
+                return zones[zone].value.withState { state in state.allocate(order: order, mobility, leaving: minimum) }
+            }
+            if cache.rings[ring].count == 0 {
+                let isFilled = zones[zone].value.withState { state in
+                    state.refill(&cache.rings[ring], order: order, mobility, leaving: minimum)
+                }
+                if !isFilled { return nil }
+            }
+            cache.allocations &+= 1
+            return cache.rings[ring].pop()
+        }
+    }
+
+    @inline(never)
+    func freeSlow(_ frame: PageFrameNumber, order: Int) {
+        if 0 <= order, order <= BlockOrder.highest, makeUnused(frame, order: order) {
+            return putSlow(UInt32(truncatingIfNeeded: frame.rawValue), order: order)
+        }
+        let violation = zone(of: frame).value.withState { _ in table.diagnoseFree(frame, order: order) }
+        P.report(violation)
+    }
+
+    /// Gives a block that has become unused back to its zone, or to a ring that is full or beyond whose limit it lies.
+    @inline(never)
+    func putSlow(_ frame: UInt32, order: Int) {
+        let zone = zone(of: PageFrameNumber(UInt(frame)))
+        if order <= FrameCacheLayout.highestOrder {
+            let ring = table.ringGroup(of: UInt(frame)) * FrameCacheLayout.orderCount + order
+            let isCached = withThisCPUsCache { cache in
+                if frame >= cache.rings[ring].limit || cache.rings[ring].high == 0 { return false }
+                if cache.rings[ring].count >= cache.rings[ring].high {
+                    let number = Int(min(cache.rings[ring].batch, cache.rings[ring].count))
+                    zone.value.withState { state in state.drain(&cache.rings[ring], number, order: order) }
+                }
+                cache.rings[ring].push(frame)
+                cache.frees &+= 1
+                return true
+            }
+            if isCached { return }
+        }
+        zone.value.withState { state in state.free(frame, order: order) }
+    }
+
+    @inline(__always)
+    func zone(of frame: PageFrameNumber) -> Permanent<Zone<P>> { zones[ZoneKind(of: frame).rawValue] }
+
+    /// Runs `body` on this CPU's frame cache with its lock held.
+    @inline(__always)
+    func withThisCPUsCache<Result>(_ body: (inout FrameCache<P>) -> Result) -> Result {
+        let interrupts = P.disableInterrupts()
+        // This CPU's cache; the lock makes this the only access.
+        let cache = unsafe caches.pointer(P.currentCPU)
+        unsafe cache.pointee.lock.acquireWithInterruptsDisabled()
+        defer { unsafe cache.pointee.lock.release(interrupts) }
+        return unsafe body(&cache.pointee)
+    }
+
+    /// A frame that is in use was found among the free ones: something has written where it must not.
+    @inline(never)
+    func reportInUse(_ frame: PageFrameNumber) {
+        P.report(
+            MemoryViolation(
+                .corruption, in: "alloc_pages", at: frame.address.rawValue,
+                "a free frame's descriptor says it is in use",
+                UInt(state(of: frame).rawValue)))
+    }
+}

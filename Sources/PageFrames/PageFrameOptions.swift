@@ -1,0 +1,12 @@
+/// How a page frame allocator is to work; chosen once, at bring-up.
+public struct PageFrameOptions: Sendable {
+    /// Whether each CPU keeps free blocks of orders 0 to 3 of its own (`PageFrameAllocator.setFrameCaches(enabled:)`
+    /// changes that later).
+    public var frameCaches = true
+
+    /// What the watermarks are made of, in KiB; nil computes it from the amount of memory, as Linux does. 0 keeps
+    /// nothing in reserve.
+    public var minimumFreeKiB: UInt?
+
+    public init() {}
+}
