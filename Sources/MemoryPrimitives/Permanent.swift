@@ -26,6 +26,11 @@ public struct Permanent<Value: ~Copyable>: @unchecked Sendable {
         unsafeAddress { unsafe UnsafePointer(pointer) }
     }
 
+    /// Where the value is, for those who keep references to values of several types in one table.
+    @unsafe
+    @inline(__always)
+    public var address: UnsafeMutablePointer<Value> { unsafe pointer }
+
     /// Ends the value, for hosts that run many machines in one process. Nobody may use a copy of this afterwards.
     @unsafe
     public func destroy() { unsafe pointer.deinitialize(count: 1) }
