@@ -53,4 +53,6 @@ enum X86Platform: Platform {
     static func fillRandom(_ buffer: UnsafeMutableRawBufferPointer) { unsafe RandomSource.fill(buffer) }
 
     static func report(_ violation: MemoryViolation) { ViolationReport.handle(violation) }
+
+    static func report(_ failure: AllocationFailure) { AllocationFailureLog.handle(failure) }
 }

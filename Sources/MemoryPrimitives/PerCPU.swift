@@ -21,6 +21,15 @@ public struct PerCPU<Value: ~Copyable, P: Platform>: @unchecked Sendable {
         }
     }
 
+    /// Places one value for each CPU in `memory`, as above, each of whose bytes is 0: for values that begin so, and are
+    /// too large to be made on a stack.
+    @unsafe
+    public init(zeroedIn memory: UnsafeMutableRawPointer) {
+        unsafe base = memory
+        unsafe memory.initializeMemory(as: UInt64.self, repeating: 0, count: Self.byteCount / 8)
+        for cpu in 0..<P.cpuCount { unsafe (memory + cpu * Self.stride).bindMemory(to: Value.self, capacity: 1) }
+    }
+
     /// Runs `body` on this CPU's value with interrupts disabled.
     @inline(__always)
     public func withCurrent<Result: ~Copyable>(_ body: (inout Value) -> Result) -> Result {

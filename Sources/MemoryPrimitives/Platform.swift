@@ -52,6 +52,9 @@ public protocol Platform {
     /// Takes note of a broken rule: a double free, a wild pointer, a damaged structure. The caller has changed nothing
     /// yet and, where this returns, carries on without obeying the request.
     static func report(_ violation: MemoryViolation)
+
+    /// Takes note of a request for page frames that could not be met, and that did not ask for silence.
+    static func report(_ failure: AllocationFailure)
 }
 
 extension Platform {

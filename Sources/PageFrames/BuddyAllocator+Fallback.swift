@@ -22,8 +22,9 @@ extension BuddyAllocator {
         return found.mobility
     }
 
-    private func largestBlock(orderAtLeast order: Int, besides mobility: Mobility) -> (order: Int, mobility: Mobility)?
-    {
+    private mutating func largestBlock(orderAtLeast order: Int, besides mobility: Mobility) -> (
+        order: Int, mobility: Mobility
+    )? {
         var candidate = BlockOrder.highest
         while candidate >= order {
             if let found = fallback(order: candidate, of: mobility) { return (candidate, found) }
@@ -32,7 +33,7 @@ extension BuddyAllocator {
         return nil
     }
 
-    private func smallestBlock(orderAtLeast order: Int, besides mobility: Mobility) -> Mobility? {
+    private mutating func smallestBlock(orderAtLeast order: Int, besides mobility: Mobility) -> Mobility? {
         for candidate in order...BlockOrder.highest {
             if let found = fallback(order: candidate, of: mobility) { return found }
         }
@@ -40,11 +41,11 @@ extension BuddyAllocator {
     }
 
     /// The first mobility, in the order in which they may help, with a free block of exactly `order`.
-    private func fallback(order: Int, of mobility: Mobility) -> Mobility? {
+    private mutating func fallback(order: Int, of mobility: Mobility) -> Mobility? {
         let first: Mobility = mobility == .reclaimable ? .unmovable : .reclaimable
         let second: Mobility = mobility == .movable ? .unmovable : .movable
-        if blockCount(order: order, first) > 0 { return first }
-        if blockCount(order: order, second) > 0 { return second }
+        if counts.blocks(order: order, first) > 0 { return first }
+        if counts.blocks(order: order, second) > 0 { return second }
         return nil
     }
 }

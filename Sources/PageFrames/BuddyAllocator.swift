@@ -19,15 +19,15 @@ struct BuddyAllocator: ~Copyable {
     /// The zone's number, which chooses the rings of the frame caches.
     private let zone: Int
 
-    /// Free frames, by the mobility of their page block.
-    private(set) var freeFrames = InlineArray<6, UInt>(repeating: 0)
+    /// How much is free. What changes stands behind pointers: this value is small, and moves cheaply.
+    let counts: FreeCounts
 
-    /// Free blocks, by mobility and order: 16 counts for each mobility.
-    private var freeBlocks = InlineArray<96, UInt32>(repeating: 0)
-
-    init(table: FrameTable, index: consuming FreeIndex, firstBlock: UInt32, zone: Int) {
+    init(
+        table: FrameTable, index: consuming FreeIndex, counts: consuming FreeCounts, firstBlock: UInt32, zone: Int
+    ) {
         self.table = table
         self.index = index
+        self.counts = counts
         self.firstBlock = firstBlock
         self.zone = zone
     }
@@ -56,8 +56,8 @@ struct BuddyAllocator: ~Copyable {
             }
             if isEmpty { index.remove(block, order: order, mobility) }
             let taken = count &- wanted
-            self.count(-taken, order, mobility)
-            countFrames(-taken &<< order, mobility)
+            counts.addBlocks(-taken, order: order, mobility)
+            counts.addFrames(-taken &<< order, mobility)
             return taken
         }
         // A larger block, no larger than what is wanted where it can be split.
@@ -70,31 +70,11 @@ struct BuddyAllocator: ~Copyable {
         return pieces
     }
 
-    /// The number of free blocks of `order` in page blocks of `mobility`. - Complexity: O(1).
-    func blockCount(order: Int, _ mobility: Mobility) -> UInt32 { freeBlocks[Self.counter(order, mobility)] }
-
-    /// The number of free blocks of `order`. - Complexity: O(1).
-    func blockCount(order: Int) -> UInt32 {
-        var count: UInt32 = 0
-        for mobility in 0..<Mobility.count { count += freeBlocks[mobility << 4 + order] }
+    /// The number of free blocks of `order`, of all mobilities. - Complexity: O(1).
+    func blockCount(order: Int) -> UInt {
+        var count: UInt = 0
+        Mobility.forEach { count += counts.blocks(order: order, $0) }
         return count
-    }
-
-    @inline(__always)
-    private mutating func count(_ change: Int, _ order: Int, _ mobility: Mobility) {
-        // 16 counts for each of 6 mobilities, and orders are below 11.
-        unsafe freeBlocks[unchecked: Self.counter(order, mobility)] &+= UInt32(truncatingIfNeeded: change)
-    }
-
-    @inline(__always)
-    private mutating func countFrames(_ change: Int, _ mobility: Mobility) {
-        // A count for each mobility.
-        unsafe freeFrames[unchecked: Int(mobility.rawValue)] &+= UInt(bitPattern: change)
-    }
-
-    @inline(__always)
-    private static func counter(_ order: Int, _ mobility: Mobility) -> Int {
-        Int(mobility.rawValue) << 4 &+ order
     }
 
     /// Makes a node of a page block's tree a free block.
@@ -102,7 +82,7 @@ struct BuddyAllocator: ~Copyable {
     private mutating func insert(
         _ node: UInt32, order: Int, into pageBlock: PageBlock, _ block: UInt32, _ mobility: Mobility
     ) {
-        count(1, order, mobility)
+        counts.addBlocks(1, order: order, mobility)
         if pageBlock.insert(node, order: order) { index.insert(block, order: order, mobility) }
     }
 
@@ -111,7 +91,7 @@ struct BuddyAllocator: ~Copyable {
     private mutating func remove(
         _ node: UInt32, order: Int, from pageBlock: PageBlock, _ block: UInt32, _ mobility: Mobility
     ) {
-        count(-1, order, mobility)
+        counts.addBlocks(-1, order: order, mobility)
         if pageBlock.remove(node, order: order) { index.remove(block, order: order, mobility) }
     }
 
@@ -121,7 +101,7 @@ struct BuddyAllocator: ~Copyable {
     /// Takes a block from a page block (counted from the zone's first) that has one of `order` or larger.
     @inline(__always)
     mutating func take(order: Int, from block: UInt32, _ mobility: Mobility) -> UInt32 {
-        countFrames(-1 &<< order, mobility)
+        counts.addFrames(-1 &<< order, mobility)
         let number = firstBlock &+ block
         let found = smallestOrder(atLeast: order, in: block)
         if found > PageBlock.order { return takeSection(number, order: order, mobility) }
@@ -159,7 +139,7 @@ struct BuddyAllocator: ~Copyable {
     private mutating func takeSection(_ number: UInt32, order: Int, _ mobility: Mobility) -> UInt32 {
         let block = number &- firstBlock
         table.pageBlock(number).setFreeSection(false)
-        count(-1, BlockOrder.highest, mobility)
+        counts.addBlocks(-1, order: BlockOrder.highest, mobility)
         index.remove(block, order: BlockOrder.highest, mobility)
         if order < BlockOrder.highest {
             insert(1, order: PageBlock.order, into: table.pageBlock(number | 1), block | 1, mobility)
@@ -180,7 +160,7 @@ struct BuddyAllocator: ~Copyable {
         let block = number &- firstBlock
         let pageBlock = table.pageBlock(number)
         let mobility = pageBlock.mobility
-        countFrames(1 &<< order, mobility)
+        counts.addFrames(1 &<< order, mobility)
         var order = order
         if order < PageBlock.order {
             var node = PageBlock.node(of: frame, order: order)
@@ -208,13 +188,13 @@ struct BuddyAllocator: ~Copyable {
                 return insert(1, order: order, into: pageBlock, number &- firstBlock, mobility)
             }
             remove(1, order: order, from: other, (number ^ 1) &- firstBlock, other.mobility)
-            countFrames(-Int(PageBlock.frameCount), other.mobility)
-            countFrames(Int(PageBlock.frameCount), mobility)
+            counts.addFrames(-Int(PageBlock.frameCount), other.mobility)
+            counts.addFrames(Int(PageBlock.frameCount), mobility)
         }
         setMobility(mobility, ofBlock: number & ~1)
         setMobility(mobility, ofBlock: number | 1)
         table.pageBlock(number & ~1).setFreeSection(true)
-        count(1, BlockOrder.highest, mobility)
+        counts.addBlocks(1, order: BlockOrder.highest, mobility)
         index.insert((number & ~1) &- firstBlock, order: BlockOrder.highest, mobility)
     }
 
@@ -245,20 +225,20 @@ struct BuddyAllocator: ~Copyable {
         for order in 0...BlockOrder.highest where pageBlock.orders & 1 << UInt16(order) != 0 {
             index.remove(number &- firstBlock, order: order, before)
             index.insert(number &- firstBlock, order: order, mobility)
-            let count = order > PageBlock.order ? 1 : UInt32(pageBlock.blockCount(order: order))
-            freeBlocks[Self.counter(order, before)] -= count
-            freeBlocks[Self.counter(order, mobility)] += count
+            let count = order > PageBlock.order ? 1 : pageBlock.blockCount(order: order)
+            counts.addBlocks(-count, order: order, before)
+            counts.addBlocks(count, order: order, mobility)
         }
         let isSection = pageBlock.orders & 1 << 10 != 0
         let free = isSection ? 2 * PageBlock.frameCount : pageBlock.freeFrames
-        countFrames(-Int(free), before)
-            countFrames(Int(free), mobility)
+        counts.addFrames(-Int(free), before)
+        counts.addFrames(Int(free), mobility)
         setMobility(mobility, ofBlock: number)
         if isSection { setMobility(mobility, ofBlock: number | 1) }
     }
 
     /// Notes down what a page block is kept for, and where its frames go when they are freed.
-    func setMobility(_ mobility: Mobility, ofBlock number: UInt32) {
+    mutating func setMobility(_ mobility: Mobility, ofBlock number: UInt32) {
         table.pageBlock(number).mobility = mobility
         table.setRingGroup(FrameCacheLayout.group(zone: zone, mobility), ofPageBlock: number)
     }

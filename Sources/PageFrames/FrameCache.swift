@@ -55,8 +55,8 @@ struct FrameRing {
     /// having no caches does.
     var limit: UInt32 = 0
 
-    /// How many blocks a refill fetches and an overflow gives back; at least 1.
-    var batch: UInt32 = 1
+    /// How many blocks a refill fetches and an overflow gives back; at least 1 where caching is on.
+    var batch: UInt32 = 0
 
     var frames = InlineArray<28, UInt32>(repeating: 0)
 
@@ -70,6 +70,10 @@ struct FrameRing {
         unsafe frames[unchecked: Int(count)] = frame
         count &+= 1
     }
+
+    /// Notes down where a refill came from: `frame` is the highest of its blocks.
+    @inline(__always)
+    mutating func setLimit(from frame: UInt32) { limit = (frame | (PageBlock.frameCount &- 1)) &+ 1 }
 
     /// The block that was pushed last; there must be one.
     @inline(__always)
@@ -107,7 +111,7 @@ struct FrameRing {
 ///                         zone
 ///
 /// The lock is nearly always this CPU's own and free; it is there so that any CPU can drain the caches of all. Lock
-/// order: frame cache, zone.
+/// order: frame cache, zone. Zero bytes are a cache that is turned off.
 struct FrameCache<P: Platform>: ~Copyable {
     let lock = SpinLock<P>()
 

@@ -15,26 +15,30 @@ struct FreeIndex: ~Copyable {
     private let words: UnsafeMutablePointer<UInt64>
     /// The number of levels, 1 to 4.
     private let levels: Int
-    /// Where a level's nodes begin, in words from the start of a tree; the root is the last level's only node.
-    private var offsets = InlineArray<4, Int>(repeating: 0)
+    /// Where each level's nodes begin, in words from the start of a tree; the root is the last level's only node.
+    private let offsets: UnsafeMutablePointer<Int>
     private let treeWords: Int
     private let rootOffset: Int
 
     /// The bytes that the trees for `blockCount` page blocks take.
     static func byteCount(blockCount: UInt) -> UInt {
-        UInt(shape(blockCount: blockCount).words * Mobility.count * 8)
+        UInt(shape(blockCount: blockCount).words * Mobility.count * 8) + offsetBytes
     }
+
+    /// The offsets' place, in front of the trees: a cache line.
+    private static var offsetBytes: UInt { 64 }
 
     /// - Parameter memory: `byteCount(blockCount:)` bytes, aligned to 64, never given back; cleared here.
     @unsafe
     init(in memory: UnsafeMutableRawPointer, blockCount: UInt) {
         let shape = Self.shape(blockCount: blockCount)
         let count = shape.words * Mobility.count
-        unsafe words = memory.bindMemory(to: UInt64.self, capacity: count)
+        unsafe offsets = memory.bindMemory(to: Int.self, capacity: 4)
+        for level in 0..<4 { unsafe (offsets + level).initialize(to: shape.offsets[level]) }
+        unsafe words = (memory + Int(Self.offsetBytes)).bindMemory(to: UInt64.self, capacity: count)
         unsafe words.initialize(repeating: 0, count: count)
         levels = shape.levels
         treeWords = shape.words
-        offsets = shape.offsets
         rootOffset = shape.offsets[shape.levels - 1]
     }
 
@@ -142,7 +146,7 @@ struct FreeIndex: ~Copyable {
     @inline(__always)
     private func word(_ node: Int, _ level: Int, _ order: Int, _ mobility: Mobility) -> Int {
         // Levels are below 4.
-        unsafe Int(mobility.rawValue) &* treeWords &+ offsets[unchecked: level] &+ node &* Self.nodeWords &+ order
+        unsafe Int(mobility.rawValue) &* treeWords &+ offsets[level] &+ node &* Self.nodeWords &+ order
     }
 
     @inline(__always)

@@ -1,6 +1,6 @@
 import MemoryPrimitives
 
-/// Where the three zones and the CPUs' frame caches lie in the memory that is taken for them.
+/// Where the three zones, the CPUs' frame caches and the list of shrinkers lie in the memory that is taken for them.
 struct MetadataLayout<P: Platform> {
     private let dma: ZoneLayout<P>
     private let dma32: ZoneLayout<P>
@@ -15,8 +15,18 @@ struct MetadataLayout<P: Platform> {
 
     private var cachesOffset: UInt { dma.byteCount + dma32.byteCount + normal.byteCount }
 
+    private var shrinkersOffset: UInt { cachesOffset + UInt(PerCPU<FrameCache<P>, P>.byteCount) }
+
     /// The bytes for all, to be aligned to 64.
-    var byteCount: UInt { cachesOffset + UInt(PerCPU<FrameCache<P>, P>.byteCount) }
+    var byteCount: UInt { shrinkersOffset + UInt(MemoryLayout<ShrinkerTable>.size) }
+
+    /// Puts the list of shrinkers into its place. - Parameter memory: as of `place`.
+    @unsafe
+    @inline(never)
+    func placeShrinkers(in memory: UnsafeMutableRawPointer) -> ShrinkerList<P> {
+        // The last part of the memory, which nothing else uses.
+        unsafe ShrinkerList(table: ShrinkerTable.place(in: memory + Int(shrinkersOffset)))
+    }
 
     /// Puts everything into its place.
     ///
@@ -46,6 +56,6 @@ struct MetadataLayout<P: Platform> {
             unsafe dma32.place(in: second, table: table, descriptors: pool(.dma32, after: low)),
             unsafe normal.place(in: third, table: table, descriptors: pool(.normal, after: low + middle)),
         ]
-        return (zones, unsafe PerCPU(in: memory + Int(cachesOffset)) { _ in FrameCache<P>() })
+        return (zones, unsafe PerCPU(zeroedIn: memory + Int(cachesOffset)))
     }
 }

@@ -1,8 +1,4 @@
 extension Mobility {
-    /// The number of mobilities.
-    @inline(__always)
-    static var count: Int { 6 }
-
     /// Whether two free buddies of 2 MiB become one free block. Page blocks that are set aside stay as they are.
     @inline(__always)
     func mergesWith(_ other: Mobility) -> Bool {

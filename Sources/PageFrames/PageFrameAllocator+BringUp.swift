@@ -52,11 +52,36 @@ extension PageFrameAllocator {
         let placed = unsafe layout.place(
             in: directMap.pointer(to: zonesAddress), table: table, census: census,
             sectionMetadata: directMap.pointer(to: metadata))
-        self.init(
+        unsafe self.init(
             directMap: directMap, table: table, zones: placed.zones, caches: placed.caches,
+            shrinkers: layout.placeShrinkers(in: directMap.pointer(to: zonesAddress)),
             preferredZones: census.preferredZones, metadataByteCount: layout.byteCount + tableBytes)
         takeRanges(of: boot)
+        setWatermarks(minimumFreeKiB: options.minimumFreeKiB)
         setFrameCaches(enabled: options.frameCaches)
+    }
+
+    /// Computes every zone's marks from the size of all.
+    private func setWatermarks(minimumFreeKiB: UInt?) {
+        let managed: InlineArray<3, UInt> = [
+            managedFrames(inZone: 0), managedFrames(inZone: 1), managedFrames(inZone: 2),
+        ]
+        let total = managed[0] + managed[1] + managed[2]
+        let minimumFree = Watermarks.minimumFree(frames: total, requested: minimumFreeKiB)
+        ZoneKind.forEach { kind in
+            var marks = Watermarks(managed: managed[kind.rawValue], of: total, minimumFree: minimumFree)
+            // Who asks for no reserve at all means this one, too.
+            if minimumFreeKiB == 0 {
+                marks = Watermarks()
+            } else {
+                marks.lowmemReserve = Watermarks.lowmemReserve(of: kind, managed: managed)
+            }
+            zones[kind.rawValue].value.withState { state in state.watermarks = marks }
+        }
+    }
+
+    private func managedFrames(inZone zone: Int) -> UInt {
+        zones[zone].value.withState { state in state.managedFrames }
     }
 
     /// Not within `init`: a closure there that captures `self` makes a `-Onone` build box it, on the Swift heap.

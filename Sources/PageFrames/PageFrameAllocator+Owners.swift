@@ -1,4 +1,5 @@
 import MemoryPrimitives
+import Synchronization
 
 // Whoever has a block may note down in its descriptor what it is used for, so that an address leads to its owner.
 extension PageFrameAllocator {
@@ -21,6 +22,14 @@ extension PageFrameAllocator {
         if state != .interior { return state }
         let isFree = zone(of: frame).value.withState { _ in table.freeOrder(covering: frame) != nil }
         return isFree ? .free : .interior
+    }
+
+    /// The block in use that `frame` lies in, its head or another frame of it: Linux's `compound_head`, for every block.
+    /// nil where there is none. A snapshot, unless the caller has the block. - Complexity: O(orders).
+    @inline(__always)
+    public func block(covering frame: PageFrameNumber) -> (head: PageFrameNumber, state: FrameState, order: Int)? {
+        let found = table.head(covering: frame)
+        return found.state == .interior ? nil : (found.frame, found.state, found.order)
     }
 
     /// The owner's word of a frame that is a slab's (any frame of it) or the head of an allocated block; else nil.

@@ -5,34 +5,45 @@ extension PageFrameAllocator {
     @inline(never)
     func allocateSlow(order: Int, flags: AllocationFlags) -> PageFrameNumber? {
         guard 0 <= order, order <= BlockOrder.highest else { return nil }
+        var flags = flags
+        if !mayProceed(flags) {
+            reportWaitInAtomicContext(order: order, flags)
+            flags = AllocationFlags(rawValue: flags.rawValue & ~AllocationFlags.directReclaim.rawValue)
+        }
         guard let frame = takeFromZones(order: order, flags) else { return nil }
         return finish(frame, order: order, flags)
     }
 
-    /// Takes a block from the highest zone that the flags allow or from those below it.
+    /// Takes a block as Linux does: above the low mark at once; then, with the reclaimer asked for help, above what the
+    /// flags allow; then, where the flags allow that, after reclaiming memory itself.
     private func takeFromZones(order: Int, _ flags: AllocationFlags) -> UInt32? {
-        var zone = preferredZones[flags.highestZone.rawValue]
+        if let frame = takeFromZones(ZoneRequest(order: order, flags: flags, above: .low)) { return frame }
+        if flags.contains(.wakeReclaimer) { askForReclaim(flags) }
+        let urgent = ZoneRequest(order: order, flags: flags, above: .min)
+        if let frame = takeFromZones(urgent) { return frame }
+        return takeUnderPressure(urgent)
+    }
+
+    /// Takes a block from the highest zone that the flags allow or from those below it.
+    func takeFromZones(_ request: ZoneRequest) -> UInt32? {
+        var zone = preferredZones[request.highestZone.rawValue]
         while zone >= 0 {
-            if let frame = take(order: order, flags.mobility, fromZone: zone, leaving: 0) { return frame }
+            if let frame = take(request, fromZone: zone) { return frame }
             zone &-= 1
         }
         return nil
     }
 
     /// Takes a block from a zone: one of the orders that are cached by way of this CPU's ring, which is refilled.
-    private func take(order: Int, _ mobility: Mobility, fromZone zone: Int, leaving minimum: UInt) -> UInt32? {
-        if order > FrameCacheLayout.highestOrder || Int(mobility.rawValue) >= FrameCacheLayout.mobilityCount {
-            return zones[zone].value.withState { state in state.allocate(order: order, mobility, leaving: minimum) }
+    private func take(_ request: ZoneRequest, fromZone zone: Int) -> UInt32? {
+        if request.order > FrameCacheLayout.highestOrder {
+            return zones[zone].value.withState { state in state.allocate(request) }
         }
-        let ring = FrameCacheLayout.ring(zone: zone, mobility, order: order)
+        let ring = FrameCacheLayout.ring(zone: zone, request.mobility, order: request.order)
         return withThisCPUsCache { cache in
-            if cache.rings[ring].high == 0 {
-                return zones[zone].value.withState { state in state.allocate(order: order, mobility, leaving: minimum) }
-            }
+            if cache.rings[ring].high == 0 { return zones[zone].value.withState { state in state.allocate(request) } }
             if cache.rings[ring].count == 0 {
-                let isFilled = zones[zone].value.withState { state in
-                    state.refill(&cache.rings[ring], order: order, mobility, leaving: minimum)
-                }
+                let isFilled = zones[zone].value.withState { state in state.refill(&cache.rings[ring], for: request) }
                 if !isFilled { return nil }
             }
             cache.allocations &+= 1
@@ -82,6 +93,14 @@ extension PageFrameAllocator {
         unsafe cache.pointee.lock.acquireWithInterruptsDisabled()
         defer { unsafe cache.pointee.lock.release(interrupts) }
         return unsafe body(&cache.pointee)
+    }
+
+    @inline(never)
+    private func reportWaitInAtomicContext(order: Int, _ flags: AllocationFlags) {
+        P.report(
+            MemoryViolation(
+                .waitInAtomicContext, in: "alloc_pages", at: UInt(flags.rawValue),
+                "an interrupt handler or the holder of a spin lock asked so for a block of order", UInt(order)))
     }
 
     /// A frame that is in use was found among the free ones: something has written where it must not.

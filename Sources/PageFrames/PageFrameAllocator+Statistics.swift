@@ -36,7 +36,7 @@ extension PageFrameAllocator {
         let cachedFrames = cachedFrames(inZone: zone.rawValue)
         return zones[zone.rawValue].value.withState { state in
             var freeBlocks = InlineArray<11, UInt>(repeating: 0)
-            for order in 0...BlockOrder.highest { freeBlocks[order] = UInt(state.buddy.blockCount(order: order)) }
+            for order in 0...BlockOrder.highest { freeBlocks[order] = state.buddy.blockCount(order: order) }
             freeBlocks[BlockOrder.highest] += state.deferred.sectionCount
             return ZoneStatistics(
                 kind: zone, firstFrame: PageFrameNumber(state.firstFrame), endFrame: PageFrameNumber(state.endFrame),

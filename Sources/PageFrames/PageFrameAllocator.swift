@@ -30,14 +30,25 @@ public struct PageFrameAllocator<P: Platform>: ~Copyable, @unchecked Sendable {
     /// Promises that have been made and neither withdrawn nor called upon. Never above the sum of the zones' promises.
     let outstandingPromises = Atomic<UInt>(0)
 
+    /// Who is asked for memory when it runs short.
+    public let shrinkers: ShrinkerList<P>
+
+    /// Set when a request finds a zone below its low mark.
+    let isReclaimWanted = Atomic<Bool>(false)
+
+    /// Requests that failed.
+    let failedRequests = Atomic<UInt>(0)
+
     init(
         directMap: DirectMap, table: FrameTable, zones: InlineArray<3, Permanent<Zone<P>>>,
-        caches: PerCPU<FrameCache<P>, P>, preferredZones: InlineArray<3, Int>, metadataByteCount: UInt
+        caches: PerCPU<FrameCache<P>, P>, shrinkers: consuming ShrinkerList<P>, preferredZones: InlineArray<3, Int>,
+        metadataByteCount: UInt
     ) {
         self.directMap = directMap
         self.table = table
         self.zones = zones
         self.caches = caches
+        self.shrinkers = shrinkers
         self.preferredZones = preferredZones
         let zoneRings = FrameCacheLayout.ringsPerZone
         preferredRings = [

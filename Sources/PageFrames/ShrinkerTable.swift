@@ -30,6 +30,14 @@ public struct ShrinkerTable {
     /// No shrinker.
     public init() {}
 
+    /// A table without shrinkers in `memory`: that many bytes, aligned to 8, never given back. It is too large to be made
+    /// on a stack and moved; zero bytes are empty entries, which have no closures.
+    @unsafe
+    static func place(in memory: UnsafeMutableRawPointer) -> UnsafeMutablePointer<ShrinkerTable> {
+        unsafe memory.initializeMemory(as: UInt64.self, repeating: 0, count: MemoryLayout<ShrinkerTable>.size / 8)
+        return unsafe memory.bindMemory(to: ShrinkerTable.self, capacity: 1)
+    }
+
     static var capacity: Int { 16 }
 
     /// - Returns: nil when all places are taken.

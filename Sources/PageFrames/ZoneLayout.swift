@@ -28,8 +28,10 @@ struct ZoneLayout<P: Platform> {
 
     private var indexOffset: Int { Self.rounded(runsOffset + runCapacity * MemoryLayout<SectionRun>.stride, to: 64) }
 
+    private var countsOffset: Int { indexOffset + Int(FreeIndex.byteCount(blockCount: blockCount)) }
+
     /// The bytes for the zone, to be aligned to 64; a multiple of 64.
-    var byteCount: UInt { UInt(indexOffset) + FreeIndex.byteCount(blockCount: blockCount) }
+    var byteCount: UInt { UInt(Self.rounded(countsOffset + FreeCounts.byteCount, to: 64)) }
 
     /// Puts the zone into its place.
     ///
@@ -42,7 +44,7 @@ struct ZoneLayout<P: Platform> {
         let deferred = unsafe DeferredSections(in: memory + runsOffset, capacity: runCapacity)
         let index = unsafe FreeIndex(in: memory + indexOffset, blockCount: blockCount)
         let buddy = BuddyAllocator(
-            table: table, index: index,
+            table: table, index: index, counts: unsafe FreeCounts(in: memory + countsOffset),
             firstBlock: UInt32(truncatingIfNeeded: kind.firstFrame.rawValue >> UInt(PageBlock.order)),
             zone: kind.rawValue)
         let state = unsafe (memory + stateOffset).bindMemory(to: ZoneState.self, capacity: 1)

@@ -4,8 +4,8 @@ extension ZoneState {
     /// Checks the page blocks, the descriptors of every section in use, the deferred sections and the counts.
     ///
     /// - Returns: the frames that are neither free nor in use: those in frame caches, or on their way to or from one.
-    /// - Complexity: O(managed frames). Under the zone's lock.
-    func checkInvariants() throws(InvariantViolation) -> UInt {
+    /// - Complexity: O(managed frames). Under the zone's lock. Changes nothing; `mutating` passes the state by address.
+    mutating func checkInvariants() throws(InvariantViolation) -> UInt {
         try checkDeferred()
         let deferredFrames = deferred.sectionCount << Section.shift
         if promisedFrames > freeFrames {
@@ -13,24 +13,29 @@ extension ZoneState {
         }
         if managedFrames == 0 { return 0 }
 
-        var census = BuddyAllocator.Census()
         var frames = Frames()
+        let firstSection = firstFrame >> Section.shift
         let endSection = (endFrame + Section.frameCount - 1) >> Section.shift
-        for section in firstFrame >> Section.shift..<endSection where buddy.table.isInitialized(section: section) {
-            try buddy.checkInvariants(ofBlock: UInt32(section << 1), &census)
-            try buddy.checkInvariants(ofBlock: UInt32(section << 1 | 1), &census)
+        for section in firstSection..<endSection where buddy.table.isInitialized(section: section) {
+            try buddy.checkInvariants(ofBlock: UInt32(section << 1))
+            try buddy.checkInvariants(ofBlock: UInt32(section << 1 | 1))
             try checkDescriptors(ofSection: section, &frames)
         }
-        try buddy.checkCounts(census)
-        try expect(census.freeFrames + deferredFrames, freeFrames, "free and deferred frames make up the free ones")
-        try expect(frames.free, census.freeFrames, "every free frame is without an owner")
+        var counted: UInt = 0
+        for group in 0..<Mobility.count {
+            guard let mobility = Mobility(rawValue: UInt8(group)) else { continue }
+            counted += try buddy.checkCounts(mobility, in: UInt32(firstSection << 1)..<UInt32(endSection << 1))
+        }
+        try expect(counted + deferredFrames, freeFrames, "free and deferred frames make up the free ones")
+        try expect(frames.free, counted, "every free frame is without an owner")
         try expect(
             frames.free + frames.inUse + frames.elsewhere + deferredFrames, managedFrames,
             "free, used and cached frames make up the managed ones")
         return frames.elsewhere
     }
 
-    private func checkDeferred() throws(InvariantViolation) {
+    @inline(never)
+    private mutating func checkDeferred() throws(InvariantViolation) {
         var sections: UInt = 0
         var end: UInt32 = 0
         try deferred.forEach { (run) throws(InvariantViolation) in
@@ -60,7 +65,8 @@ extension ZoneState {
     }
 
     /// Checks that a section is made up of whole blocks in use, and of frames that nobody has.
-    private func checkDescriptors(ofSection section: UInt, _ frames: inout Frames) throws(InvariantViolation) {
+    @inline(never)
+    private mutating func checkDescriptors(ofSection section: UInt, _ frames: inout Frames) throws(InvariantViolation) {
         var frame = section << Section.shift
         let end = frame + Section.frameCount
         while frame < end {
@@ -85,7 +91,8 @@ extension ZoneState {
     }
 
     /// Checks a block in use.
-    private func checkBlock(_ head: FrameDescriptor, at frame: UInt) throws(InvariantViolation) {
+    @inline(never)
+    private mutating func checkBlock(_ head: FrameDescriptor, at frame: UInt) throws(InvariantViolation) {
         if !head.state.isHead {
             throw InvariantViolation("a block begins where one ends", at: frame, found: UInt(head.state.rawValue))
         }

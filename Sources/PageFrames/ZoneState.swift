@@ -14,6 +14,9 @@ struct ZoneState: ~Copyable {
     private(set) var freeFrames: UInt = 0
     var promisedFrames: UInt = 0
 
+    /// How many frames ordinary requests must leave. Set at bring-up, when the size of all zones is known.
+    var watermarks = Watermarks()
+
     /// The managed frames lie in `firstFrame ..< endFrame`; both are 0 in an empty zone.
     private(set) var firstFrame: UInt = 0
     private(set) var endFrame: UInt = 0
@@ -31,28 +34,35 @@ struct ZoneState: ~Copyable {
         self.descriptors = descriptors
     }
 
-    /// Whether `1 << order` frames may go to an ordinary request that has to leave `minimum` frames.
-    ///
-    /// Promised frames do not count, and contiguous page blocks only for what can be moved out of them again.
+    /// Whether a request may have its block, and `more` frames besides. Promised frames do not count, and neither do
+    /// those that are being made contiguous.
     @inline(__always)
-    func canSpare(order: Int, _ mobility: Mobility, leaving minimum: UInt) -> Bool {
-        var kept = promisedFrames &+ minimum &+ 1 << UInt(bitPattern: order)
-        if mobility != .movable { kept &+= buddy.freeFrames[Int(Mobility.contiguous.rawValue)] }
-        return freeFrames >= kept &+ buddy.freeFrames[Int(Mobility.isolated.rawValue)]
+    func canSpare(_ request: ZoneRequest, more: UInt = 0) -> Bool {
+        let kept = promisedFrames &+ more &+ buddy.counts.frames(.isolated)
+        return freeFrames > kept
+            && watermarks.isAbove(
+                request.mark, free: freeFrames &- kept, order: request.order, highestZone: request.highestZone,
+                flags: request.flags, contiguous: buddy.counts.frames(.contiguous))
     }
 
-    /// Free frames that may be promised: they can serve any request, and nobody else was promised them.
+    /// How many frames are missing above the high mark.
+    var framesBelowHigh: UInt {
+        let free = freeFrames - min(promisedFrames, freeFrames)
+        return free < watermarks[.high] ? watermarks[.high] - free : 0
+    }
+
+    /// Free frames that may be promised: they can serve any request, are not kept in reserve, and nobody else was
+    /// promised them.
     var promisableFrames: UInt {
         let kept =
-            promisedFrames + buddy.freeFrames[Int(Mobility.contiguous.rawValue)]
-            + buddy.freeFrames[Int(Mobility.isolated.rawValue)]
+            promisedFrames + watermarks.min + buddy.counts.frames(.contiguous)
+            + buddy.counts.frames(.isolated)
         return freeFrames > kept ? freeFrames - kept : 0
     }
 
-    /// A block of `order` that leaves `minimum` unpromised frames free; nil where there is none.
-    /// - Complexity: O(orders).
-    mutating func allocate(order: Int, _ mobility: Mobility, leaving minimum: UInt) -> UInt32? {
-        if canSpare(order: order, mobility, leaving: minimum), let frame = take(order: order, mobility) {
+    /// A block for a request, where the watermarks allow it; nil where there is none. - Complexity: O(orders).
+    mutating func allocate(_ request: ZoneRequest) -> UInt32? {
+        if canSpare(request), let frame = take(order: request.order, request.mobility) {
             allocations &+= 1
             return frame
         }
@@ -79,17 +89,29 @@ struct ZoneState: ~Copyable {
 
     // MARK: Frame caches
 
-    /// Fills an empty ring with a batch of blocks, the lowest on top. - Returns: false where there is none to be had.
+    /// Fills an empty ring with a batch of blocks, the lowest on top, where the watermarks allow it.
+    /// - Returns: false where there is none to be had.
     @inline(never)
-    mutating func refill(_ ring: inout FrameRing, order: Int, _ mobility: Mobility, leaving minimum: UInt) -> Bool {
+    mutating func refill(_ ring: inout FrameRing, for request: ZoneRequest) -> Bool {
         let batch = Int(min(ring.batch, ring.high))
-        guard canSpare(order: order, mobility, leaving: minimum &+ UInt(batch &- 1) << UInt(order)) else {
-            return refillSingle(&ring, order: order, mobility, leaving: minimum)
+        if canSpare(request, more: UInt(batch &- 1) << UInt(request.order)), refill(&ring, batch, request) {
+            return true
         }
+        guard canSpare(request), let frame = take(order: request.order, request.mobility) else {
+            failures &+= 1
+            return false
+        }
+        ring.push(frame)
+        ring.setLimit(from: frame)
+        return true
+    }
+
+    /// Takes blocks out of page blocks of the request's own mobility. - Returns: false where they have none.
+    private mutating func refill(_ ring: inout FrameRing, _ batch: Int, _ request: ZoneRequest) -> Bool {
         var place = batch
         var last: UInt32 = 0
         while place > 0 {
-            let taken = buddy.takeRun(order: order, mobility, upTo: place) { frame in
+            let taken = buddy.takeRun(order: request.order, request.mobility, upTo: place) { frame in
                 place &-= 1
                 // Below the batch, which is at most the ring's capacity.
                 unsafe ring.frames[unchecked: place] = frame
@@ -97,24 +119,12 @@ struct ZoneState: ~Copyable {
             }
             if taken == 0 { break }
         }
-        if place == batch { return refillSingle(&ring, order: order, mobility, leaving: minimum) }
+        if place == batch { return false }
         // What was found lies at the top of the batch's place.
         if place > 0 { for index in place..<batch { ring.frames[index - place] = ring.frames[index] } }
-        let count = UInt32(batch &- place)
-        ring.count = count
-        ring.limit = last | (PageBlock.frameCount - 1) + 1
-        freeFrames &-= UInt(count) << UInt(order)
-        return true
-    }
-
-    private mutating func refillSingle(
-        _ ring: inout FrameRing, order: Int, _ mobility: Mobility, leaving minimum: UInt
-    ) -> Bool {
-        guard canSpare(order: order, mobility, leaving: minimum), let frame = take(order: order, mobility) else {
-            return false
-        }
-        ring.push(frame)
-        ring.limit = frame | (PageBlock.frameCount - 1) + 1
+        ring.count = UInt32(truncatingIfNeeded: batch &- place)
+        ring.setLimit(from: last)
+        freeFrames &-= UInt(batch &- place) << UInt(request.order)
         return true
     }
 

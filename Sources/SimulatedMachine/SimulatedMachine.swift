@@ -20,6 +20,7 @@ public final class SimulatedMachine: @unchecked Sendable {
 
     public let violationPolicy: ViolationPolicy
     private let recorded = HostLock<[MemoryViolation]>([])
+    private let recordedFailures = HostLock<[AllocationFailure]>([])
     private let recordedStale = HostLock<[StaleTranslation]>([])
 
     /// How the MMU translates. To be set before the first access.
@@ -83,6 +84,16 @@ public final class SimulatedMachine: @unchecked Sendable {
         switch violationPolicy {
         case .record: recorded.withLock { $0.append(violation) }
         case .trap: fatalError("\(violation)")
+        }
+    }
+
+    func record(_ failure: AllocationFailure) { recordedFailures.withLock { $0.append(failure) } }
+
+    /// The requests for page frames that failed since the last call, in order.
+    public func takeAllocationFailures() -> [AllocationFailure] {
+        recordedFailures.withLock { failures in
+            defer { failures = [] }
+            return failures
         }
     }
 

@@ -47,4 +47,6 @@ public enum SimulatedPlatform: Platform {
     }
 
     public static func report(_ violation: MemoryViolation) { SimulatedMachine.current.record(violation) }
+
+    public static func report(_ failure: AllocationFailure) { SimulatedMachine.current.record(failure) }
 }

@@ -85,8 +85,8 @@ extension Kmalloc {
         let frame = frame(of: address)
         guard let slab = slab(of: address) else {
             switch blockState(covering: frame) {
-            case .freeHead: return violation(.doubleFree, "the address lies in free memory")
-            case .allocatedHead(let order, let isLarge) where isLarge:
+            case .free: return violation(.doubleFree, "the address lies in free memory")
+            case .allocated(let order, let isLarge) where isLarge:
                 return violation(
                     .misalignedFree, "the address lies within a block of this size", PageSize.byteCount << UInt(order))
             default: return violation(.wildFree, "the address is not kmalloc's")
@@ -109,28 +109,21 @@ extension Kmalloc {
     }
 
     private enum BlockState {
-        case freeHead
-        case allocatedHead(order: Int, isLarge: Bool)
+        case free
+        case allocated(order: Int, isLarge: Bool)
         case other
     }
 
     /// The block that `frame` lies in, its head or not. - Complexity: O(orders).
     private func blockState(covering frame: PageFrameNumber) -> BlockState {
-        for order in 0...10 {
-            let start = PageFrameNumber(frame.rawValue & ~(1 << UInt(order) - 1))
-            guard let head = unsafe table.descriptor(of: start) else { return .other }
-            // The table's own descriptor; a snapshot, for a report.
-            let descriptor = unsafe head.pointee
-            if descriptor.state == .interior { continue }
-            // The nearest head below decides: blocks do not overlap.
-            if Int(descriptor.order) < order { return .other }
-            switch descriptor.state {
-            case .freeHead: return .freeHead
-            case .allocatedHead:
-                return .allocatedHead(order: Int(descriptor.order), isLarge: descriptor.tag == LargeBlocks<P>.tag)
-            default: return .other
-            }
+        if let block = frames.value.block(covering: frame) {
+            let isLarge = frames.value.tag(of: block.head) == LargeBlocks<P>.tag
+            return block.state == .allocatedHead ? .allocated(order: block.order, isLarge: isLarge) : .other
         }
-        return .other
+        // A frame in no block that is in use is free, in a zone or in a frame cache, or was never handed out.
+        switch frames.value.state(of: frame) {
+        case .free, .interior: return .free
+        default: return .other
+        }
     }
 }
