@@ -127,11 +127,11 @@ def test_a_reference_that_does_not_fit_the_rows(rows, bounds):
 def test_the_checked_in_files_fit_each_other(bounds):
     linux = figures.read_linux()
     expected = set(linux) | {figures.boot_row_name(size) for size in figures.BOOT_SIZES}
-    assert len(linux) == 129
+    assert len(linux) >= 129
     assert set(json.loads(figures.REFERENCE.read_text())) == expected
     found = figures.pairs([Row(name, statistic, 1, value) for name, (statistic, value) in linux.items()])
-    # Two rows a pair, and the three loops.
-    assert 2 * len(found) + 3 == len(linux)
+    loops = [name for name in linux if name.startswith("loop ")]
+    assert 2 * len(found) + len(loops) == len(linux), "every row but the loops is one of a pair"
     assert set(bounds["instructions that both must spend"]) <= {pair.name for pair in found}
 
 
