@@ -12,10 +12,13 @@ PYTHON ?= /usr/bin/python3
 export SWIFT_BACKTRACE := enable=no
 export PYTHONDONTWRITEBYTECODE := 1
 
+SWIFT_SOURCES := Sources Tests Benchmarks/Sources Package.swift Benchmarks/Package.swift
+
 # What a test run is made of (Tools/run_tests.py).
 PARTS ?=
 
-.PHONY: help run test host-test boot-test check kernel iso debug format lint dependencies test-dependencies clean
+.PHONY: help run test host-test boot-test check bench bench-check bench-update host-bench host-bench-check kernel iso \
+	debug format lint dependencies test-dependencies clean
 
 help: ## list the targets
 	@echo 'Usage: make TARGET [MEMORY=64M|512M|5G|64G] [CPU=max] [MACHINE=pc|q35] [BOOT=kernel|iso] [ARGS="..."] [TIMEOUT=60]'
@@ -37,6 +40,21 @@ boot-test: test-dependencies ## build the kernel and boot it in QEMU, once for e
 check: test-dependencies ## build the kernel and check its code, and test the tools that do so
 	@$(PYTHON) Tools/run_tests.py kernel check tools
 
+bench: kernel ## count the instructions of each operation and show them beside Linux's
+	@$(PYTHON) Tools/bench.py
+
+bench-check: kernel ## fail where a bound is exceeded or a row grew by more than 3 %
+	@$(PYTHON) Tools/bench.py check
+
+bench-update: kernel ## write Benchmarks/instructions.json, what bench-check compares with
+	@$(PYTHON) Tools/bench.py update
+
+host-bench: test-dependencies ## run the page-frame workloads on the host: time and instructions, beside others'
+	@$(PYTHON) Tools/host_bench.py --callgrind
+
+host-bench-check: test-dependencies ## fail where a workload on the host exceeds its bound
+	@$(PYTHON) Tools/host_bench.py --callgrind --check
+
 kernel: dependencies ## build and check the kernel: build/quarry.elf and build/quarry-multiboot.elf
 	@$(PYTHON) Tools/build_kernel.py
 	@$(PYTHON) Tools/check_kernel.py
@@ -50,10 +68,10 @@ debug: dependencies ## boot a -Onone kernel stopped, and open gdb at its entry
 	@$(PYTHON) Tools/debug_kernel.py --memory '$(MEMORY)' --cpu '$(CPU)' --machine '$(MACHINE)' --arguments '$(ARGS)'
 
 format: ## format the Swift sources
-	swift format --in-place --recursive Sources Tests Package.swift
+	swift format --in-place --recursive $(SWIFT_SOURCES)
 
 lint: ## complain of Swift sources that are not formatted
-	swift format lint --recursive --strict Sources Tests Package.swift
+	swift format lint --recursive --strict $(SWIFT_SOURCES)
 
 dependencies: ## install the Debian packages that are missing, and check Swift's version
 	@Tools/install_dependencies.sh run
@@ -62,4 +80,4 @@ test-dependencies: ## install what the tests need besides
 	@Tools/install_dependencies.sh test
 
 clean: ## remove everything that was built
-	rm -rf build .build .build-kernel .build-asan
+	rm -rf build .build .build-kernel .build-asan .build-host-bench

@@ -34,6 +34,7 @@ ENDS = {
     0x1F: "machine check",
     0x20: "no memory map, or unreadable Multiboot information",
     0x21: "bring-up failed for another reason than too little memory",
+    0x22: "the time stamp counter does not count instructions",
 }
 
 
@@ -76,6 +77,7 @@ class Machine:
     kernel: pathlib.Path = BUILD / "quarry-multiboot.elf"
     iso: pathlib.Path = BUILD / "quarry.iso"
     module: pathlib.Path | None = None  # a file for the boot loader to load beside the kernel
+    counts_instructions: bool = False  # the time stamp counter counts executed instructions instead of time
     extra: tuple = ()
 
     def argv(self, serial="stdio", monitor="none"):
@@ -95,6 +97,8 @@ class Machine:
             "-serial", serial,
             "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
         ]
+        if self.counts_instructions:
+            command += ["-icount", "shift=0,sleep=off", "-smp", "1"]
         # More memory than the host has: reserve address space only, and pay for the pages that the kernel touches.
         if byte_count(self.memory) > 4 << 30:
             command += [

@@ -68,7 +68,9 @@ class Part:
 
 PARTS = {
     "lint": Part(
-        "format", [["swift", "format", "lint", "--recursive", "--strict", "Sources", "Tests", "Package.swift"]], 120),
+        "format",
+        [["swift", "format", "lint", "--recursive", "--strict", "Sources", "Tests", "Benchmarks/Sources",
+          "Package.swift", "Benchmarks/Package.swift"]], 120),
     "host": Part("host tests", [SWIFT_TEST], 1200, host_count),
     "sanitized": Part(
         "host tests under AddressSanitizer",
@@ -77,6 +79,10 @@ PARTS = {
     "check": Part(
         "kernel checks", [[sys.executable, "Tools/check_kernel.py"], [sys.executable, "Tools/check_floors.py"]], 120),
     "tools": Part("tool tests", [[*PYTEST, "Tests/ToolTests"]], 120, pytest_count),
+    "bench": Part(
+        "benchmarks",
+        [[sys.executable, "Tools/bench.py", "check"],
+         [sys.executable, "Tools/host_bench.py", "--callgrind", "--check"]], 600),
     "debug": Part(
         "unoptimised kernel build",
         [[sys.executable, "Tools/build_kernel.py", "--configuration", "debug", "--output", "build/debug"]], 600),

@@ -7,6 +7,8 @@ struct BootParameters {
     var memoryLimit = PhysicalAddress.limit
     var logLevel = LogLevel.info
     var runsSelfTests = true
+    /// Measure instead of testing.
+    var runsBenchmarks = false
     /// How to end on purpose; nil for an ordinary boot.
     var crash: CrashTest?
 
@@ -28,6 +30,8 @@ struct BootParameters {
             logLevel = LogLevel(number: try word.number())
         } else if word.hasKey("selftest") {
             runsSelfTests = try word.flag()
+        } else if word.hasKey("bench") {
+            runsBenchmarks = try word.flag()
         } else if word.hasKey("crash") {
             crash = CrashTest(named: word)
             if crash == nil { return false }

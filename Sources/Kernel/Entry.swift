@@ -55,6 +55,7 @@ enum MainStack {
             FatalReport.panic("the main stack without memory")
         }
         if let crash = parameters.crash { crash.run() }
+        if parameters.runsBenchmarks { Benchmarks.run(memory) }
         if !parameters.runsSelfTests {
             Log.warning("self tests left out")
             ExitCode.success.exit()

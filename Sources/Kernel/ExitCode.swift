@@ -21,6 +21,7 @@ enum ExitCode: UInt8 {
     case machineCheck = 0x1f
     case noMemoryMap = 0x20
     case bringUpFailed = 0x21
+    case calibrationOff = 0x22
 
     /// Ends the machine where it is QEMU's; elsewhere stops this CPU for good.
     func exit() -> Never {

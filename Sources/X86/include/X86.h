@@ -105,6 +105,18 @@ X86_INLINE bool x86_read_random(uint64_t *value) {
     return valid;
 }
 
+// Counting instructions, for Sources/Kernel/Benchmarks: no memory access moves across a sample, and its three
+// instructions are the same whichever register the value is kept in, so that an empty pair always costs the same.
+X86_INLINE uint64_t x86_sample_time_stamp(void) {
+    uint64_t value = 0;
+    X86_ASM("rdtsc; shlq $32, %%rdx; leaq (%%rax, %%rdx), %0" : "=r"(value)::"rax", "rdx", "cc", "memory");
+    return value;
+}
+X86_INLINE void x86_thousand_nops(void) { X86_ASM(".rept 1000; nop; .endr"); }
+X86_INLINE void x86_count_down_from_thousand(void) {
+    X86_ASM("movl $1000, %%ecx; 1: decl %%ecx; jnz 1b" ::: "ecx", "cc");
+}
+
 // Registers that a report wants.
 X86_INLINE uintptr_t x86_frame_pointer(void) { return (uintptr_t)__builtin_frame_address(0); }
 X86_INLINE uintptr_t x86_stack_pointer(void) { uintptr_t v = 0; X86_ASM("movq %%rsp, %0" : "=r"(v)); return v; }

@@ -1,0 +1,41 @@
+import KernelMemory
+import MemoryPrimitives
+import PageFrames
+import X86
+
+/// `bench` on the command line: measures every row, one line each, and ends the kernel.
+///
+///     bench row NAME<tab>STATISTIC<tab>INSTRUCTIONS
+///
+/// docs/benchmarks.md has the method, and how to add a row.
+enum Benchmarks {
+    /// The largest batch takes 100 MiB in blocks of 2 MiB.
+    private static var neededFrames: UInt { (256 << 20) / PageSize.byteCount }
+
+    static func run(_ memory: Permanent<KernelMemory<X86Platform>>) -> Never {
+        InstructionCounter.checkCalibration()
+        let managed = memory.value.frames.value.managedFrames
+        guard managed >= neededFrames, let storage = BenchmarkStorage(from: memory) else {
+            FatalReport.panic(
+                "too little memory for the benchmarks: \(managed) page frames, \(neededFrames) are needed",
+                .tooLittleMemory)
+        }
+        PageFrameBenchmarks.run(memory.value.frames, BenchmarkRunner(storage: storage))
+        checkInvariants(memory)
+        Log.plain("bench end")
+        ExitCode.success.exit()
+    }
+
+    /// What was measured must have worked.
+    private static func checkInvariants(_ memory: Permanent<KernelMemory<X86Platform>>) {
+        do throws(InvariantViolation) {
+            try memory.value.checkInvariants()
+        } catch {
+            FatalReport.panic(
+                """
+                after the benchmarks: \(error.rule): at \(hex: error.location), found \(hex: error.found), expected \
+                \(hex: error.expected)
+                """, .memoryCorruption)
+        }
+    }
+}

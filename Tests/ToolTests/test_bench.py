@@ -1,0 +1,162 @@
+"""That each check of `make bench-check` fails on figures that are wrong, and passes on those that are right."""
+
+import json
+
+import pytest
+
+import bench
+import bench_figures as figures
+import run_tests
+from bench_figures import Row
+from qemu import Machine
+from toolchain import Failure
+
+LINUX = {
+    "a hot alloc": ("median", 300.0), "a hot free": ("median", 300.0),
+    "a batch10 fifo alloc": ("mean", 400.0), "a batch10 fifo free": ("mean", 400.0),
+    "loop a alloc+free pair": ("mean", 500.0),
+}
+CALIBRATION = "".join(f"bench calibration {name}\t{value}\n" for name, value in figures.CALIBRATION.items())
+ROWS = "".join(f"bench row {name}\t{statistic}\t60\n" for name, (statistic, _) in LINUX.items())
+LOG = f"[ 1] info    ready\r\n{CALIBRATION}{ROWS}bench end\n"
+BOOT = "[  12] info    page frames: 9 managed, 9 free, 7 bytes of metadata, 16 a descriptor\n[  {}] info    page frames ready\n"
+
+
+@pytest.fixture
+def bounds():
+    return figures.read_bounds()
+
+
+@pytest.fixture
+def rows():
+    """Figures with which nothing is wrong."""
+    found = figures.read_log(LOG)[1]
+    found += [figures.boot_row(size, BOOT.format(1000))[0] for size in figures.BOOT_SIZES]
+    return figures.compare(found, LINUX)
+
+
+def change(rows, name, instructions):
+    return [Row(row.name, row.statistic, instructions, row.linux) if row.name == name else row for row in rows]
+
+
+def reference(rows):
+    return {row.name: row.instructions for row in rows}
+
+
+def test_good_figures_pass(rows, bounds):
+    assert figures.calibration_problems(figures.read_log(LOG)[0]) == []
+    assert figures.row_problems(rows, LINUX) == []
+    assert figures.bound_problems(rows, 16, bounds) == []
+    assert figures.growth_problems(rows, reference(rows), bounds["growth of a row"]) == []
+
+
+@pytest.mark.parametrize("name", figures.CALIBRATION)
+def test_a_calibration_that_is_off_or_missing(name):
+    good = dict(figures.CALIBRATION)
+    assert name in figures.calibration_problems({**good, name: good[name] + 1})[0]
+    del good[name]
+    assert name in figures.calibration_problems(good)[0]
+
+
+def test_a_log_without_its_end_twice_a_row_or_nonsense():
+    for log in (LOG.replace("bench end", ""), LOG + "bench row a hot alloc\tmedian\t60\n", LOG + "bench row a hot\n", ""):
+        with pytest.raises(Failure):
+            figures.read_log(log)
+
+
+def test_a_boot_that_did_not_get_there():
+    assert figures.boot_row("512M", BOOT.format(77)) == (Row(figures.boot_row_name("512M"), "count", 77.0), 16)
+    with pytest.raises(Failure):
+        figures.boot_row("512M", BOOT.format(77).replace("page frames ready", "fatal"))
+
+
+def test_missing_and_unknown_rows(rows):
+    assert figures.row_problems(rows[1:], LINUX) == ["missing row: a hot alloc"]
+    assert figures.row_problems(rows[:-1], LINUX) == ["missing row: boot 64G entry to page frames ready"]
+    unknown = [*rows, Row("b hot alloc", "median", 1)]
+    assert figures.row_problems(unknown, LINUX) == ["unknown row: b hot alloc"]
+    rows[0].statistic = "mean"
+    assert "is a mean" in figures.row_problems(rows, LINUX)[0]
+
+
+@pytest.mark.parametrize(("name", "most"), [("a hot free", 140), ("a batch10 fifo free", 340)])
+def test_a_pair_above_its_bound(rows, bounds, name, most):
+    bounds["geometric mean of the ratios"] = 1
+    assert figures.bound_problems(change(rows, name, most), 16, bounds) == []
+    problems = figures.bound_problems(change(rows, name, most + 1), 16, bounds)
+    assert len(problems) == 1 and problems[0].startswith(name.removesuffix(" free") + " pair")
+
+
+def test_what_both_must_spend_is_no_part_of_the_bound(rows, bounds):
+    bounds["geometric mean of the ratios"] = 1
+    bounds["instructions that both must spend"] = {"a hot": 300}
+    assert figures.bound_problems(change(rows, "a hot free", 340), 16, bounds) == []
+    assert len(figures.bound_problems(change(rows, "a hot free", 341), 16, bounds)) == 1
+
+
+def test_the_geometric_mean_above_its_bound(rows, bounds):
+    assert figures.geometric_mean(rows) == pytest.approx((0.2 * 0.2 * 0.15 * 0.15 * 0.12) ** 0.2)
+    problems = figures.bound_problems(change(rows, "loop a alloc+free pair", 5000), 16, bounds)
+    assert len(problems) == 1 and "geometric mean" in problems[0]
+    assert figures.bound_problems([], 16, bounds), "no rows at all are no reason to pass"
+
+
+def test_a_descriptor_or_a_boot_above_its_bound(rows, bounds):
+    assert "descriptor" in figures.bound_problems(rows, 17, bounds)[0]
+    name = figures.boot_row_name("64G")
+    assert figures.bound_problems(change(rows, name, 4000), 16, bounds) == []
+    assert "4.00 times" in figures.bound_problems(change(rows, name, 4001), 16, bounds)[0]
+
+
+def test_a_row_that_grew_is_a_problem_and_one_that_shrank_is_mentioned(rows, bounds):
+    growth = bounds["growth of a row"]
+    before = {**reference(rows), "a hot alloc": 100.0}
+    assert figures.growth_problems(change(rows, "a hot alloc", 103), before, growth) == []
+    assert "+3.1 %" in figures.growth_problems(change(rows, "a hot alloc", 103.1), before, growth)[0]
+    assert figures.shrunken(change(rows, "a hot alloc", 97), before, growth) == []
+    assert "shrank from 100 to 96" in figures.shrunken(change(rows, "a hot alloc", 96), before, growth)[0]
+
+
+def test_a_reference_that_does_not_fit_the_rows(rows, bounds):
+    growth = bounds["growth of a row"]
+    before = reference(rows)
+    assert "not in instructions.json" in figures.growth_problems([*rows, Row("b", "mean", 1)], before, growth)[0]
+    assert "not measured" in figures.growth_problems(rows[1:], before, growth)[0]
+
+
+def test_the_checked_in_files_fit_each_other(bounds):
+    linux = figures.read_linux()
+    expected = set(linux) | {figures.boot_row_name(size) for size in figures.BOOT_SIZES}
+    assert len(linux) >= 129
+    assert set(json.loads(figures.REFERENCE.read_text())) == expected
+    found = figures.pairs([Row(name, statistic, 1, value) for name, (statistic, value) in linux.items()])
+    loops = [name for name in linux if name.startswith("loop ")]
+    assert 2 * len(found) + len(loops) == len(linux), "every row but the loops is one of a pair"
+    assert set(bounds["instructions that both must spend"]) <= {pair.name for pair in found}
+
+
+def test_the_result_file(rows):
+    written = bench.result(figures.CALIBRATION, rows)
+    assert list(written) == ["calibration", "rows"]
+    assert written["rows"][0] == {
+        "name": "a hot alloc", "statistic": "median", "instructions": 60, "linux": 300, "ratio": 0.2}
+    assert written["rows"][-1]["ratio"] is None
+
+
+def test_the_machine_counts_instructions():
+    words = Machine(cpu=bench.CPU, counts_instructions=True).argv()
+    line = " ".join(words)
+    for part in ("-accel tcg", "-icount shift=0,sleep=off", "-cpu qemu64,+rdrand", "-m 512M", "-smp 1"):
+        assert part in line
+    assert "-icount" not in Machine().argv()
+
+
+def test_a_test_run_checks_the_benchmarks():
+    commands = [" ".join(command) for command in run_tests.PARTS["bench"].commands]
+    assert any("bench.py check" in command for command in commands)
+    assert any("host_bench.py --callgrind --check" in command for command in commands)
+
+
+def test_an_unknown_argument_is_refused():
+    with pytest.raises(Failure, match="usage"):
+        bench.main(["chekc"])
