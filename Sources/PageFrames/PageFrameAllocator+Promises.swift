@@ -13,6 +13,21 @@ import Synchronization
 // at least one promise for each caller that has lowered it, and a search through the zones that comes back with
 // nothing has been overtaken by others and is repeated.
 extension PageFrameAllocator {
+    /// The frames that can be promised now: those that are free, not promised, and not kept in reserve.
+    /// - Complexity: O(CPUs): the frame caches are drained.
+    public var promisableFrames: UInt {
+        drainFrameCaches()
+        return promisableFramesInZones
+    }
+
+    private var promisableFramesInZones: UInt {
+        var frames: UInt = 0
+        for zone in 0..<ZoneKind.count {
+            frames += zones[zone].value.withState { state in state.promisableFrames }
+        }
+        return frames
+    }
+
     /// Promises `frames` single frames of any zone, the highest first.
     ///
     /// - Returns: false, with nothing promised, when so many are not free and unpromised. Of two callers at once that
@@ -21,16 +36,11 @@ extension PageFrameAllocator {
     public func promise(frames: Int) -> Bool {
         guard frames >= 0 else { return false }
         let wanted = UInt(frames)
-        var found: UInt = 0
-        var zone = ZoneKind.count - 1
-        while zone >= 0 {
-            found += zones[zone].value.withState { state in state.promisableFrames }
-            zone -= 1
-        }
-        guard found >= wanted else { return false }
+        // The frame caches may hold what is missing; they are not asked before.
+        guard promisableFramesInZones >= wanted || promisableFrames >= wanted else { return false }
 
         var missing = wanted
-        zone = ZoneKind.count - 1
+        var zone = ZoneKind.count - 1
         while zone >= 0, missing > 0 {
             missing -= zones[zone].value.withState { state in
                 let part = min(missing, state.promisableFrames)
@@ -78,11 +88,7 @@ extension PageFrameAllocator {
             var zone = ZoneKind.count - 1
             while zone >= 0 {
                 let frame = zones[zone].value.withState { state in state.allocatePromised() }
-                if let frame {
-                    let result = PageFrameNumber(UInt(frame))
-                    if flags.contains(.zero) { clear(result, order: 0) }
-                    return result
-                }
+                if let frame { return finish(frame, order: 0, flags) }
                 zone -= 1
             }
             P.relax()

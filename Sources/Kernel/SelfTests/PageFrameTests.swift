@@ -47,8 +47,11 @@ enum PageFrameTests {
     private static func exhaustion(_ memory: Permanent<KernelMemory<X86Platform>>) {
         let frames = memory.value.frames
         let isLarge = frames.value.managedFrames > (8 << 30) / PageSize.byteCount
-        let flags: AllocationFlags = isLarge ? .kernel | .noWarn | .dma32 : .kernel | .noWarn
+        // To the last frame: the reserves, too.
+        let all: AllocationFlags = .kernel | .noWarn | .memoryReserves
+        let flags = isLarge ? all | .dma32 : all
         let normal = isLarge ? frames.value.statistics(of: .normal).freeFrames : 0
+        frames.value.drainFrameCaches()
         let before = counts(frames)
         var chain: UInt = 0
         var taken: UInt = 0
@@ -70,6 +73,7 @@ enum PageFrameTests {
             frames.value.free(PageFrameNumber(containing: physical), order: order)
             chain = next
         }
+        frames.value.drainFrameCaches()
         let after = counts(frames)
         SelfTest.expect(after.free, equals: before.free, "as many frames are free as before")
         SelfTest.expect(after.blocks == before.blocks, "blocks of every order are as many as before")
@@ -115,9 +119,10 @@ enum PageFrameTests {
 
     private static func promises(_ memory: Permanent<KernelMemory<X86Platform>>) {
         let frames = memory.value.frames
-        let free = frames.value.freeFrames
+        let all = frames.value.freeFrames
+        let free = frames.value.promisableFrames
         SelfTest.expect(!frames.value.promise(frames: Int(free) + 1), "more than there is cannot be promised")
-        SelfTest.expect(frames.value.promise(frames: Int(free)), "all that is free can be promised")
+        SelfTest.expect(frames.value.promise(frames: Int(free)), "all that is not kept in reserve can be promised")
         SelfTest.expect(
             frames.value.allocate(order: 0, flags: .kernel | .noWarn) == nil, "a promise is not given away")
         if let frame = SelfTest.require(frames.value.allocatePromised(), "a promised frame") {
@@ -125,7 +130,7 @@ enum PageFrameTests {
         }
         frames.value.withdrawPromise(frames: Int(free) - 1)
         SelfTest.expect(frames.value.promisedFrames, equals: 0, "no promise is left")
-        SelfTest.expect(frames.value.freeFrames, equals: free, "all frames are free again")
+        SelfTest.expect(frames.value.freeFrames, equals: all, "all frames are free again")
     }
 
     static func checkInvariants(_ memory: Permanent<KernelMemory<X86Platform>>) {

@@ -83,7 +83,7 @@ enum VmallocTests {
         // At most 64 MiB, so that a large machine is not filled page by page.
         let pages = min(free / 2, 16384)
         guard let area = SelfTest.require(vmalloc.value.vmalloc(pages * 4096), "half of memory") else { return }
-        let rest = Int(frames.value.freeFrames - frames.value.promisedFrames)
+        let rest = Int(frames.value.promisableFrames)
         SelfTest.expect(frames.value.promise(frames: rest), "the rest of memory is promised too")
         SelfTest.expect(frames.value.allocate(order: 0, flags: .kernel | .noWarn) == nil, "nothing is left")
         let before = faults(memory)
