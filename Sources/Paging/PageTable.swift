@@ -27,6 +27,37 @@ struct PageTable {
         }
     }
 
+    /// How many entries from `index` on are empty; at most `limit`, which ends within the table.
+    func emptyEntries(from index: Int, limit: Int) -> Int {
+        var count = 0
+        while count < limit && self[index &+ count].isEmpty { count &+= 1 }
+        return count
+    }
+
+    /// Writes `count` entries from `index` on, each `difference` more than the one before.
+    func fill(from index: Int, count: Int, with first: PageTableEntry, difference: UInt) {
+        var entry = first
+        for position in index..<index &+ count {
+            self[position] = entry
+            entry.rawValue &+= difference
+        }
+    }
+
+    /// How many entries from `index` on, a leaf of `size`, equal that one but for the memory they map, each a page
+    /// further on than the one before.
+    func equalLeaves(from index: Int, size: PageSize) -> Int {
+        var expected = self[index].rawValue
+        // No further than the last page that an entry can name: beyond it, the sum would run into the bits above.
+        let room = (PageTableEntry.addressMask &- (expected & PageTableEntry.addressMask)) >> size.shift
+        let end = index &+ min(Self.entryCount &- index, Int(bitPattern: room) &+ 1)
+        var next = index
+        repeat {
+            next &+= 1
+            expected &+= size.byteCount
+        } while next < end && self[next].rawValue == expected
+        return next &- index
+    }
+
     /// The index of the entry for `address` in a table at `level`.
     @inline(__always)
     static func index(of address: UInt, atLevel level: Int) -> Int {
