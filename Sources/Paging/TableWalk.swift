@@ -48,9 +48,11 @@ struct TableWalk {
         let level = PageTableCursor.topLevel
         let table = PageTable(at: root, directMap)
         let joined = JoinedSlots(in: table)
-        for index in 0..<PageTable.entryCount {
+        var next = table.nextUsed(from: 0)
+        while let index = next {
+            next = table.nextUsed(from: index &+ 1)
             let entry = table[index]
-            if entry.isEmpty || index == joined?.alias { continue }
+            if index == joined?.alias { continue }
             if !entry.isPresent {
                 body(.reserved(entry, level: level))
                 continue
@@ -65,12 +67,10 @@ struct TableWalk {
 
     private func visit(_ frame: PhysicalAddress, _ level: Int, _ base: UInt, _ path: Path, _ body: (Found) -> Void) {
         let table = PageTable(at: frame, directMap)
-        var next = 0
-        while next < PageTable.entryCount {
-            let index = next
+        var next = table.nextUsed(from: 0)
+        while let index = next {
             let entry = table[index]
-            next &+= 1
-            if entry.isEmpty { continue }
+            var count = 1
             let address = base | (UInt(bitPattern: index) << PageTable.shift(ofLevel: level))
             if entry.referencesTable(atLevel: level) {
                 var below = path
@@ -80,7 +80,7 @@ struct TableWalk {
                 visit(entry.tableAddress, level &- 1, address, below, body)
             } else if entry.isPresent {
                 let size = pageSize(ofLevel: level)
-                let count = table.equalLeaves(from: index, size: size)
+                count = table.equalLeaves(from: index, size: size)
                 let taken = Self.all.subtracting(path.permissions)
                 body(
                     .leaves(
@@ -88,10 +88,10 @@ struct TableWalk {
                             address: address, level: level, entry: entry, count: count,
                             permissions: entry.permissions(size: size).subtracting(taken), isAliased: path.isAliased,
                             alias: path.aliasDistance.map { address &+ $0 })))
-                next = index &+ count
             } else if !path.isAliased {
                 body(.reserved(entry, level: level))
             }
+            next = table.nextUsed(from: index &+ count)
         }
     }
 }
@@ -104,11 +104,11 @@ private struct JoinedSlots {
 
     /// The first entry that says it shares a table, if its original is beside it; nil otherwise.
     init?(in table: PageTable) {
-        guard let alias = (0..<PageTable.entryCount).first(where: { table[$0].isShared }) else { return nil }
+        let alias = table.firstUsed { $0.isShared }
+        guard let alias else { return nil }
         let shared = table[alias]
-        let original = (0..<PageTable.entryCount).first { index in
-            let entry = table[index]
-            return entry.isPresent && !entry.isShared && entry.tableAddress == shared.tableAddress
+        let original = table.firstUsed { entry in
+            entry.isPresent && !entry.isShared && entry.tableAddress == shared.tableAddress
                 && entry.permissions().intersection(TableWalk.all) == shared.permissions().intersection(TableWalk.all)
         }
         guard let original else { return nil }
