@@ -76,6 +76,12 @@ import Testing
             #expect(audit.firstWritableExecutable == Self.alias.alias + offset)
             #expect(audit.aliasedPages == 512 && audit.pages2MiB == 512 && audit.tables == UInt(bench.pool.inUse))
             expectReferenceAudit(bench, "shared")
+            // One between the alias and its original is met first, and is not the first.
+            try bench.tables.value.map(
+                Self.alias.alias + 512 * gib, to: memory(gib), permissions: [.read, .write, .execute],
+                using: &bench.source)
+            #expect(bench.tables.value.audit().firstWritableExecutable == Self.alias.alias + offset)
+            expectReferenceAudit(bench, "shared, and one more")
         }
     }
 
@@ -99,6 +105,24 @@ import Testing
             entry.store(entry.load() | 2)
             #expect(bench.tables.value.audit().firstWritableExecutable == Self.alias.alias)
             expectReferenceAudit(bench, "the alias alone")
+        }
+    }
+
+    /// Neighbours in memory and in address, of which only some have an alias: no run says more than is so.
+    @Test func aRunEndsWhereItsAliasDoes() throws {
+        let bench = Bench(alias: Self.alias)
+        try bench.machine.run {
+            try bench.tables.value.shareTopLevelEntry(using: &bench.source)
+            let original = Self.alias.original
+            let around = [original - 4096, original, original + (512 * gib - 4096), original + 512 * gib]
+            for (index, address) in around.enumerated() {
+                try bench.tables.value.map(
+                    address, to: memory(gib + UInt(index) * 4096), permissions: .readWrite, using: &bench.source)
+            }
+            var runs: [LeafRun] = []
+            bench.tables.value.forEachLeafRun { runs.append($0) }
+            #expect(runs.map(\.start) == around)
+            #expect(runs.map(\.alias) == [nil, Self.alias.alias, Self.alias.alias + (512 * gib - 4096), nil])
         }
     }
 
@@ -159,6 +183,8 @@ import Testing
                 0, 0x600, 0x200 | 0x8000_0000_0000_0042, frame | large | 0x8000_0000_0000_0163,
                 frame | large | 0x8000_0000_0000_0163, frame | large | 0x121, frame | large | 0x163,
                 frame | large | 0x8000_0000_0000_0167,
+                // Bits of no page address where the page is large.
+                frame | large | 0x8000_0000_0000_4163,
             ].randomElement(using: &random)!
             let difference = entry & 1 == 0 || Int.random(in: 0..<8, using: &random) == 0 ? 0 : size
             for index in 0..<min(count, part.upperBound - position) {
