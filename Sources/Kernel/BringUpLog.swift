@@ -104,7 +104,7 @@ extension LogMessage.Interpolation {
     /// Where else the same pages are, if anywhere.
     mutating func appendInterpolation(alias: VirtualAddress?) {
         guard let alias else { return }
-        appendLiteral(", and from ")
+        appendLiteral(", alias at ")
         appendInterpolation(alias)
     }
 }
