@@ -58,12 +58,13 @@ public struct PermissionAudit: Equatable, Sendable {
     private mutating func count(_ leaves: FoundLeaves) {
         let size = pageSize(ofLevel: leaves.level)
         let pages = UInt(bitPattern: leaves.count)
+        let found = leaves.alias == nil ? pages : 2 &* pages
         if leaves.permissions.isWritableAndExecutable {
             let lowest = VirtualAddress(min(leaves.address, leaves.alias ?? leaves.address))
             firstWritableExecutable = min(lowest, firstWritableExecutable ?? lowest)
-            writableExecutablePages &+= leaves.alias == nil ? pages : 2 &* pages
+            writableExecutablePages &+= found
         }
-        if leaves.isAliased || leaves.alias != nil { aliasedPages &+= pages }
+        aliasedPages &+= leaves.isAliased ? found : found &- pages
         if leaves.isAliased { return }
         // What is wrong with one of equal leaves is wrong with each.
         if leaves.entry.hasMisalignedAddress(size: size) { badEntries &+= pages }

@@ -82,6 +82,10 @@ import Testing
                 using: &bench.source)
             #expect(bench.tables.value.audit().firstWritableExecutable == Self.alias.alias + offset)
             expectReferenceAudit(bench, "shared, and one more")
+            // An alias within the original, as only others would make it, is one at the alias too.
+            let upper = try #require(bench.table(at: Self.alias.original.rawValue, level: 2))
+            bench.machine.entry(at: upper, 5).store(bench.machine.entry(at: upper, 0).load() | 1 << 10)
+            expectReferenceAudit(bench, "shared twice")
         }
     }
 
