@@ -8,41 +8,43 @@ import MemoryPrimitives
 @safe
 public struct ShrinkerList<P: Platform>: ~Copyable, @unchecked Sendable {
     private let lock = SpinLock<P>()
-    private let table: UnsafeMutablePointer<ShrinkerTable>
+    private let table: ShrinkerTable
 
-    /// - Parameter table: initialised, used by no other list, and never given back.
+    /// Bytes of memory that `init` needs, aligned to 16.
+    public static var byteCount: Int { MemoryLayout<ShrinkerTable.Entry>.stride * ShrinkerTable.capacity }
+
+    /// An empty list.
+    ///
+    /// - Parameter memory: `byteCount` bytes, aligned to 16, used for nothing else and never given back.
     @unsafe
-    public init(table: UnsafeMutablePointer<ShrinkerTable>) { unsafe self.table = table }
+    public init(in memory: UnsafeMutableRawPointer) { unsafe table = ShrinkerTable(in: memory) }
 
     /// The number of shrinkers that can be registered at a time.
     public static var capacity: Int { ShrinkerTable.capacity }
 
     /// The number of shrinkers that are registered.
-    public var count: Int { withTable { table in table.registeredCount } }
+    public var count: Int { lock.withLock { table.registeredCount } }
 
     /// Has `shrinker` asked for memory from now on.
     ///
-    /// - Parameter name: what reports call it.
     /// - Returns: what `unregister(_:)` needs; nil when all places are taken.
     /// - Complexity: O(capacity).
-    public func register<S: Shrinker & ~Copyable>(
-        _ shrinker: Permanent<S>, name: StaticString
-    ) -> ShrinkerRegistration? {
+    public func register<S: Shrinker & ~Copyable>(_ shrinker: Permanent<S>) -> ShrinkerRegistration? {
         // Each closure gets the pointer that stands beside it, which is to a permanent S.
         let calls = unsafe ShrinkerTable.Calls(
-            name: name, shrinker: UnsafeRawPointer(shrinker.address),
+            shrinker: UnsafeRawPointer(shrinker.address),
             count: { shrinker, flags in unsafe shrinker.assumingMemoryBound(to: S.self).pointee.count(for: flags) },
             scan: { shrinker, target, flags in
                 unsafe shrinker.assumingMemoryBound(to: S.self).pointee.scan(target, for: flags)
             })
-        return withTable { table in table.register(calls) }
+        return lock.withLock { table.register(calls) }
     }
 
     /// Has a shrinker asked no more. Where that is not `busy`, no call of it is under way, on any CPU.
     ///
     /// - Complexity: O(1); does not wait, so that a shrinker may call it on itself (and is told `busy`).
     public func unregister(_ registration: ShrinkerRegistration) -> ShrinkerRemoval {
-        withTable { table in table.retire(registration) }
+        lock.withLock { table.retire(registration) }
     }
 
     /// Asks the shrinkers for `target` frames.
@@ -69,20 +71,12 @@ public struct ShrinkerList<P: Platform>: ~Copyable, @unchecked Sendable {
     /// captures the round would be boxed at `-Onone`.)
     @inline(never)
     private func visit(_ index: Int, _ step: ShrinkRound.Step, _ round: inout ShrinkRound) {
-        guard let calls = withTable({ table in table.begin(index) }) else { return }
+        guard let calls = lock.withLock({ table.begin(index) }) else { return }
         switch step {
         case .count: round.count(calls)
         case .takeShare: round.takeShare(of: calls)
         case .takeRest: round.takeRest(from: calls)
         }
-        withTable { table in table.end(index) }
-    }
-
-    @inline(__always)
-    private func withTable<Result>(_ body: (inout ShrinkerTable) -> Result) -> Result {
-        let interrupts = lock.acquire()
-        defer { lock.release(interrupts) }
-        // The lock makes this the only access.
-        return unsafe body(&table.pointee)
+        lock.withLock { table.end(index) }
     }
 }
