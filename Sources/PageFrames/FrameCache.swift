@@ -11,7 +11,7 @@ enum FrameCacheLayout {
 
     /// Where the rings begin in a frame cache, behind its lock and counts; and the bytes of one ring.
     @inline(__always) static var ringsOffset: Int { 64 }
-    @inline(__always) static var ringByteCount: Int { 256 }
+    @inline(__always) static var ringByteCount: Int { 128 }
 
     /// The rings of page blocks whose frames are not cached: behind those of all zones, and always empty and full.
     @inline(__always) static var noRings: UInt32 {
@@ -33,13 +33,14 @@ enum FrameCacheLayout {
     /// The frames in a zone's rings when each holds one block.
     static var framesPerRingDepth: Int { mobilityCount * (1 << orderCount - 1) }
 
-    /// The high mark of the rings of a zone that is not small.
+    /// The high mark of the rings of a zone that is not small: as many as the cost of refilling and draining needs, and
+    /// no more, because what lies in the rings breaks up larger blocks. Chosen by measuring both (docs/page-frames.md).
     static func usualHigh(order: Int) -> UInt32 {
         switch order {
-        case 0: 60
-        case 1: 24
-        case 2: 12
-        default: 8
+        case 0: 24
+        case 1: 12
+        case 2: 8
+        default: 6
         }
     }
 
@@ -52,10 +53,10 @@ enum FrameCacheLayout {
     }
 }
 
-/// A stack of free blocks of one order, in four cache lines. The one freed last is handed out first.
+/// A stack of free blocks of one order, in two cache lines. The one freed last is handed out first.
 struct FrameRing {
     /// The most blocks that any ring can hold.
-    @inline(__always) static var capacity: Int { 60 }
+    @inline(__always) static var capacity: Int { 28 }
 
     /// The blocks in the ring, of which `frames` has the first that many, the coldest first.
     var count: UInt32 = 0
@@ -73,7 +74,7 @@ struct FrameRing {
     /// How many blocks a refill fetches and an overflow gives back; at least 1 where caching is on.
     var batch: UInt32 = 0
 
-    var frames = InlineArray<60, UInt32>(repeating: 0)
+    var frames = InlineArray<28, UInt32>(repeating: 0)
 
     /// Whether a block may go into the ring as it is.
     @inline(__always)
