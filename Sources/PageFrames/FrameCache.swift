@@ -14,9 +14,7 @@ enum FrameCacheLayout {
     @inline(__always) static var ringByteCount: Int { 128 }
 
     /// The rings of page blocks whose frames are not cached: behind those of all zones, and always empty and full.
-    @inline(__always) static var noRings: UInt32 {
-        UInt32(ringsOffset + ZoneKind.count * ringsPerZone * ringByteCount)
-    }
+    @inline(__always) static var noRings: Int { ringsOffset + ZoneKind.count * ringsPerZone * ringByteCount }
 
     @inline(__always) static var ringsPerZone: Int { mobilityCount * orderCount }
 
@@ -46,10 +44,9 @@ enum FrameCacheLayout {
 
     /// Where in a frame cache the rings for a zone's frames in page blocks of `mobility` lie, one for each order.
     @inline(__always)
-    static func rings(zone: Int, _ mobility: Mobility) -> UInt32 {
+    static func rings(zone: Int, _ mobility: Mobility) -> Int {
         if Int(mobility.rawValue) >= mobilityCount { return noRings }
-        return UInt32(
-            truncatingIfNeeded: ringsOffset &+ ring(zone: zone, mobility, order: 0) &* ringByteCount)
+        return ringsOffset &+ ring(zone: zone, mobility, order: 0) &* ringByteCount
     }
 }
 
