@@ -2,24 +2,14 @@ import PageFrames
 import Testing
 
 extension PageFrameOptions {
-    /// - Parameters:
-    ///   - frameCaches: whether each CPU keeps free blocks.
-    ///   - reserves: whether ordinary requests leave as much as Linux's formula says; else they can have every frame.
-    static func with(frameCaches: Bool, reserves: Bool) -> PageFrameOptions {
-        var options = PageFrameOptions()
-        options.frameCaches = frameCaches
-        options.minimumFreeKiB = reserves ? nil : 0
-        return options
-    }
-
     /// Every frame can be had, and each call goes to the zones: what is counted is exact.
-    static var exact: PageFrameOptions { with(frameCaches: false, reserves: false) }
+    static var exact: PageFrameOptions { PageFrameOptions(frameCaches: false, minimumFreeKiB: 0) }
 
-    static var cached: PageFrameOptions { with(frameCaches: true, reserves: false) }
-    static var reserved: PageFrameOptions { with(frameCaches: false, reserves: true) }
+    static var cached: PageFrameOptions { PageFrameOptions(minimumFreeKiB: 0) }
+    static var reserved: PageFrameOptions { PageFrameOptions(frameCaches: false) }
 
     /// As a kernel has it.
-    static var usual: PageFrameOptions { with(frameCaches: true, reserves: true) }
+    static var usual: PageFrameOptions { PageFrameOptions() }
 
     /// With and without caches, with and without reserves.
     static var combinations: [PageFrameOptions] { [exact, cached, reserved, usual] }
