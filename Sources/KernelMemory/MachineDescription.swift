@@ -1,4 +1,5 @@
 import MemoryPrimitives
+import PageFrames
 import Paging
 
 /// What bring-up has to be told about the machine; the rest it reads from the firmware's map.
@@ -9,15 +10,19 @@ public struct MachineDescription: Sendable {
     public var layout: AddressSpaceLayout
     public var image: KernelImage
     public var features: PagingFeatures
+    /// How the page frame allocator is to work.
+    public var frames: PageFrameOptions
 
     public init(
         reachableLimit: PhysicalAddress, directMap: DirectMap,
-        layout: AddressSpaceLayout, image: KernelImage, features: PagingFeatures
+        layout: AddressSpaceLayout, image: KernelImage, features: PagingFeatures,
+        frames: PageFrameOptions = PageFrameOptions()
     ) {
         self.reachableLimit = reachableLimit
         self.directMap = directMap
         self.layout = layout
         self.image = image
         self.features = features
+        self.frames = frames
     }
 }

@@ -2,11 +2,14 @@
 public struct PageFrameOptions: Sendable {
     /// Whether each CPU keeps free blocks of orders 0 to 3 of its own (`PageFrameAllocator.setFrameCaches(enabled:)`
     /// changes that later).
-    public var frameCaches = true
+    public var frameCaches: Bool
 
     /// What the watermarks are made of, in KiB; nil computes it from the amount of memory, as Linux does. 0 keeps
     /// nothing in reserve.
     public var minimumFreeKiB: UInt?
 
-    public init() {}
+    public init(frameCaches: Bool = true, minimumFreeKiB: UInt? = nil) {
+        self.frameCaches = frameCaches
+        self.minimumFreeKiB = minimumFreeKiB
+    }
 }
