@@ -29,11 +29,15 @@ extension BootAllocator {
 
     /// Who owns the byte at `address`; nil where it is not reserved.
     /// - Complexity: O(log n).
-    public func owner(of address: PhysicalAddress) -> RegionOwner? { reserved.region(containing: address)?.owner }
+    public func owner(of address: PhysicalAddress) -> RegionOwner? { reserved.element(containing: address)?.owner }
+
+    /// The node that the byte at `address` is near to; nil where it is not memory.
+    /// - Complexity: O(log n).
+    public func node(of address: PhysicalAddress) -> MemoryNode? { memory.element(containing: address)?.node }
 
     /// True when the byte at `address` is memory.
     /// - Complexity: O(log n).
-    public func isMemory(_ address: PhysicalAddress) -> Bool { memory.region(containing: address) != nil }
+    public func isMemory(_ address: PhysicalAddress) -> Bool { memory.element(containing: address) != nil }
 
     /// True when all of `range` is memory.
     public func isMemory(_ range: PhysicalRange) -> Bool { memory.covers(range) }
