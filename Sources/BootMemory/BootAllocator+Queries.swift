@@ -13,6 +13,16 @@ extension BootAllocator {
     /// The bytes of all reservations, whether or not they are memory.
     public var totalReserved: UInt { reserved.totalByteCount }
 
+    /// The bytes that are reserved for `owner`.
+    /// - Complexity: O(n).
+    public func totalReserved(by owner: RegionOwner) -> UInt {
+        var sum: UInt = 0
+        for index in 0..<reserved.count where reserved[index].owner == owner {
+            sum &+= reserved[index].range.byteCount
+        }
+        return sum
+    }
+
     /// The bytes of memory that is not reserved.
     /// - Complexity: O(n log n).
     public var totalFree: UInt {

@@ -5,6 +5,10 @@ import MemoryPrimitives
 struct BootParameters {
     var logLevel = LogLevel.info
     var runsSelfTests = true
+    /// How often free memory is tested; 0 for not at all.
+    var memoryTestPasses: UInt = 0
+    /// What is printed after bring-up.
+    var reports = ReportSelection()
     /// How to end on purpose; nil for an ordinary boot.
     var crash: CrashTest?
 
@@ -25,6 +29,12 @@ struct BootParameters {
             // FirmwareMap reads them.
         } else if word.hasKey("loglevel") {
             logLevel = LogLevel(number: try word.number())
+        } else if word.hasKey("memtest") {
+            // Alone it means each pattern once, as in Linux.
+            memoryTestPasses = word.hasValue ? try word.number() : MemoryTest.patternCount
+        } else if word.hasKey("report") {
+            if !word.hasValue { throw CommandLineError(kind: .valueMissing, word: word) }
+            for item in word.items { select(item) }
         } else if word.hasKey("selftest") {
             runsSelfTests = try word.flag()
         } else if word.hasKey("crash") {
@@ -34,6 +44,13 @@ struct BootParameters {
             return false
         }
         return true
+    }
+
+    private mutating func select(_ item: Word) {
+        guard let report = Report(named: item) else {
+            return unsafe Log.warning("command line: unknown report \"\(item.bytes)\"")
+        }
+        reports.insert(report)
     }
 
     /// Names a word that does not mean what it should.

@@ -34,7 +34,8 @@ enum BringUp {
         unsafe Log.level = parameters.logLevel
         features.enableProtections()
 
-        bringUp(fillMap(features, from: information, commandLine), information, features)
+        let log = BringUpLog(memoryTestPasses: parameters.memoryTestPasses)
+        bringUp(fillMap(features, from: information, commandLine), information, features, log)
         return parameters
     }
 
@@ -42,7 +43,8 @@ enum BringUp {
 
     @inline(never)
     private static func bringUp(
-        _ map: consuming FirmwareMap, _ information: MultibootInformation, _ features: CPUFeatures
+        _ map: consuming FirmwareMap, _ information: MultibootInformation, _ features: CPUFeatures,
+        _ observer: BringUpLog
     ) {
         let machine = MachineDescription(
             reachableLimit: bootMapLimit, directMap: directMap,
@@ -52,7 +54,7 @@ enum BringUp {
                 globalPages: features.globalPages, physicalAddressBits: features.physicalAddressBits))
         let boot = unsafe BootAllocator(
             memoryStorage: BootStorage.memoryRegions, reservedStorage: BootStorage.reservedRegions)
-        var log = BringUpLog()
+        var log = observer
         do throws(BringUpError) {
             unsafe Quarry.memory = try KernelMemory<X86Platform>.bringUp(
                 machine, map: map, information: information, boot: boot, observer: &log)
