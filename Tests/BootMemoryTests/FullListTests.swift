@@ -54,9 +54,8 @@ private let MiB: UInt = 1 << 20
         }
     }
 
-    /// `memblock_reserve_many_may_conflict`: the only memory that the new array could lie in is around the reservation
-    /// that needs it, so that the first place the allocator finds is taken by the time the array is used, unless it
-    /// looks.
+    /// `memblock_reserve_many_may_conflict`: the first place that there is for the new array is the very reservation that
+    /// makes it necessary.
     @Test(arguments: 0...capacity, BootAllocator.Direction.allCases)
     func reserveManyMayConflict(skipped: Int, direction: BootAllocator.Direction) throws {
         let machine = SimulatedMachine(memory: 32 * MiB)
@@ -64,10 +63,12 @@ private let MiB: UInt = 1 << 20
             boot.direction = direction
             boot.allowGrowth(through: machine.arena.directMap, below: PhysicalAddress(32 * MiB))
             for index in 0...Self.capacity where index != skipped { boot.reserve(Self.spot(index), owner: .module) }
-            // What is memory is the missing spot and a piece of 8 KiB on either side of it.
+            // What is memory is the missing spot and 8 KiB on one side of it: the side that is tried last.
             let spot = Self.spot(skipped)
-            let memory = PhysicalRange(spot.start - 8 * KiB, spot.end + 8 * KiB)
-            boot.add(memory)
+            let isTopDown = direction == .topDown
+            let beside = bytes(isTopDown ? spot.start.rawValue - 8 * KiB : spot.end.rawValue, 8 * KiB)
+            boot.add(spot)
+            boot.add(beside)
 
             expect(boot.reserve(spot, owner: .module))
             try boot.checkInvariants()
@@ -75,10 +76,7 @@ private let MiB: UInt = 1 << 20
             #expect(found.filter { $0.owner == .module }.map(\.range) == (0...Self.capacity).map(Self.spot))
             #expect(Self.isSorted(found.map(\.range)))
             let array = found.filter { $0.owner == .regionLists }.map(\.range)
-            #expect(
-                array == [
-                    direction == .topDown ? bytes(spot.end.rawValue, 8 * KiB) : bytes(memory.start.rawValue, 8 * KiB)
-                ])
+            #expect(array == [beside])
         }
     }
 }

@@ -1,5 +1,6 @@
 import BootMemory
 import MemoryPrimitives
+import SimulatedMachine
 import Testing
 
 private let KiB: UInt = 1 << 10
@@ -179,5 +180,32 @@ private let GiB: UInt = 1 << 30
     @Test func everythingCanBeTakenAway() throws {
         let found = try Self.regions("mem=1")
         #expect(found == [Self.low[1], Self.end])
+    }
+
+    /// Whatever stands there, the map stays a map, and what is reserved stays so.
+    @Test func randomWordsAreHarmless() throws {
+        var generator = SeededGenerator.fromEnvironment(default: 0x5eed_0021)
+        let alphabet = Array("0123456789abfxKMGTE@#$!,,%-=")
+        for round in 0..<2000 {
+            var line = ""
+            for _ in 0..<Int.random(in: 1...4, using: &generator) {
+                line += ["mem=", "memmap=", "mem", "memmap", "\"memmap="].randomElement(using: &generator)!
+                for _ in 0..<Int.random(in: 0...14, using: &generator) {
+                    line.append(alphabet.randomElement(using: &generator)!)
+                }
+                line += " "
+            }
+            try Self.with(line) { commandLine in
+                try withFirmwareMap(capacity: 8) { map in
+                    map.insert(base: 0, byteCount: 1 << 30, kind: .available)
+                    map.insert(base: 1 << 20, byteCount: 1 << 20, kind: .reserved)
+                    map.apply(commandLine, malformed: { _ in })
+                    map.trimPartialPages()
+                    try map.checkInvariants()
+                    let kind = map.snapshot.regions.first { $0.range.contains(PhysicalAddress(1 << 20)) }?.kind
+                    #expect(kind.map { $0 >= .reserved } == true, "seed \(generator.seed), round \(round): \(line)")
+                }
+            }
+        }
     }
 }

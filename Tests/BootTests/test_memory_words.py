@@ -8,6 +8,7 @@ import pytest
 from qemu import SUCCESS
 from toolchain import BUILD, tool
 
+BRING_UP_FAILED = 0x21
 PAGE = 4096
 MEGABYTE = 1 << 20
 IMAGE_BASE = 0xffffffff80000000
@@ -58,6 +59,12 @@ def test_words_that_mean_nothing_are_named_and_the_rest_holds(boot):
         result.expect(rf'warning command line: .*"{re.escape(name)}"')
     assert "02000000-020fffff : Reserved" in report(result, "iomem")
     assert not re.search(r"memtest:", result.log)
+
+
+def test_memmap_over_the_kernel_is_refused(boot):
+    result = boot(memory="64M", arguments="memmap=1M$1M")
+    result.expect_end(BRING_UP_FAILED)
+    result.expect(r"fatal +bring-up failed: the kernel image cannot be mapped")
 
 
 def test_memtest_of_good_memory(boot):

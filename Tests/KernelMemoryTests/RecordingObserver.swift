@@ -33,8 +33,11 @@ struct RecordingObserver: BringUpObserver {
     /// Words with a bit that reads as 1 whatever is written. Memory is tested where there are any.
     private let badWords: Set<UInt>
 
-    init(machine: SimulatedMachine, badWords: Set<UInt> = []) {
+    private let losesReservation: Bool
+
+    init(machine: SimulatedMachine, badWords: Set<UInt> = [], losesReservation: Bool = false) {
         self.machine = machine
+        self.losesReservation = losesReservation
         self.badWords = badWords
     }
 
@@ -56,6 +59,12 @@ struct RecordingObserver: BringUpObserver {
 
     mutating func memoryIsMapped(_ boot: inout BootAllocator) {
         steps.append(.mapped)
+        if losesReservation {
+            // Nothing is free for a larger list, and so the list is full one day.
+            boot.reserve(PhysicalRange(.zero, PhysicalAddress(1 << 40)), owner: .badMemory)
+            var next = PhysicalAddress(1 << 41)
+            while boot.reserve(PhysicalRange(next, next + 0x1000), owner: .badMemory) { next = next + 0x2000 }
+        }
         if badWords.isEmpty { return }
         var memory = BadMemory(machine: machine, badWords: badWords)
         _ = boot.testFreeMemory(passes: 1, on: &memory)
