@@ -8,6 +8,10 @@ import MemoryPrimitives
 ///     not memory --add--> free --allocate, reserve--> reserved --free--> free
 ///     any --remove--> not memory
 ///
+/// What memblock does it does, but for these: reservations keep their owners and merge only with their like; an
+/// allocation's lower limit holds unless it is said to be a wish; a size or an alignment of 0 gets nothing; and memory is
+/// not cleared.
+///
 /// The two lists are independent: ranges may be reserved before they are added as memory, or without ever being so.
 public struct BootAllocator: ~Copyable {
     /// From which end of memory an allocation is served.

@@ -111,11 +111,12 @@ public struct FirmwareMap: ~Copyable {
         var index = 0
         while index < count {
             let region = self[index]
-            index &+= 1
-            if region.kind != .available { continue }
+            if region.kind != .available {
+                index &+= 1
+                continue
+            }
             guard let pages = region.range.wholePages() else {
                 adjustments.append(.partialPage, region.range, region.kind)
-                index &-= 1
                 regions.remove(at: index)
                 continue
             }
@@ -125,7 +126,8 @@ public struct FirmwareMap: ~Copyable {
             if pages.end < region.range.end {
                 adjustments.append(.partialPage, PhysicalRange(pages.end, region.range.end), region.kind)
             }
-            regions.replace(index &- 1, with: pages)
+            regions.replace(index, with: pages)
+            index &+= 1
         }
     }
 
