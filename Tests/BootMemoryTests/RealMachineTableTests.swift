@@ -17,7 +17,11 @@ struct RealMachine: Sendable, CustomTestStringConvertible {
     var testDescription: String { name }
 }
 
-/// Maps of real machines, input and output. Whatever the order and however often an entry is told, the result is the same.
+/// Maps as machines report them, input and output. Whatever the order and however often an entry is told, the result is
+/// the same.
+///
+/// The first five are from boot logs; where a log has only part of a map, the rest is that of a machine of its kind. The
+/// last two are made up of the oddities of several.
 @Suite struct RealMachineTableTests {
     static let machines: [RealMachine] = [
         RealMachine(
