@@ -15,9 +15,9 @@ func floor(_ name: String, on dependencies: [Target.Dependency], _ settings: [Sw
     .target(name: name, dependencies: dependencies, swiftSettings: strict + settings)
 }
 
-func tests(of name: String, with dependencies: [Target.Dependency] = []) -> Target {
+func tests(of name: String, as suite: String? = nil, with dependencies: [Target.Dependency] = []) -> Target {
     .testTarget(
-        name: name + "Tests", dependencies: [.target(name: name), "SimulatedMachine"] + dependencies,
+        name: (suite ?? name) + "Tests", dependencies: [.target(name: name), "SimulatedMachine"] + dependencies,
         swiftSettings: [.treatAllWarnings(as: .error)])
 }
 
@@ -55,6 +55,7 @@ let package = Package(
         tests(of: "MemoryPrimitives"),
         tests(of: "BootMemory"),
         tests(of: "PageFrames"),
+        tests(of: "PageFrames", as: "PageFrameScenario"),
         tests(of: "Paging"),
         tests(of: "Slab"),
         tests(of: "VirtualMemory"),
