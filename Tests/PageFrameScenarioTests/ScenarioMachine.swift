@@ -22,7 +22,10 @@ final class ScenarioMachine: @unchecked Sendable {
     /// The frames that were handed over, ascending.
     let handedOver: [Range<UInt>]
 
-    /// The number of these.
+    /// Where the descriptors' table lies.
+    let tableStart: PhysicalAddress
+
+    /// The number of frames that were handed over.
     var handedOverCount: UInt { handedOver.reduce(0) { $0 + UInt($1.count) } }
 
     /// - Parameters:
@@ -56,6 +59,9 @@ final class ScenarioMachine: @unchecked Sendable {
             free.append(whole.start.rawValue / PageSize.byteCount..<whole.end.rawValue / PageSize.byteCount)
         }
         handedOver = free
+        var table = PhysicalAddress.zero
+        boot.forEachReserved { range, owner in if owner == .frameTable { table = range.start } }
+        tableStart = table
         self.machine = machine
     }
 
