@@ -52,10 +52,14 @@ let package = Package(
         .target(
             name: "SimulatedMachine", dependencies: ["MemoryPrimitives", "HostThreads"],
             swiftSettings: [.strictMemorySafety(), .treatAllWarnings(as: .error)]),
+        // What `make fuzz` feeds with inputs, and tests with those that are kept.
+        .target(
+            name: "FuzzTargets", dependencies: ["BootMemory", "PageFrames", "SimulatedMachine"],
+            path: "Tests/FuzzTargets", swiftSettings: [.strictMemorySafety(), .treatAllWarnings(as: .error)]),
         tests(of: "MemoryPrimitives"),
         tests(of: "BootMemory"),
         tests(of: "PageFrames"),
-        tests(of: "PageFrames", as: "PageFrameScenario"),
+        tests(of: "PageFrames", as: "PageFrameScenario", with: ["FuzzTargets"]),
         tests(of: "Paging"),
         tests(of: "Slab"),
         tests(of: "VirtualMemory"),

@@ -1,3 +1,4 @@
+import FuzzTargets
 import MemoryPrimitives
 
 @testable import PageFrames

@@ -1,4 +1,6 @@
+import FuzzTargets
 import MemoryPrimitives
+import FuzzTargets
 import Testing
 
 @testable import PageFrames
