@@ -9,7 +9,7 @@ import SimulatedMachine
 ///     byte 1     the room in the map        byte 2     the CPU's address bits
 ///     byte 3     the user's limit           bytes 4-7  what the allocator is asked for
 ///     the rest   the map
-package struct FirmwareMapFuzz {
+public struct FirmwareMapFuzz {
     private static let informationAddress: UInt = 0x1000
     private static let mapAddress: UInt = 0x2000
     private static let arena = Arena(byteCount: 0x1_0000)
@@ -23,7 +23,7 @@ package struct FirmwareMapFuzz {
     private let map: [UInt8]
 
     /// Tries an input. - Throws: what it shows to be wrong.
-    package static func run(_ input: [UInt8]) throws { try FirmwareMapFuzz(input).run() }
+    public static func run(_ input: [UInt8]) throws { try FirmwareMapFuzz(input).run() }
 
     private init(_ input: [UInt8]) {
         var reader = InputReader(input)

@@ -10,7 +10,7 @@ import SimulatedMachine
 ///
 /// After each call its answer is compared with a record of who has what; every so often, and at the end, the
 /// allocator's own invariants are checked. In the end everything is given back, and must be whole again.
-package struct FrameOperationsFuzz {
+public struct FrameOperationsFuzz {
     typealias Frames = PageFrameAllocator<SimulatedPlatform>
 
     private enum Call: UInt8, CaseIterable {
@@ -45,7 +45,7 @@ package struct FrameOperationsFuzz {
     private let managed: UInt
 
     /// Tries an input. - Throws: what it shows to be wrong.
-    package static func run(_ bytes: [UInt8]) throws {
+    public static func run(_ bytes: [UInt8]) throws {
         var input = InputReader(bytes)
         let options = input.byte()
         var settings = PageFrameOptions()

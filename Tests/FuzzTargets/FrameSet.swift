@@ -1,35 +1,35 @@
 /// What the buddies must amount to: a set of free frames.
 ///
 /// Buddies that always merge have one representation only for each such set: the largest aligned blocks.
-package struct FrameSet: Equatable {
+public struct FrameSet: Equatable {
     /// 64 frames a word, a set bit for each that is free.
     private var words: [UInt64]
-    package private(set) var count: UInt = 0
+    public private(set) var count: UInt = 0
 
-    package init(_ ranges: [Range<UInt>]) {
+    public init(_ ranges: [Range<UInt>]) {
         let end = ranges.map(\.upperBound).max() ?? 0
         words = Array(repeating: 0, count: Int(end + 1023) / 1024 * 16)
         for range in ranges { for frame in range { insert(frame, order: 0) } }
     }
 
     /// No frame of the set lies here or beyond.
-    package var end: UInt { UInt(words.count) * 64 }
+    public var end: UInt { UInt(words.count) * 64 }
 
     /// True when all frames of the aligned block are in the set.
-    package func contains(_ frame: UInt, order: Int) -> Bool {
+    public func contains(_ frame: UInt, order: Int) -> Bool {
         if order >= 6 { return wordRange(frame, order).allSatisfy { words[$0] == .max } }
         let mask = mask(frame, order)
         return words[Int(frame / 64)] & mask == mask
     }
 
     /// True when no frame of the aligned block is in the set.
-    package func isDisjoint(_ frame: UInt, order: Int) -> Bool {
+    public func isDisjoint(_ frame: UInt, order: Int) -> Bool {
         if order >= 6 { return wordRange(frame, order).allSatisfy { words[$0] == 0 } }
         return words[Int(frame / 64)] & mask(frame, order) == 0
     }
 
     /// Adds a block, none of whose frames is in the set.
-    package mutating func insert(_ frame: UInt, order: Int) {
+    public mutating func insert(_ frame: UInt, order: Int) {
         if order >= 6 {
             for index in wordRange(frame, order) { words[index] = .max }
         } else {
@@ -39,7 +39,7 @@ package struct FrameSet: Equatable {
     }
 
     /// Removes a block, all of whose frames are in the set.
-    package mutating func remove(_ frame: UInt, order: Int) {
+    public mutating func remove(_ frame: UInt, order: Int) {
         if order >= 6 {
             for index in wordRange(frame, order) { words[index] = 0 }
         } else {
@@ -49,7 +49,7 @@ package struct FrameSet: Equatable {
     }
 
     /// The number of free blocks of each order, 0 to 10, among `range`, whose ends are multiples of 1024.
-    package func freeBlocks(in range: Range<UInt> = 0..<UInt.max) -> [UInt] {
+    public func freeBlocks(in range: Range<UInt> = 0..<UInt.max) -> [UInt] {
         var counts = Array(repeating: UInt(0), count: 11)
         let end = min(range.upperBound, UInt(words.count) * 64)
         for section in stride(from: min(range.lowerBound, end), to: end, by: 1024) { count(section, 10, &counts) }

@@ -25,8 +25,8 @@ struct InputReader {
 }
 
 /// What an input has shown to be wrong.
-package struct Finding: Error, CustomStringConvertible {
-    package let description: String
+public struct Finding: Error, CustomStringConvertible {
+    public let description: String
 
     init(_ description: String) { self.description = description }
 }
