@@ -23,19 +23,19 @@ struct BringUpLog: BringUpObserver {
     @inline(never)
     mutating func activate(_ tables: borrowing PageTables<X86Platform>) {
         x86_write_cr3(UInt64(tables.root.rawValue))
-        let audit = tables.audit()
+        Log.info("mapped:")
+        let audit = tables.audit { run in
+            Log.info(
+                """
+                  \(run.start)-\(run.last) \(permissions: run.permissions) \(bytes: run.size.byteCount) pages at \
+                \(run.physical)\(alias: run.alias)
+                """)
+        }
         Log.info(
             """
             page tables: root \(tables.root), \(audit.tables) tables, \(audit.pages1GiB) pages of 1 GiB, \
             \(audit.pages2MiB) of 2 MiB, \(audit.pages4KiB) of 4 KiB; boot tables and identity map gone
             """)
-        tables.forEachLeafRun { run in
-            Log.info(
-                """
-                  \(run.start)-\(run.last) \(permissions: run.permissions) \(bytes: run.size.byteCount) pages at \
-                \(run.physical)
-                """)
-        }
     }
 
     @inline(never)
@@ -100,5 +100,11 @@ extension LogMessage.Interpolation {
         appendInterpolation(permissions.contains(.write) ? "w" : "-" as StaticString)
         appendInterpolation(permissions.contains(.execute) ? "x" : "-" as StaticString)
         if permissions.contains(.user) { appendInterpolation("u" as StaticString) }
+    }
+    /// Where else the same pages are, if anywhere.
+    mutating func appendInterpolation(alias: VirtualAddress?) {
+        guard let alias else { return }
+        appendLiteral(", alias at ")
+        appendInterpolation(alias)
     }
 }

@@ -12,6 +12,7 @@ import X86
 @c(kernel_main)
 func kernelMain(magic: UInt32, information: UInt32, startTime: UInt64) {
     unsafe Log.startTime = startTime
+    SerialPort.start()
     DescriptorTables.load()
     CPUFeatures.enableMachineChecks()
     Log.info("Quarry: a kernel memory subsystem in Embedded Swift")

@@ -18,20 +18,43 @@ enum LineBuffer {
     static var mark: Int { unsafe top }
 
     static func append(_ byte: UInt8) {
-        if unsafe top < capacity {
-            unsafe bytes[top] = byte
-            unsafe top += 1
-        }
+        if unsafe top >= capacity { return }
+        // What is written belongs to the message before it is there: an exception in between begins behind it.
+        unsafe top &+= 1
+        unsafe bytes[top &- 1] = byte
     }
 
-    /// Writes what has been appended since `mark` and forgets it.
-    static func pop(to mark: Int, _ write: (UInt8) -> Void) {
-        var index = mark
-        while unsafe index < top {
-            unsafe write(bytes[index])
-            index += 1
-        }
-        unsafe top = mark
+    /// Appends text, as far as there is room.
+    static func append(_ text: UnsafeBufferPointer<UInt8>) {
+        guard let source = text.baseAddress else { return }
+        let count = unsafe min(text.count, capacity &- top)
+        let start = unsafe top
+        unsafe top &+= count
+        // Within the bytes, and nobody else's: the text lies elsewhere.
+        unsafe UnsafeMutableRawPointer(memory + start).copyMemory(from: source, byteCount: count)
+    }
+
+    /// Appends `count` bytes that `fill` writes; nothing where there is no room for all of them.
+    @inline(__always)
+    static func append(count: Int, _ fill: (UnsafeMutablePointer<UInt8>) -> Void) {
+        let start = unsafe top
+        if start &+ count > capacity { return }
+        unsafe top &+= count
+        unsafe fill(memory + start)
+    }
+
+    /// What has been appended since `mark`; valid until it is discarded.
+    static func bytes(from mark: Int) -> UnsafeBufferPointer<UInt8> {
+        unsafe UnsafeBufferPointer(start: memory + mark, count: top &- mark)
+    }
+
+    /// Forgets what has been appended since `mark`.
+    static func discard(to mark: Int) { unsafe top = mark }
+
+    /// A global's address does not change.
+    private static var memory: UnsafeMutablePointer<UInt8> {
+        unsafe withUnsafeMutablePointer(to: &bytes) { UnsafeMutableRawPointer($0) }
+            .assumingMemoryBound(to: UInt8.self)
     }
 
     /// Forgets every unfinished message, for a fatal report that may have come in the middle of one.

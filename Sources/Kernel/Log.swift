@@ -50,20 +50,26 @@ enum Log {
 
     /// A line without time and level, for tables within a report and for the last line.
     static func plain(_ message: LogMessage) {
-        LineBuffer.pop(to: message.mark) { SerialPort.write($0) }
+        write(from: message.mark)
         endLine()
     }
 
     @inline(never)
     private static func write(_ level: LogLevel, _ message: LogMessage) {
         if unsafe level > Self.level {
-            LineBuffer.pop(to: message.mark) { _ in }
-            return
+            return LineBuffer.discard(to: message.mark)
         }
         let prefix: LogMessage = "[\(UInt(now), width: 12)] \(level.label) "
-        LineBuffer.pop(to: prefix.mark) { SerialPort.write($0) }
-        LineBuffer.pop(to: message.mark) { SerialPort.write($0) }
+        write(from: prefix.mark)
+        write(from: message.mark)
         endLine()
+    }
+
+    /// Writes the message that begins at `mark`, and nothing else has come after.
+    private static func write(from mark: Int) {
+        // The port has done with the bytes when it returns.
+        unsafe SerialPort.write(LineBuffer.bytes(from: mark))
+        LineBuffer.discard(to: mark)
     }
 
     private static func endLine() {

@@ -77,34 +77,49 @@ struct LogMessage: ExpressibleByStringInterpolation {
 @inline(never)
 private func append(_ text: StaticString) {
     // A StaticString's bytes live as long as the image.
-    for index in 0..<text.utf8CodeUnitCount { unsafe LineBuffer.append(text.utf8Start[index]) }
+    unsafe LineBuffer.append(UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
 }
 
 @inline(never)
 private func append(decimal number: UInt, width: Int = 0) {
-    var divisor: UInt = 1
     var digits = 1
-    while number / divisor >= 10 {
-        divisor *= 10
-        digits += 1
+    var rest = number / 10
+    while rest > 0 {
+        digits &+= 1
+        rest /= 10
     }
-    if digits < width { for _ in digits..<width { LineBuffer.append(UInt8(ascii: " ")) } }
-    var rest = number
-    for _ in 0..<digits {
-        LineBuffer.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest / divisor))
-        rest %= divisor
-        divisor /= 10
+    let count = max(digits, width)
+    // Each byte is written, and none beyond the count.
+    unsafe LineBuffer.append(count: count) { text in
+        var rest = number
+        var position = count
+        repeat {
+            position &-= 1
+            unsafe text[position] = UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: rest % 10)
+            rest /= 10
+        } while rest > 0
+        while position > 0 {
+            position &-= 1
+            unsafe text[position] = UInt8(ascii: " ")
+        }
     }
 }
 
 @inline(never)
 private func append(hex number: UInt, digits: Int) {
-    append("0x")
-    var shift = max(digits, (64 - number.leadingZeroBitCount + 3) / 4) * 4
-    while shift > 0 {
-        shift -= 4
-        let digit = UInt8(truncatingIfNeeded: number >> UInt(shift) & 0xf)
-        LineBuffer.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
+    let count = max(digits, (UInt.bitWidth - number.leadingZeroBitCount + 3) / 4)
+    // As above.
+    unsafe LineBuffer.append(count: count + 2) { text in
+        unsafe text[0] = UInt8(ascii: "0")
+        unsafe text[1] = UInt8(ascii: "x")
+        var rest = number
+        for position in 0..<count {
+            let digit = UInt8(truncatingIfNeeded: rest & 0xf)
+            // From the last digit on.
+            let place = unsafe text + (count &+ 1 &- position)
+            unsafe place.pointee = digit &+ (digit < 10 ? UInt8(ascii: "0") : UInt8(ascii: "a") &- 10)
+            rest >>= 4
+        }
     }
 }
 

@@ -54,5 +54,5 @@ enum X86Platform: Platform {
 
     static func report(_ violation: MemoryViolation) { ViolationReport.handle(violation) }
 
-    static func report(_ failure: AllocationFailure) { AllocationFailureLog.handle(failure) }
+    static func report(_ failure: FailedAllocation) { AllocationFailureLog.handle(failure) }
 }

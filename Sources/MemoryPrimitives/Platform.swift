@@ -54,7 +54,7 @@ public protocol Platform {
     static func report(_ violation: MemoryViolation)
 
     /// Takes note of a request for page frames that could not be met, and that did not ask for silence.
-    static func report(_ failure: AllocationFailure)
+    static func report(_ failure: FailedAllocation)
 }
 
 extension Platform {

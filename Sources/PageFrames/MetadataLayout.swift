@@ -18,14 +18,14 @@ struct MetadataLayout<P: Platform> {
     private var shrinkersOffset: UInt { cachesOffset + UInt(PerCPU<FrameCache<P>, P>.byteCount) }
 
     /// The bytes for all, to be aligned to 64.
-    var byteCount: UInt { shrinkersOffset + UInt(MemoryLayout<ShrinkerTable>.size) }
+    var byteCount: UInt { shrinkersOffset + UInt(ShrinkerList<P>.byteCount) }
 
     /// Puts the list of shrinkers into its place. - Parameter memory: as of `place`.
     @unsafe
     @inline(never)
     func placeShrinkers(in memory: UnsafeMutableRawPointer) -> ShrinkerList<P> {
         // The last part of the memory, which nothing else uses.
-        unsafe ShrinkerList(table: ShrinkerTable.place(in: memory + Int(shrinkersOffset)))
+        unsafe ShrinkerList(in: memory + Int(shrinkersOffset))
     }
 
     /// Puts everything into its place.

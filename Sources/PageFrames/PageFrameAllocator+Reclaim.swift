@@ -72,6 +72,6 @@ extension PageFrameAllocator {
     private func reportFailure(_ request: ZoneRequest) {
         failedRequests.add(1, ordering: .relaxed)
         if request.flags.contains(.noWarn) { return }
-        P.report(AllocationFailure(order: request.order, flags: request.flags.rawValue))
+        P.report(FailedAllocation(order: request.order, flags: request.flags.rawValue))
     }
 }

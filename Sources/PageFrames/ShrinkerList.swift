@@ -8,41 +8,43 @@ import MemoryPrimitives
 @safe
 public struct ShrinkerList<P: Platform>: ~Copyable, @unchecked Sendable {
     private let lock = SpinLock<P>()
-    private let table: UnsafeMutablePointer<ShrinkerTable>
+    private let table: ShrinkerTable
 
-    /// - Parameter table: initialised, used by no other list, and never given back.
+    /// Bytes of memory that `init` needs, aligned to 16.
+    public static var byteCount: Int { MemoryLayout<ShrinkerTable.Entry>.stride * ShrinkerTable.capacity }
+
+    /// An empty list.
+    ///
+    /// - Parameter memory: `byteCount` bytes, aligned to 16, used for nothing else and never given back.
     @unsafe
-    public init(table: UnsafeMutablePointer<ShrinkerTable>) { unsafe self.table = table }
+    public init(in memory: UnsafeMutableRawPointer) { unsafe table = ShrinkerTable(in: memory) }
 
     /// The number of shrinkers that can be registered at a time.
     public static var capacity: Int { ShrinkerTable.capacity }
 
     /// The number of shrinkers that are registered.
-    public var count: Int { withTable { table in table.registeredCount } }
+    public var count: Int { lock.withLock { table.registeredCount } }
 
     /// Has `shrinker` asked for memory from now on.
     ///
-    /// - Parameter name: what reports call it.
     /// - Returns: what `unregister(_:)` needs; nil when all places are taken.
     /// - Complexity: O(capacity).
-    public func register<S: Shrinker & ~Copyable>(
-        _ shrinker: Permanent<S>, name: StaticString
-    ) -> ShrinkerRegistration? {
+    public func register<S: Shrinker & ~Copyable>(_ shrinker: Permanent<S>) -> ShrinkerRegistration? {
         // Each closure gets the pointer that stands beside it, which is to a permanent S.
         let calls = unsafe ShrinkerTable.Calls(
-            name: name, shrinker: UnsafeRawPointer(shrinker.address),
+            shrinker: UnsafeRawPointer(shrinker.address),
             count: { shrinker, flags in unsafe shrinker.assumingMemoryBound(to: S.self).pointee.count(for: flags) },
             scan: { shrinker, target, flags in
                 unsafe shrinker.assumingMemoryBound(to: S.self).pointee.scan(target, for: flags)
             })
-        return withTable { table in table.register(calls) }
+        return lock.withLock { table.register(calls) }
     }
 
     /// Has a shrinker asked no more. Where that is not `busy`, no call of it is under way, on any CPU.
     ///
     /// - Complexity: O(1); does not wait, so that a shrinker may call it on itself (and is told `busy`).
     public func unregister(_ registration: ShrinkerRegistration) -> ShrinkerRemoval {
-        withTable { table in table.retire(registration) }
+        lock.withLock { table.retire(registration) }
     }
 
     /// Asks the shrinkers for `target` frames.
@@ -59,78 +61,22 @@ public struct ShrinkerList<P: Platform>: ~Copyable, @unchecked Sendable {
     public func shrink(target: UInt, flags: AllocationFlags) -> UInt {
         guard target != 0 else { return 0 }
         var round = ShrinkRound(target: target, flags: flags)
-        for index in 0..<Self.capacity { call(index) { calls in round.count(calls) } }
-        for index in 0..<Self.capacity where !round.isDone { call(index) { calls in round.takeShare(of: calls) } }
-        for index in 0..<Self.capacity where !round.isDone { call(index) { calls in round.takeRest(from: calls) } }
+        for index in 0..<Self.capacity { visit(index, .count, &round) }
+        for index in 0..<Self.capacity where !round.isDone { visit(index, .takeShare, &round) }
+        for index in 0..<Self.capacity where !round.isDone { visit(index, .takeRest, &round) }
         return round.returned
     }
 
-    /// Runs `body` on the shrinker at `index`, where there is one that is not running.
-    @inline(__always)
-    private func call(_ index: Int, _ body: (ShrinkerTable.Calls) -> Void) {
-        guard let calls = withTable({ table in table.begin(index) }) else { return }
-        body(calls)
-        withTable { table in table.end(index) }
-    }
-
-    @inline(__always)
-    private func withTable<Result>(_ body: (inout ShrinkerTable) -> Result) -> Result {
-        let interrupts = lock.acquire()
-        defer { lock.release(interrupts) }
-        // The lock makes this the only access.
-        return unsafe body(&table.pointee)
-    }
-}
-
-/// One request for memory, and how far it has come. All counts are in frames.
-struct ShrinkRound {
-    private let target: UInt
-    private let flags: AllocationFlags
-    /// What all shrinkers together could give.
-    private var available: UInt = 0
-    private(set) var returned: UInt = 0
-
-    init(target: UInt, flags: AllocationFlags) {
-        self.target = min(target, Self.most)
-        self.flags = flags
-    }
-
-    var isDone: Bool { returned >= target }
-
-    /// A shrinker gives this much at a time, as in Linux, so that it does not keep its locks for long.
-    private static var step: UInt { 128 }
-
-    /// More frames (8 TiB) than are sought at a time: keeps the products below 2^64, whatever shrinkers say.
-    private static var most: UInt { 1 << 31 }
-
-    mutating func count(_ shrinker: ShrinkerTable.Calls) { available += promise(of: shrinker) }
-
+    /// Does one step of a round with the shrinker at `index`, where there is one that is not running. (A closure that
+    /// captures the round would be boxed at `-Onone`.)
     @inline(never)
-    mutating func takeShare(of shrinker: ShrinkerTable.Calls) {
-        // What it could give is asked again, so that nothing need be remembered of each; it may have changed since.
-        let promised = promise(of: shrinker)
-        guard promised != 0, available != 0 else { return }
-        let share = (target * min(promised, available) + available - 1) / available
-        take(min(share, promised), from: shrinker)
-    }
-
-    @inline(never)
-    mutating func takeRest(from shrinker: ShrinkerTable.Calls) {
-        guard promise(of: shrinker) != 0 else { return }
-        take(target - returned, from: shrinker)
-    }
-
-    private func promise(of shrinker: ShrinkerTable.Calls) -> UInt {
-        min(unsafe shrinker.count(shrinker.shrinker, flags), Self.most)
-    }
-
-    private mutating func take(_ wanted: UInt, from shrinker: ShrinkerTable.Calls) {
-        var rest = wanted
-        while rest != 0 {
-            let given = unsafe shrinker.scan(shrinker.shrinker, min(rest, Self.step), flags)
-            guard given != 0 else { return }
-            returned += min(given, Self.most)
-            rest -= min(given, rest)
+    private func visit(_ index: Int, _ step: ShrinkRound.Step, _ round: inout ShrinkRound) {
+        guard let calls = lock.withLock({ table.begin(index) }) else { return }
+        switch step {
+        case .count: round.count(calls)
+        case .takeShare: round.takeShare(of: calls)
+        case .takeRest: round.takeRest(from: calls)
         }
+        lock.withLock { table.end(index) }
     }
 }

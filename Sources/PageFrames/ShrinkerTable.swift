@@ -1,86 +1,91 @@
 import MemoryPrimitives
 
-/// The state of a `ShrinkerList`: entries that have forgotten the types of their shrinkers.
+/// The entries of a `ShrinkerList`, which have forgotten the types of their shrinkers. The list's lock is held for every
+/// call.
 ///
 ///     empty --register--> idle --begin--> running --end--> idle
 ///                          |                 | retire
 ///                          | retire       retiring --end--> retired --retire--> empty
 ///                          v
 ///                        empty
-public struct ShrinkerTable {
+@safe
+struct ShrinkerTable {
     enum State: UInt8 { case empty, idle, running, retiring, retired }
 
     /// How a shrinker is called whose type is not known. The closures capture nothing: all that they need is `shrinker`.
     @safe
     struct Calls {
-        var name: StaticString
         var shrinker: UnsafeRawPointer
         var count: (UnsafeRawPointer, AllocationFlags) -> UInt
         var scan: (UnsafeRawPointer, UInt, AllocationFlags) -> UInt
     }
 
-    private struct Entry {
+    struct Entry {
         var state = State.empty
         var generation: UInt32 = 0
         var calls: Calls?
     }
 
-    private var entries = InlineArray<16, Entry>(repeating: Entry())
-
-    /// No shrinker.
-    public init() {}
-
-    /// A table without shrinkers in `memory`: that many bytes, aligned to 8, never given back. It is too large to be made
-    /// on a stack and moved; zero bytes are empty entries, which have no closures.
-    @unsafe
-    static func place(in memory: UnsafeMutableRawPointer) -> UnsafeMutablePointer<ShrinkerTable> {
-        unsafe memory.initializeMemory(as: UInt64.self, repeating: 0, count: MemoryLayout<ShrinkerTable>.size / 8)
-        return unsafe memory.bindMemory(to: ShrinkerTable.self, capacity: 1)
-    }
-
     static var capacity: Int { 16 }
 
+    private let entries: UnsafeMutablePointer<Entry>
+
+    /// An empty table in `memory`: room for `capacity` entries, aligned for them, never given back.
+    @unsafe
+    init(in memory: UnsafeMutableRawPointer) {
+        unsafe entries = memory.bindMemory(to: Entry.self, capacity: Self.capacity)
+        // One after the other: all of them at once would be a large value on the stack.
+        for index in 0..<Self.capacity { unsafe (entries + index).initialize(to: Entry()) }
+    }
+
+    /// The entry at `index`, which is `0 ..< capacity`.
+    private subscript(index: Int) -> Entry {
+        // Initialised by init, and the lock makes this the only access.
+        unsafeAddress { unsafe UnsafePointer(entries + index) }
+        nonmutating unsafeMutableAddress { unsafe entries + index }
+    }
+
     /// - Returns: nil when all places are taken.
-    mutating func register(_ calls: Calls) -> ShrinkerRegistration? {
-        for index in 0..<Self.capacity where entries[index].state == .empty {
-            entries[index].state = .idle
-            entries[index].generation &+= 1
-            entries[index].calls = calls
-            return ShrinkerRegistration(index: UInt16(index), generation: entries[index].generation)
+    func register(_ calls: Calls) -> ShrinkerRegistration? {
+        for index in 0..<Self.capacity where self[index].state == .empty {
+            self[index].state = .idle
+            self[index].generation &+= 1
+            self[index].calls = calls
+            return ShrinkerRegistration(index: UInt16(truncatingIfNeeded: index), generation: self[index].generation)
         }
         return nil
     }
 
-    mutating func retire(_ registration: ShrinkerRegistration) -> ShrinkerRemoval {
+    func retire(_ registration: ShrinkerRegistration) -> ShrinkerRemoval {
         let index = Int(registration.index)
-        guard index < Self.capacity, entries[index].generation == registration.generation else { return .unknown }
-        switch entries[index].state {
+        guard index < Self.capacity, self[index].generation == registration.generation else { return .unknown }
+        switch self[index].state {
         case .empty: return .unknown
         case .idle, .retired:
-            entries[index].state = .empty
-            entries[index].calls = nil
+            self[index].state = .empty
+            self[index].calls = nil
             return .removed
         case .running, .retiring:
-            entries[index].state = .retiring
+            self[index].state = .retiring
             return .busy
         }
     }
 
     /// Claims the shrinker at `index` for a call; nil where there is none, or a call is under way.
-    mutating func begin(_ index: Int) -> Calls? {
-        guard entries[index].state == .idle else { return nil }
-        entries[index].state = .running
-        return entries[index].calls
+    func begin(_ index: Int) -> Calls? {
+        guard self[index].state == .idle else { return nil }
+        self[index].state = .running
+        return self[index].calls
     }
 
     /// The call that `begin` allowed has ended.
-    mutating func end(_ index: Int) {
-        entries[index].state = entries[index].state == .retiring ? .retired : .idle
+    func end(_ index: Int) {
+        self[index].state = self[index].state == .retiring ? .retired : .idle
     }
 
     var registeredCount: Int {
         var count = 0
-        for index in 0..<Self.capacity where entries[index].state != .empty { count += 1 }
+        for index in 0..<Self.capacity where self[index].state != .empty { count += 1 }
         return count
     }
 }

@@ -35,6 +35,9 @@ public struct ZoneReport: Sendable {
     /// Page blocks of 2 MiB, by group.
     public var pageBlocks = InlineArray<6, UInt32>(repeating: 0)
 
+    /// log2 of the frames of a page block, the unit that is of one group.
+    public static var pageBlockOrder: Int { 9 }
+
     /// A report on an empty zone.
     public init(_ kind: ZoneKind) { self.kind = kind }
 

@@ -27,6 +27,76 @@ struct PageTable {
         }
     }
 
+    /// The first entry from `index` on that is not empty; nil where all are, or where the table ends.
+    func nextUsed(from index: Int) -> Int? {
+        if index >= Self.entryCount { return nil }
+        let used = index &+ emptyEntries(from: index, limit: Self.entryCount)
+        return used < Self.entryCount ? used : nil
+    }
+
+    /// The first entry that is not empty and that `matches`.
+    @inline(__always)
+    func firstUsed(where matches: (PageTableEntry) -> Bool) -> Int? {
+        var next = nextUsed(from: 0)
+        while let index = next {
+            if matches(self[index]) { return index }
+            next = nextUsed(from: index &+ 1)
+        }
+        return nil
+    }
+
+    /// How many entries from `index` on are empty; at most `limit`.
+    func emptyEntries(from index: Int, limit: Int) -> Int { series(from: index, limit: limit, 0, difference: 0) }
+
+    /// How many entries from `index` on, a leaf of `size`, equal that one but for the memory they map, each a page
+    /// further on than the one before.
+    func equalLeaves(from index: Int, size: PageSize) -> Int {
+        let first = self[index].rawValue
+        // No further than the last page that an entry can name: beyond it, the sum would run into the bits above.
+        let room = (PageTableEntry.addressMask &- (first & PageTableEntry.addressMask)) >> size.shift
+        return series(from: index, limit: Int(bitPattern: room) &+ 1, first, difference: size.byteCount)
+    }
+
+    /// Writes `count` entries from `index` on, each `difference` more than the one before.
+    func fill(from index: Int, count: Int, with first: PageTableEntry, difference: UInt) {
+        var entry = first.rawValue
+        for position in Self.part(from: index, count: count) {
+            // Within the frame, as part promises.
+            unsafe entries[position].store(entry, ordering: .releasing)
+            entry &+= difference
+        }
+    }
+
+    /// How many entries from `index` on are `first`, `first + difference` and so on; at most `limit`.
+    private func series(from index: Int, limit: Int, _ first: UInt, difference: UInt) -> Int {
+        let part = Self.part(from: index, count: limit)
+        var next = part.lowerBound
+        var expected = first
+        // Eight to a turn, because most tables are as expected from end to end.
+        while next &+ 8 <= part.upperBound {
+            for position in next..<next &+ 8 {
+                // Within the frame, as part promises; below too.
+                if unsafe entries[position].load(ordering: .acquiring) != expected {
+                    return position &- part.lowerBound
+                }
+                expected &+= difference
+            }
+            next &+= 8
+        }
+        while unsafe next < part.upperBound && entries[next].load(ordering: .acquiring) == expected {
+            next &+= 1
+            expected &+= difference
+        }
+        return next &- part.lowerBound
+    }
+
+    /// The indices of `count` entries from `index` on, or of those to the end of the table.
+    @inline(__always)
+    private static func part(from index: Int, count: Int) -> Range<Int> {
+        let start = index & 511
+        return start..<start &+ min(count, entryCount &- start)
+    }
+
     /// The index of the entry for `address` in a table at `level`.
     @inline(__always)
     static func index(of address: UInt, atLevel level: Int) -> Int {

@@ -58,6 +58,20 @@ struct PageTableCursor {
         if wasEmpty != new.isEmpty { adjustCount(by: wasEmpty ? 1 : -1) }
     }
 
+    /// How many entries from the current one on, which is empty, are so; at most `limit`, which ends within the table.
+    @inline(__always)
+    func emptyEntries(limit: Int) -> Int {
+        limit == 1 ? 1 : PageTable(at: tables[level], directMap).emptyEntries(from: index, limit: limit)
+    }
+
+    /// Fills `count` entries of the current table, all of them empty, from the current one on; none references a table.
+    /// - Parameter difference: what each entry is more than the one before.
+    @inline(__always)
+    func fill(_ count: Int, with first: PageTableEntry, difference: UInt) {
+        PageTable(at: tables[level], directMap).fill(from: index, count: count, with: first, difference: difference)
+        adjustCount(by: count)
+    }
+
     /// The root has nobody above it to count for it.
     private func adjustCount(by difference: Int) {
         if level == Self.topLevel { return }

@@ -11,7 +11,7 @@ extension PageTables {
     ///
     /// - Parameter range: whole 4 KiB pages.
     /// - Throws: as `map`; nothing has changed then.
-    /// - Complexity: O(pages), two visits to each, with interrupts disabled. Any context.
+    /// - Complexity: O(pages), at most two visits to each, with interrupts disabled. Any context.
     public func reserveDemand(
         _ range: VirtualRange, permissions: PagePermissions, using source: inout some TableFrameSource & ~Copyable
     ) throws(PagingError) {

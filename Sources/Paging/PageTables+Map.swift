@@ -61,7 +61,7 @@ extension PageTables {
 }
 
 /// Ranges of whole 4 KiB pages, all or nothing. An empty range is no change. Any context; interrupts are disabled for
-/// the time that the whole range takes, two visits to each entry.
+/// the time that the whole range takes, at most two visits to each entry.
 extension PageTables {
     /// Maps `range` to the memory from `physical` on, with the largest pages that the alignment of both, what is there
     /// already and the CPU allow.

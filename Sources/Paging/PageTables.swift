@@ -77,9 +77,9 @@ public struct PageTables<P: Platform>: ~Copyable, @unchecked Sendable {
             let address = change.first &+ offset
             cursor.seek(address)
             if cursor.entry(atLevel: PageTableCursor.topLevel).isShared { throw .sharedSubtree }
-            let level = try change.step(at: offset, cursor, features)
-            plan.note(address, from: cursor.level, to: level)
-            offset &+= PageTable.byteCount(ofLevel: level)
+            let step = try change.step(at: offset, cursor, features)
+            plan.note(address, from: cursor.level, to: step.level)
+            offset &+= step.byteCount
         }
         if !outcome.reserve.fill(plan.needed, from: &source, directMap) { throw .outOfTables }
         countTables(plan.needed)
@@ -95,29 +95,30 @@ public struct PageTables<P: Platform>: ~Copyable, @unchecked Sendable {
             let address = change.first &+ offset
             cursor.seek(address)
             // The plan has made this very step.
-            guard let level = try? change.step(at: offset, cursor, features) else {
+            guard let step = try? change.step(at: offset, cursor, features) else {
                 preconditionFailure("the tables changed under the lock")
             }
-            if cursor.descend(to: level, taking: &outcome.reserve, user: user) { outcome.flush.add(address) }
-            write(change, at: offset, cursor, &outcome)
+            if cursor.descend(to: step.level, taking: &outcome.reserve, user: user) { outcome.flush.add(address) }
+            write(change, at: offset, step.count, cursor, &outcome)
             if case .unmap = change.operation { unlink(&cursor, &outcome) }
-            offset &+= PageTable.byteCount(ofLevel: level)
+            offset &+= step.byteCount
         }
     }
 
-    /// Writes the entry that `cursor` stands at. The lock is held.
+    /// Writes `count` entries from the one that `cursor` stands at on. The lock is held.
     @inline(__always)
     private func write(
-        _ change: RangeChange, at offset: UInt, _ cursor: borrowing PageTableCursor,
+        _ change: RangeChange, at offset: UInt, _ count: Int, _ cursor: borrowing PageTableCursor,
         _ outcome: inout ChangeOutcome<P>
     ) {
         let size = pageSize(ofLevel: cursor.level)
         switch change.operation {
         case .map(let physical, let permissions):
             let frame = PhysicalAddress(physical.rawValue &+ offset)
-            cursor.write(PageTableEntry(leaf: frame, size: size, permissions: permissions, features: features))
+            let leaf = PageTableEntry(leaf: frame, size: size, permissions: permissions, features: features)
+            cursor.fill(count, with: leaf, difference: size.byteCount)
         case .reserve(let entry):
-            cursor.write(entry)
+            cursor.fill(count, with: entry, difference: 0)
         case .unmap:
             outcome.lastRemoved = cursor.entry.pageAddress(size: size)
             cursor.write(.empty)

@@ -24,17 +24,26 @@ public struct PermissionAudit: Equatable, Sendable {
     /// Entries with bits that no entry may have: misaligned leaves and not-present entries of no known kind.
     public private(set) var badEntries: UInt = 0
 
-    /// Walks all tables below `root`, which nobody changes meanwhile.
+    /// Walks all tables below `root`, which nobody changes meanwhile, and lists what they map on the way.
+    /// - Parameter list: called with the pages in the order of their addresses, equal neighbours as one run: the map as
+    ///   a person wants to read it.
     /// - Complexity: O(tables). Any context.
-    public init(root: PhysicalAddress, directMap: DirectMap) {
+    public init(root: PhysicalAddress, directMap: DirectMap, listing list: (LeafRun) -> Void = { _ in }) {
         var result = PermissionAudit()
+        var open: LeafRun?
         TableWalk(directMap).visit(root: root) { found in
             switch found {
             case .table: result.tables &+= 1
-            case .leaf(let leaf): result.count(leaf)
             case .reserved(let entry, let level): result.count(entry, level)
+            case .leaves(let leaves):
+                result.count(leaves)
+                let next = LeafRun(leaves)
+                if open?.extend(by: next) == true { return }
+                if let open { list(open) }
+                open = next
             }
         }
+        if let open { list(open) }
         self = result
     }
 
@@ -46,24 +55,26 @@ public struct PermissionAudit: Equatable, Sendable {
     /// Bytes mapped, those of the alias not counted again.
     public var mappedByteCount: UInt { (pages4KiB << 12) &+ (pages2MiB << 21) &+ (pages1GiB << 30) }
 
-    private mutating func count(_ leaf: FoundLeaf) {
-        let size = pageSize(ofLevel: leaf.level)
-        if leaf.permissions.isWritableAndExecutable {
-            if firstWritableExecutable == nil { firstWritableExecutable = VirtualAddress(leaf.address) }
-            writableExecutablePages &+= 1
+    private mutating func count(_ leaves: FoundLeaves) {
+        let size = pageSize(ofLevel: leaves.level)
+        let pages = UInt(bitPattern: leaves.count)
+        let found = leaves.alias == nil ? pages : 2 &* pages
+        if leaves.permissions.isWritableAndExecutable {
+            let lowest = VirtualAddress(min(leaves.address, leaves.alias ?? leaves.address))
+            firstWritableExecutable = min(lowest, firstWritableExecutable ?? lowest)
+            writableExecutablePages &+= found
         }
-        if leaf.isAliased {
-            aliasedPages &+= 1
-            return
-        }
-        if leaf.entry.hasMisalignedAddress(size: size) { badEntries &+= 1 }
-        if leaf.permissions.contains(.write) { writablePages &+= 1 }
-        if leaf.permissions.contains(.execute) { executablePages &+= 1 }
-        if leaf.permissions.contains(.user) { userPages &+= 1 }
+        aliasedPages &+= leaves.isAliased ? found : found &- pages
+        if leaves.isAliased { return }
+        // What is wrong with one of equal leaves is wrong with each.
+        if leaves.entry.hasMisalignedAddress(size: size) { badEntries &+= pages }
+        if leaves.permissions.contains(.write) { writablePages &+= pages }
+        if leaves.permissions.contains(.execute) { executablePages &+= pages }
+        if leaves.permissions.contains(.user) { userPages &+= pages }
         switch size {
-        case .size4KiB: pages4KiB &+= 1
-        case .size2MiB: pages2MiB &+= 1
-        case .size1GiB: pages1GiB &+= 1
+        case .size4KiB: pages4KiB &+= pages
+        case .size2MiB: pages2MiB &+= pages
+        case .size1GiB: pages1GiB &+= pages
         }
     }
 
@@ -78,59 +89,13 @@ public struct PermissionAudit: Equatable, Sendable {
     }
 }
 
-/// Neighbouring pages of one size with the same permissions.
-public struct LeafRun: Equatable, Sendable {
-    public var start: VirtualAddress
-    /// The last byte, because a run may end where the address space does.
-    public var last: VirtualAddress
-    public var size: PageSize
-    public var permissions: PagePermissions
-    /// Where the first page leads.
-    public var physical: PhysicalAddress
-    /// True when the following pages follow each other in physical memory too.
-    public var isContiguous: Bool
-
-    /// Adds `next` where it continues the run.
-    fileprivate mutating func extend(by next: LeafRun) -> Bool {
-        if next.start.rawValue != last.rawValue &+ 1 || next.size != size || next.permissions != permissions {
-            return false
-        }
-        if next.physical.rawValue &- physical.rawValue != next.start.rawValue &- start.rawValue { isContiguous = false }
-        last = next.last
-        return true
-    }
-}
-
-extension PermissionAudit {
-    /// Calls `body` with the pages below `root` in the order of their addresses, equal neighbours as one run: the map as
-    /// a person wants to read it. Nobody changes the tables meanwhile.
-    /// - Complexity: O(tables). Any context.
-    public static func forEachLeafRun(root: PhysicalAddress, directMap: DirectMap, _ body: (LeafRun) -> Void) {
-        var open: LeafRun?
-        TableWalk(directMap).visit(root: root) { found in
-            guard case .leaf(let leaf) = found else { return }
-            let size = pageSize(ofLevel: leaf.level)
-            let next = LeafRun(
-                start: VirtualAddress(leaf.address), last: VirtualAddress(leaf.address &+ (size.byteCount &- 1)),
-                size: size, permissions: leaf.permissions, physical: leaf.entry.pageAddress(size: size),
-                isContiguous: true)
-            if open?.extend(by: next) == true { return }
-            if let open { body(open) }
-            open = next
-        }
-        if let open { body(open) }
-    }
-}
-
-/// The audit of these tables. The lock is held meanwhile: what runs in `body` must not call these tables.
+/// The audit of these tables. The lock is held meanwhile: what runs in `list` must not call these tables.
 extension PageTables {
     /// - Complexity: O(tables), with interrupts disabled.
-    public func audit() -> PermissionAudit {
-        lock.withLock { PermissionAudit(root: root, directMap: directMap) }
+    public func audit(listing list: (LeafRun) -> Void = { _ in }) -> PermissionAudit {
+        lock.withLock { PermissionAudit(root: root, directMap: directMap, listing: list) }
     }
 
     /// - Complexity: O(tables), with interrupts disabled.
-    public func forEachLeafRun(_ body: (LeafRun) -> Void) {
-        lock.withLock { PermissionAudit.forEachLeafRun(root: root, directMap: directMap, body) }
-    }
+    public func forEachLeafRun(_ body: (LeafRun) -> Void) { _ = audit(listing: body) }
 }

@@ -2,7 +2,7 @@ import MemoryPrimitives
 
 /// One change of the tables over a range, in the form that planning and committing share.
 ///
-/// A change is made in steps, each of one entry. `plan` walks the steps without writing, so that every refusal comes
+/// A change is made in steps, each of neighbouring entries in one table. `plan` walks the steps without writing, so that every refusal comes
 /// before the first write; it counts the tables that are missing. They are taken from the source, all or none. `commit`
 /// walks the same steps and cannot fail. Nothing ever has to be undone.
 struct RangeChange {
@@ -13,6 +13,15 @@ struct RangeChange {
         case reserve(PageTableEntry)
         case unmap
         case protect(PagePermissions)
+    }
+
+    /// What is changed at once: `count` neighbouring entries in one table at `level`.
+    struct Step {
+        var level: Int
+        var count: Int
+
+        /// The bytes that the step's entries stand for.
+        var byteCount: UInt { UInt(bitPattern: count) << PageTable.shift(ofLevel: level) }
     }
 
     var operation: Operation
@@ -47,14 +56,14 @@ struct RangeChange {
         if isUser && first >> 63 != 0 { throw .userPageInKernelHalf }
     }
 
-    /// The level of the entry that the next step changes, or why it cannot be made.
+    /// The entries that the next step changes, or why it cannot be made.
     ///
     /// Planning and committing choose alike: a table that an earlier step of the same change made covers this step
     /// only where this step's page would not have filled it.
     @inline(__always)
     func step(
         at offset: UInt, _ cursor: PageTableCursor, _ features: PagingFeatures
-    ) throws(PagingError) -> Int {
+    ) throws(PagingError) -> Step {
         let entry = cursor.entry
         let remaining = byteCount &- offset
         switch operation {
@@ -62,14 +71,14 @@ struct RangeChange {
             if !entry.isEmpty { throw .alreadyMapped }
             if let exactLevel {
                 if exactLevel > cursor.level { throw .alreadyMapped }
-                return exactLevel
+                return Step(level: exactLevel, count: 1)
             }
             let largest = features.gigabytePages ? 2 : 1
             let alignment = (first &+ offset) | (physical.rawValue &+ offset)
-            return Self.largestLevel(alignment, remaining, min(cursor.level, largest))
+            return emptyEntries(cursor, remaining, Self.largestLevel(alignment, remaining, min(cursor.level, largest)))
         case .reserve:
             if !entry.isEmpty { throw .alreadyMapped }
-            return 0
+            return emptyEntries(cursor, remaining, 0)
         case .unmap, .protect:
             if !entry.isPresent {
                 guard case .protect = operation, entry.isDemand else { throw .notMapped }
@@ -77,8 +86,19 @@ struct RangeChange {
             let level = exactLevel ?? Self.largestLevel(first &+ offset, remaining, cursor.level)
             if level > cursor.level { throw .insideSmallerPages }
             if level < cursor.level && !splitting { throw .insideLargePage }
-            return level
+            return Step(level: level, count: 1)
         }
+    }
+
+    /// All entries at `level` from the empty one at `cursor` to the end of their table, of the range, or of what is
+    /// empty. None but the first can be where a larger page fits: that begins where a table does.
+    @inline(__always)
+    private func emptyEntries(_ cursor: PageTableCursor, _ remaining: UInt, _ level: Int) -> Step {
+        let index = PageTable.index(of: cursor.address, atLevel: level)
+        let wanted = Int(bitPattern: remaining >> PageTable.shift(ofLevel: level))
+        let limit = min(PageTable.entryCount &- index, wanted)
+        // A table that is not there yet is empty all through.
+        return Step(level: level, count: level < cursor.level ? limit : cursor.emptyEntries(limit: limit))
     }
 
     /// The largest level, at most `ceiling`, whose pages fit the alignment and what remains.

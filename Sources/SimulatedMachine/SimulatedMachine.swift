@@ -20,7 +20,7 @@ public final class SimulatedMachine: @unchecked Sendable {
 
     public let violationPolicy: ViolationPolicy
     private let recorded = HostLock<[MemoryViolation]>([])
-    private let recordedFailures = HostLock<[AllocationFailure]>([])
+    private let recordedFailures = HostLock<[FailedAllocation]>([])
     private let recordedStale = HostLock<[StaleTranslation]>([])
 
     /// How the MMU translates. To be set before the first access.
@@ -87,10 +87,10 @@ public final class SimulatedMachine: @unchecked Sendable {
         }
     }
 
-    func record(_ failure: AllocationFailure) { recordedFailures.withLock { $0.append(failure) } }
+    func record(_ failure: FailedAllocation) { recordedFailures.withLock { $0.append(failure) } }
 
     /// The requests for page frames that failed since the last call, in order.
-    public func takeAllocationFailures() -> [AllocationFailure] {
+    public func takeFailedAllocations() -> [FailedAllocation] {
         recordedFailures.withLock { failures in
             defer { failures = [] }
             return failures

@@ -48,5 +48,5 @@ public enum SimulatedPlatform: Platform {
 
     public static func report(_ violation: MemoryViolation) { SimulatedMachine.current.record(violation) }
 
-    public static func report(_ failure: AllocationFailure) { SimulatedMachine.current.record(failure) }
+    public static func report(_ failure: FailedAllocation) { SimulatedMachine.current.record(failure) }
 }

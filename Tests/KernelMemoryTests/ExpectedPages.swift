@@ -76,20 +76,23 @@ struct ExpectedPages {
 }
 
 extension KernelMachine {
-    /// Everything that the tables map, in the order of addresses, and whether each run is contiguous in memory.
+    /// Everything that the tables map, in the order of addresses, what the alias shows included, and whether each run is
+    /// contiguous in memory.
     func mappedRuns() -> (runs: [PageRun], areContiguous: Bool) {
         var runs: [PageRun] = []
         var areContiguous = true
         run {
             memory.value.pageTables.value.forEachLeafRun { run in
                 if !run.isContiguous { areContiguous = false }
-                runs.append(
-                    PageRun(
-                        virtual: run.start.rawValue, physical: run.physical.rawValue,
-                        byteCount: run.last.rawValue - run.start.rawValue + 1, size: run.size,
-                        permissions: run.permissions))
+                for start in [run.start, run.alias].compactMap(\.self) {
+                    runs.append(
+                        PageRun(
+                            virtual: start.rawValue, physical: run.physical.rawValue,
+                            byteCount: run.last.rawValue - run.start.rawValue + 1, size: run.size,
+                            permissions: run.permissions))
+                }
             }
         }
-        return (runs, areContiguous)
+        return (runs.sorted { $0.virtual < $1.virtual }, areContiguous)
     }
 }

@@ -1,4 +1,5 @@
 import BootMemory
+import Foundation
 import MemoryPrimitives
 import PageFrames
 import Paging
@@ -26,6 +27,10 @@ struct Configuration: Sendable {
     var memoryCapacity = 128
     var reservedCapacity = 128
     var layout = AddressSpaceLayout.x86FourLevel
+    /// Memory each byte of which is `pattern` before bring-up; the rest is clear.
+    var patterned: [PhysicalRange] = []
+
+    static let pattern: Int32 = 0xa5
 }
 
 /// A simulated machine that has been brought up as the kernel does it: from the boot loader's information to vmalloc,
@@ -56,6 +61,9 @@ final class KernelMachine: @unchecked Sendable {
         let end = loader.write(
             map: map, modules: configuration.modules, claimedMapLength: configuration.claimedMapLength)
         information = configuration.information..<end
+        for range in configuration.patterned {
+            memset(machine.arena.directMap.pointer(to: range.start), Configuration.pattern, Int(range.byteCount))
+        }
 
         let limit = PhysicalAddress(4 << 30)
         let description = MachineDescription(

@@ -19,6 +19,18 @@ enum HostPlatform: Platform {
     @inline(__always)
     static func restoreInterrupts(_ state: InterruptState) { unsafe interruptFlag = state.rawValue }
 
+    /// How many spin locks are held, counted as the kernel does.
+    nonisolated(unsafe) private static var atomicDepth: UInt32 = 0
+
+    @inline(__always)
+    static var mayWait: Bool { unsafe atomicDepth == 0 }
+
+    @inline(__always)
+    static func enterAtomicContext() { unsafe atomicDepth &+= 1 }
+
+    @inline(__always)
+    static func leaveAtomicContext() { unsafe atomicDepth &-= 1 }
+
     static func flushPage(_ address: VirtualAddress) {}
 
     static func flushAllPages() {}
@@ -33,4 +45,6 @@ enum HostPlatform: Platform {
     }
 
     static func report(_ violation: MemoryViolation) { expect(false, violation.detail) }
+
+    static func report(_ failure: FailedAllocation) {}
 }

@@ -21,6 +21,9 @@ X86_INLINE uint8_t x86_in8(uint16_t port) {
     X86_ASM("inb %1, %0" : "=a"(value) : "Nd"(port));
     return value;
 }
+X86_INLINE void x86_out8_string(uint16_t port, const uint8_t *bytes, uint64_t count) {
+    X86_ASM("rep outsb" : "+S"(bytes), "+c"(count) : "d"(port) : "memory");
+}
 
 // Interrupts.
 X86_INLINE uint64_t x86_save_and_disable_interrupts(void) {

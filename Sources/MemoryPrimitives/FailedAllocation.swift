@@ -1,5 +1,5 @@
 /// A request for page frames that could not be met.
-public struct AllocationFailure: Sendable {
+public struct FailedAllocation: Sendable {
     /// log2 of the number of frames.
     public var order: Int
 
