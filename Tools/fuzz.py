@@ -26,7 +26,7 @@ FINDINGS = WORK / "findings"
 # What a target is made of, the entry apart.
 MODULES = ["MemoryPrimitives", "BootMemory", "PageFrames", "HostThreads", "SimulatedMachine", "FuzzTargets"]
 # Each target's entry, and the longest input in bytes.
-TARGETS = {"firmware-map": ("FirmwareMapEntry", 512), "frame-operations": ("FrameOperationsEntry", 2048)}
+TARGETS = {"firmware-map": ("FirmwareMapEntry", 264), "frame-operations": ("FrameOperationsEntry", 2048)}
 SANITIZE = "-sanitize=fuzzer,address"
 # A crash must end the process, or no input would be written down; memory that tests manage is not malloc's.
 ENVIRONMENT = {**os.environ, "SWIFT_BACKTRACE": "enable=no", "ASAN_OPTIONS": "detect_leaks=0"}
@@ -99,12 +99,14 @@ def main(arguments):
     unknown = [target for target in targets if target not in TARGETS]
     if unknown:
         raise Failure(f"unknown target {unknown[0]}: choose of {', '.join(TARGETS)}")
+    if options.seconds < len(targets):
+        raise Failure(f"--seconds must be at least {len(targets)}: one for each target")
     if options.input and len(targets) != 1:
         raise Failure("--input needs the target that the input is for")
     if options.input and not options.input.is_file():
         raise Failure(f"there is no input {options.input}")
     programs = build(targets)
-    share = max(1, options.seconds // len(targets))
+    share = options.seconds // len(targets)
     failed = []
     for target, program in programs.items():
         if options.input:

@@ -62,7 +62,7 @@ public struct FirmwareMapFuzz {
 
     private func run() throws {
         let regions = UnsafeMutableBufferPointer<FirmwareRegion>.allocate(capacity: capacity)
-        let adjustments = UnsafeMutableBufferPointer<MapAdjustment>.allocate(capacity: 4096)
+        let adjustments = UnsafeMutableBufferPointer<MapAdjustment>.allocate(capacity: 512)
         defer {
             unsafe regions.deallocate()
             unsafe adjustments.deallocate()
