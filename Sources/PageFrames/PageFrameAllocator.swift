@@ -151,7 +151,7 @@ public struct PageFrameAllocator<P: Platform>: ~Copyable, @unchecked Sendable {
 
     /// Pushes a block that has just become unused onto this CPU's ring for its page block.
     @inline(__always)
-    private func putCached(_ frame: PageFrameNumber, order: Int) {
+    func putCached(_ frame: PageFrameNumber, order: Int) {
         let number = UInt32(truncatingIfNeeded: frame.rawValue)
         let ring = table.ringGroup(of: frame.rawValue) &* FrameCacheLayout.orderCount &+ order
         let interrupts = P.disableInterrupts()
