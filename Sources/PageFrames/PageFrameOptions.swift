@@ -8,5 +8,9 @@ public struct PageFrameOptions: Sendable {
     /// nothing in reserve.
     public var minimumFreeKiB: UInt?
 
+    /// The size, in bytes, of the area that is kept for large contiguous buffers, rounded up to whole sections; 0 for none.
+    /// See `PageFrameAllocator.allocateContiguousArea`.
+    public var contiguousByteCount: UInt = 0
+
     public init() {}
 }

@@ -1,0 +1,14 @@
+import Foundation
+
+/// Runs `body` on a thread for each CPU and waits for all of them.
+func inParallel(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
+    let done = DispatchSemaphore(value: 0)
+    for cpu in 0..<count {
+        let thread = Thread {
+            body(cpu)
+            done.signal()
+        }
+        thread.start()
+    }
+    for _ in 0..<count { done.wait() }
+}
