@@ -13,9 +13,9 @@ import MemoryPrimitives
 /// Not safe by itself: the zone's lock protects it.
 struct BuddyAllocator: ~Copyable {
     let table: FrameTable
-    private let index: FreeIndex
+    let index: FreeIndex
     /// The first page block of the zone, from which the index counts.
-    private let firstBlock: UInt32
+    let firstBlock: UInt32
     /// The zone's number, which chooses the rings of the frame caches.
     private let zone: Int
 
@@ -88,7 +88,7 @@ struct BuddyAllocator: ~Copyable {
 
     /// Makes a free block, a node of a page block's tree, one that is not free.
     @inline(__always)
-    private mutating func remove(
+    mutating func remove(
         _ node: UInt32, order: Int, from pageBlock: PageBlock, _ block: UInt32, _ mobility: Mobility
     ) {
         counts.addBlocks(-1, order: order, mobility)

@@ -92,6 +92,35 @@ extension PageFrameAllocator {
         unsafe freeExact(pointer, byteCount: byteCount)
     }
 
+    // MARK: Contiguous ranges
+
+    /// `allocateContiguous(_:flags:)`.
+    public func alloc_contig_range(
+        _ range: Range<PageFrameNumber>, _ flags: AllocationFlags
+    ) throws(ContiguousError) { try allocateContiguous(range, flags: flags) }
+
+    /// `freeContiguous(_:)`: `count` frames from the first.
+    public func free_contig_range(_ first: PageFrameNumber, _ count: UInt) {
+        freeContiguous(first..<max(first, first + count))
+    }
+
+    /// `allocateContiguousArea(byteCount:alignment:flags:)`: nil where it throws.
+    /// - Parameters:
+    ///   - count: in frames.
+    ///   - alignment: log2 of the alignment in frames.
+    public func cma_alloc(_ count: UInt, _ alignment: Int, _ flags: AllocationFlags = .kernel) -> PageFrameNumber? {
+        guard 0 <= alignment, alignment < 52, count <= UInt.max >> PageSize.shift else { return nil }
+        let bytes = PageSize.byteCount
+        return try? allocateContiguousArea(
+            byteCount: count * bytes, alignment: bytes << UInt(alignment), flags: flags
+        ).lowerBound
+    }
+
+    /// `releaseContiguousArea(_:)`: `count` frames from the first.
+    public func cma_release(_ first: PageFrameNumber, _ count: UInt) -> Bool {
+        releaseContiguousArea(first..<max(first, first + count))
+    }
+
     // MARK: References
 
     /// `getPage(_:)`.

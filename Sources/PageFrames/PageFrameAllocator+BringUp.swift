@@ -55,8 +55,10 @@ extension PageFrameAllocator {
         unsafe self.init(
             directMap: directMap, table: table, zones: placed.zones, caches: placed.caches,
             shrinkers: layout.placeShrinkers(in: directMap.pointer(to: zonesAddress)),
+            movers: layout.placeMovers(in: directMap.pointer(to: zonesAddress)),
             preferredZones: census.preferredZones, metadataByteCount: layout.byteCount + tableBytes)
         takeRanges(of: boot)
+        contiguousArea = keepContiguousArea(byteCount: options.contiguousByteCount)
         setWatermarks(minimumFreeKiB: options.minimumFreeKiB)
         setFrameCaches(enabled: options.frameCaches)
     }

@@ -11,6 +11,10 @@ extension ZoneState {
         if promisedFrames > freeFrames {
             throw InvariantViolation("promised frames are free", found: promisedFrames, expected: freeFrames)
         }
+        let forAll = freeFrames - buddy.counts.frames(.contiguous) - buddy.counts.frames(.isolated)
+        if promisedFrames > forAll {
+            throw InvariantViolation("promised frames can serve any request", found: promisedFrames, expected: forAll)
+        }
         if managedFrames == 0 { return 0 }
 
         var frames = Frames()

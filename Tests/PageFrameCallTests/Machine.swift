@@ -1,8 +1,9 @@
 import BootMemory
 import MemoryPrimitives
-import PageFrames
 import SimulatedMachine
 import Testing
+
+@testable import PageFrames
 
 typealias Frames = PageFrameAllocator<SimulatedPlatform>
 
@@ -19,7 +20,7 @@ final class Machine: @unchecked Sendable {
     ///   - reserved: what of it is in use already.
     init(
         memory: [Range<UInt>], reserved: [Range<UInt>] = [], cpuCount: Int = 1, contiguousByteCount: UInt = 0,
-        minimumFreeKiB: UInt? = 0
+        minimumFreeKiB: UInt? = 0, maximumRuns: Int = .max
     ) throws {
         let simulated = SimulatedMachine(memory: memory.map(\.upperBound).max()! * 4096, cpuCount: cpuCount)
         let storage: [UnsafeMutableBufferPointer<Region>] = (0..<2).map { _ in .allocate(capacity: 64) }
@@ -34,7 +35,8 @@ final class Machine: @unchecked Sendable {
         let taken: Permanent<Frames>? = simulated.run {
             guard
                 let taken = Frames(
-                    takingOver: &boot, directMap: simulated.arena.directMap, options: options)
+                    takingOver: &boot, directMap: simulated.arena.directMap, options: options,
+                    maximumRuns: maximumRuns)
             else { return nil }
             return Permanent(placing: taken, at: place)
         }
