@@ -1,4 +1,5 @@
 import MemoryPrimitives
+import Synchronization
 
 // Any range of frames at all, such as a buffer larger than the largest block. It is put together like this:
 //

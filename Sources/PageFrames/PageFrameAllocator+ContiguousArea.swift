@@ -55,6 +55,7 @@ extension PageFrameAllocator {
 
     /// Keeps an area, at bring-up: the highest run of unused sections in the highest zone that has one, but not more than
     /// half of memory, so that the rest can work. - Returns: an empty range where there is none.
+    @inline(never)
     func keepContiguousArea(byteCount: UInt) -> Range<PageFrameNumber> {
         let none = PageFrameNumber(0)..<PageFrameNumber(0)
         let frames = pageCount(forBytes: byteCount)

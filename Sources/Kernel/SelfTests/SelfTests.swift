@@ -18,6 +18,8 @@ enum SelfTests {
                 """, .tooLittleMemory)
         }
         PageFrameTests.run(memory)
+        PageFrameCallTests.run(memory)
+        ContiguousTests.run(memory)
         PagingTests.run(memory)
         KmallocTests.run(memory)
         VmallocTests.run(memory)
