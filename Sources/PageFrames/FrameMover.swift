@@ -8,12 +8,13 @@ public protocol FrameMover: ~Copyable {
     /// Moves what is in a block elsewhere, if the block is this owner's and can be moved now.
     ///
     /// The owner makes sure that the block is, and stays, its own while it copies (by a lock that its own frees of blocks
-    /// take, too), copies the contents, and makes all that referred to `old` refer to `new`. On true it has `new` in place
-    /// of `old`, with the owner's word and tag of the old one, and must not touch `old` any more: the allocator frees it.
+    /// take, too), copies the contents, notes down in the descriptor of `new` what it had in that of `old`, and makes all
+    /// that referred to `old` refer to `new`. On true it has `new` in place of `old`, and must not touch `old` any more:
+    /// the allocator frees it.
     ///
     /// - Parameters:
     ///   - old: the block's first frame. It may be anybody's, and may have been freed by now.
-    ///   - new: a block of the same order and kind, with any contents, that is the owner's to have.
+    ///   - new: a block of the same order and kind, just allocated, that is the owner's to have.
     ///   - order: log2 of both blocks' size in frames.
     /// - Returns: false where nothing was moved; the allocator frees `new`.
     borrowing func move(from old: PageFrameNumber, to new: PageFrameNumber, order: Int) -> Bool

@@ -76,7 +76,8 @@ extension PageFrameAllocator {
             if !isThere { throw .hole(part.first) }
             for frame in part.first.rawValue..<part.end.rawValue {
                 // The section has descriptors.
-                switch unsafe table.knownDescriptor(of: UInt32(truncatingIfNeeded: frame)).pointee.state {
+                let descriptor = unsafe table.knownDescriptor(of: UInt32(truncatingIfNeeded: frame))
+                switch FrameUse(unsafe descriptor.use.pointee.load(ordering: .relaxed)).state {
                 case .absent: throw .hole(PageFrameNumber(frame))
                 case .reserved: throw .reserved(PageFrameNumber(frame))
                 case .slab, .slabTail, .table: throw .busy(PageFrameNumber(frame))
@@ -163,19 +164,14 @@ extension PageFrameAllocator {
         let isCompound = use.state == .compoundHead
         guard let new = allocate(order: use.order, flags: flags.movedTo(ZoneKind(of: frame), isCompound: isCompound))
         else { throw .outOfMemory(frame) }
-        let newDescriptor = unsafe table.knownDescriptor(of: UInt32(truncatingIfNeeded: new.rawValue))
-        // The new block is nobody else's yet.
-        unsafe newDescriptor.pointee.owner = descriptor.pointee.owner
-        unsafe newDescriptor.pointee.tag = use.tag
         if movers.move(from: found.head, to: new, order: use.order) {
-            // The tag was the owner's, who has left.
-            unsafe descriptor.pointee.tag = 0
+            // Nobody else's any more: the owner has left, and with it what it had noted down here.
+            _ = unsafe descriptor.use.pointee.bitwiseAnd(~(0xffff << 32), ordering: .relaxed)
             if !dropReference(found.head, order: use.order) {
                 reportMisuse(of: found.head, order: use.order, in: "move")
             }
             return true
         }
-        unsafe newDescriptor.pointee.tag = 0
         free(new, order: use.order)
         // Whoever had it may have freed it meanwhile.
         if unsafe descriptor.use.pointee.load(ordering: .acquiring) == use.bits { throw .busy(frame) }

@@ -76,7 +76,7 @@ extension PageFrameAllocator {
     private func countedFrame(of frame: PageFrameNumber) -> PageFrameNumber {
         guard let descriptor = unsafe table.descriptor(of: frame) else { return frame }
         // The table's own descriptor, which is never given back.
-        if unsafe descriptor.pointee.state != .interior { return frame }
+        if FrameUse(unsafe descriptor.use.pointee.load(ordering: .relaxed)).state != .interior { return frame }
         return compoundBlock(of: frame)?.head ?? frame
     }
 

@@ -1,7 +1,6 @@
 import MemoryPrimitives
 import PageFrames
 import SimulatedMachine
-import Synchronization
 
 /// Blocks of memory that can be moved, each filled with words of its own.
 final class MovableBlocks: @unchecked Sendable {
@@ -21,7 +20,7 @@ final class MovableBlocks: @unchecked Sendable {
     }
 
     private let machine: Machine
-    private let lock = Mutex(State())
+    private let lock = HostLock(State())
     let mover: Permanent<Mover>
     private let place: UnsafeMutablePointer<Mover>
 
@@ -94,6 +93,7 @@ final class MovableBlocks: @unchecked Sendable {
                 return false
             }
             state.moves += 1
+            machine.frames.value.setTag(machine.frames.value.tag(of: old) ?? 0, of: new)
             machine.pointer(new).copyMemory(from: machine.pointer(old), byteCount: 4096 << order)
             state.blocks[old] = nil
             state.blocks[new] = Block(frame: new, order: order, mark: block.mark)
