@@ -93,7 +93,7 @@ final class MovableBlocks: @unchecked Sendable {
                 return false
             }
             state.moves += 1
-            machine.frames.value.setTag(machine.frames.value.tag(of: old) ?? 0, of: new)
+            if let tag = machine.frames.value.tag(of: old), tag != 0 { machine.frames.value.setTag(tag, of: new) }
             machine.pointer(new).copyMemory(from: machine.pointer(old), byteCount: 4096 << order)
             state.blocks[old] = nil
             state.blocks[new] = Block(frame: new, order: order, mark: block.mark)
