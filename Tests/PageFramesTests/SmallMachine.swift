@@ -129,7 +129,7 @@ extension FrameMachine {
     /// A section's entry in the frame table.
     func entry(ofSection section: UInt) -> UnsafeMutableRawBufferPointer {
         let table = bytes(metadata.first { $0.owner == .frameTable }!.range)
-        let stride = MemoryLayout<SectionEntry>.stride
+        let stride = 2 * MemoryLayout<PageBlockEntry>.stride
         return UnsafeMutableRawBufferPointer(rebasing: table[Int(section) * stride..<(Int(section) + 1) * stride])
     }
 }
