@@ -52,7 +52,7 @@ enum BringUp {
             features: PagingFeatures(
                 noExecute: features.noExecute, gigabytePages: features.gigabytePages,
                 globalPages: features.globalPages, physicalAddressBits: features.physicalAddressBits))
-        machine.frames = parameters.frames
+        machine.frames = observer.frames
         let boot = unsafe BootAllocator(
             memoryStorage: BootStorage.memoryRegions, reservedStorage: BootStorage.reservedRegions)
         var log = observer
