@@ -72,6 +72,39 @@ import Testing
         }
     }
 
+    /// A run is cut in two in the place of one that is used up: nothing but the section itself is brought into use.
+    @Test func aRunIsCutInTheRoomOfAnother() throws {
+        let machine = try Machine(memory: [4096..<8192, 9216..<20480], maximumRuns: 2)
+        try machine.run {
+            for _ in 0..<4 { #expect(machine.frames.value.allocate(order: 10, flags: .dma32) != nil) }
+            let deferred = machine.frames.value.statistics(of: .dma32).deferredFrames
+            #expect(failure(machine, Self.range(12 * 1024 + 5, 10)) == nil)
+            #expect(machine.frames.value.statistics(of: .dma32).deferredFrames == deferred - 1024)
+            try machine.frames.value.checkInvariants()
+            // The next one finds no room any more.
+            #expect(failure(machine, Self.range(15 * 1024 + 5, 10)) == nil)
+            try machine.frames.value.checkInvariants()
+        }
+    }
+
+    /// What was moved out before a failure leaves whole sections behind.
+    @Test func aFailureLeavesLargeBlocks() throws {
+        let machine = try Machine(mebibytes: 64)
+        let blocks = MovableBlocks(on: machine)
+        try machine.run {
+            _ = try need(machine.frames.value.movers.register(blocks.mover, name: "blocks"))
+            while blocks.allocate(order: 0) {}
+            let pinned = PageFrameNumber(7 * 1024 + 9)
+            blocks.free { $0.frame.rawValue < 4096 || (6 * 1024..<6 * 1024 + 512).contains($0.frame.rawValue) }
+            machine.frames.value.getPage(pinned)
+            #expect(failure(machine, Self.range(6 * 1024 + 512, 1536)) == .busy(pinned))
+            machine.frames.value.drainFrameCaches()
+            #expect(machine.frames.value.statistics(of: .dma32).freeBlocks[10] == 1)
+            try machine.frames.value.checkInvariants()
+            machine.frames.value.putPage(pinned)
+        }
+    }
+
     @Test func whatCanNeverBeHadIsNamed() throws {
         let machine = try Machine(memory: [256..<8192, 8300..<16384], reserved: [4000..<4010])
         try machine.run {
@@ -258,6 +291,7 @@ import Testing
             machine.frames.value.setTag(5, of: frame)
             machine.frames.value.getPage(frame + 1)
             #expect(failure(machine, frame + 3..<frame + 4) == .busy(frame + 3))
+            #expect(blocks.moves == 0)
             machine.frames.value.putPage(frame)
             #expect(failure(machine, frame + 3..<frame + 4) == nil)
             // Moved as what it was: compound, with its tag.
