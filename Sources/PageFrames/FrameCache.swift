@@ -177,6 +177,15 @@ struct FrameCacheContents {
 }
 
 extension UnsafeMutablePointer where Pointee: ~Copyable {
+    /// What the lock of a frame cache protects, by its place behind the lock: without the lock's word, at which other
+    /// CPUs look meanwhile.
+    @inline(__always)
+    var contents: UnsafeMutablePointer<FrameCacheContents> {
+        // The lock is one word, and the contents are aligned to one.
+        unsafe (UnsafeMutableRawPointer(self) + MemoryLayout<UInt>.size).assumingMemoryBound(
+            to: FrameCacheContents.self)
+    }
+
     /// The ring at `offset` bytes in a frame cache, for the two calls that cannot afford to count rings.
     @inline(__always)
     func ring(at offset: Int) -> UnsafeMutablePointer<FrameRing> {

@@ -66,6 +66,6 @@ extension PageFrameAllocator {
     private func withCache(ofCPU cpu: Int, _ body: (inout FrameCacheContents) -> Void) {
         // There is a cache for each CPU, and the lock makes this the only access.
         let cache = unsafe caches.pointer(cpu)
-        unsafe cache.pointee.lock.withLock { unsafe body(&cache.pointee.contents) }
+        unsafe cache.pointee.lock.withLock { unsafe body(&cache.contents.pointee) }
     }
 }

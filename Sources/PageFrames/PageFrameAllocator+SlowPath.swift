@@ -93,7 +93,7 @@ extension PageFrameAllocator {
         let cache = unsafe caches.pointer(P.currentCPU)
         unsafe cache.pointee.lock.acquireWithInterruptsDisabled()
         defer { unsafe cache.pointee.lock.release(interrupts) }
-        return unsafe body(&cache.pointee.contents)
+        return unsafe body(&cache.contents.pointee)
     }
 
     @inline(never)

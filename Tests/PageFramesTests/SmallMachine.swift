@@ -38,8 +38,8 @@ final class SmallMachine {
         machine.run { frames in
             let cache = frames.caches.pointer(0)
             for ring in 0..<FrameCacheLayout.ringsPerZone * ZoneKind.count {
-                cache.pointee.contents.rings[ring].high = ringDepth
-                cache.pointee.contents.rings[ring].batch = max(1, ringDepth / 2)
+                cache.contents.pointee.rings[ring].high = ringDepth
+                cache.contents.pointee.rings[ring].batch = max(1, ringDepth / 2)
             }
         }
     }
