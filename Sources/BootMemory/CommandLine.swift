@@ -84,9 +84,16 @@ public struct CommandLineError: Error, Sendable {
         case notASize
         /// The value is neither on nor off.
         case notAFlag
+        /// The value, or an item of it, is no range of memory.
+        case notAMemoryRange
     }
 
     public var kind: Kind
     /// The word as it was typed.
     public var word: Word
+
+    public init(kind: Kind, word: Word) {
+        self.kind = kind
+        self.word = word
+    }
 }

@@ -51,9 +51,9 @@ public struct PageFrameAllocator<P: Platform>: ~Copyable, @unchecked Sendable {
         self.shrinkers = shrinkers
         self.preferredZones = preferredZones
         preferredRings = [
-            Int(FrameCacheLayout.rings(zone: preferredZones[0], .unmovable)),
-            Int(FrameCacheLayout.rings(zone: preferredZones[1], .unmovable)),
-            Int(FrameCacheLayout.rings(zone: preferredZones[2], .unmovable)),
+            FrameCacheLayout.rings(zone: preferredZones[0], .unmovable),
+            FrameCacheLayout.rings(zone: preferredZones[1], .unmovable),
+            FrameCacheLayout.rings(zone: preferredZones[2], .unmovable),
         ]
         self.metadataByteCount = metadataByteCount
     }
