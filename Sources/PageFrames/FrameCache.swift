@@ -135,21 +135,17 @@ struct FrameRing {
 ///
 /// The lock is nearly always this CPU's own and free; it is there so that any CPU can drain the caches of all. Lock
 /// order: frame cache, zone. Zero bytes are a cache that is turned off.
-///
-/// What changes is a value apart from the lock: who has the lock has all of it, while others look at the lock.
 struct FrameCache<P: Platform>: ~Copyable {
-    let lock = SpinLock<P>()
-    var contents = FrameCacheContents()
-}
-
-/// What changes in a frame cache, under its lock.
-struct FrameCacheContents {
     /// Blocks handed out from the rings.
     var allocations: UInt = 0
 
     /// Blocks that refills have brought, and that were given back to the zones.
     var refilled: UInt = 0
     var drained: UInt = 0
+
+    /// Not the first: a change of the whole is known to ThreadSanitizer by its address, and while one CPU makes it others
+    /// may look at the lock.
+    let lock = SpinLock<P>()
 
     /// So that the rings begin where `FrameCacheLayout.ringsOffset` says.
     private var padding = InlineArray<4, UInt>(repeating: 0)
@@ -175,15 +171,6 @@ struct FrameCacheContents {
 }
 
 extension UnsafeMutablePointer where Pointee: ~Copyable {
-    /// What the lock of a frame cache protects, by its place behind the lock: without the lock's word, at which other
-    /// CPUs look meanwhile.
-    @inline(__always)
-    var contents: UnsafeMutablePointer<FrameCacheContents> {
-        // The lock is one word, and the contents are aligned to one.
-        unsafe (UnsafeMutableRawPointer(self) + MemoryLayout<UInt>.size).assumingMemoryBound(
-            to: FrameCacheContents.self)
-    }
-
     /// The ring at `offset` bytes in a frame cache, for the two calls that cannot afford to count rings.
     @inline(__always)
     func ring(at offset: Int) -> UnsafeMutablePointer<FrameRing> {

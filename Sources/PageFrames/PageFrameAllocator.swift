@@ -94,7 +94,7 @@ public struct PageFrameAllocator<P: Platform>: ~Copyable, @unchecked Sendable {
             return allocateSlow(order: order, flags: flags)
         }
         let frame = unsafe ring.pointee.pop()
-        unsafe cache.contents.pointee.allocations &+= 1
+        unsafe cache.pointee.allocations &+= 1
         unsafe cache.pointee.lock.releaseBriefly()
         P.restoreInterrupts(interrupts)
         return finish(frame, order: order, flags)
