@@ -135,21 +135,17 @@ struct FrameRing {
 ///
 /// The lock is nearly always this CPU's own and free; it is there so that any CPU can drain the caches of all. Lock
 /// order: frame cache, zone. Zero bytes are a cache that is turned off.
-///
-/// What changes is a value apart from the lock: who has the lock has all of it, while others look at the lock.
 struct FrameCache<P: Platform>: ~Copyable {
-    let lock = SpinLock<P>()
-    var contents = FrameCacheContents()
-}
-
-/// What changes in a frame cache, under its lock.
-struct FrameCacheContents {
     /// Blocks handed out from the rings.
     var allocations: UInt = 0
 
     /// Blocks that refills have brought, and that were given back to the zones.
     var refilled: UInt = 0
     var drained: UInt = 0
+
+    /// Not the first: a change of the whole is known to ThreadSanitizer by its address, and while one CPU makes it others
+    /// may look at the lock.
+    let lock = SpinLock<P>()
 
     /// So that the rings begin where `FrameCacheLayout.ringsOffset` says.
     private var padding = InlineArray<4, UInt>(repeating: 0)

@@ -96,13 +96,13 @@ extension PageFrameAllocator {
 
     /// Runs `body` on this CPU's frame cache with its lock held.
     @inline(__always)
-    func withThisCPUsCache<Result>(_ body: (inout FrameCacheContents) -> Result) -> Result {
+    func withThisCPUsCache<Result>(_ body: (inout FrameCache<P>) -> Result) -> Result {
         let interrupts = P.disableInterrupts()
         // This CPU's cache; the lock makes this the only access.
         let cache = unsafe caches.pointer(P.currentCPU)
         unsafe cache.pointee.lock.acquireWithInterruptsDisabled()
         defer { unsafe cache.pointee.lock.release(interrupts) }
-        return unsafe body(&cache.pointee.contents)
+        return unsafe body(&cache.pointee)
     }
 
     @inline(never)

@@ -103,7 +103,7 @@ public struct PageFrameAllocator<P: Platform>: ~Copyable, @unchecked Sendable {
             return allocateSlow(order: order, flags: flags)
         }
         let frame = unsafe ring.pointee.pop()
-        unsafe cache.pointee.contents.allocations &+= 1
+        unsafe cache.pointee.allocations &+= 1
         unsafe cache.pointee.lock.releaseBriefly()
         P.restoreInterrupts(interrupts)
         return finish(frame, order: order, flags)

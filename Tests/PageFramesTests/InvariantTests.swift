@@ -161,7 +161,7 @@ import Testing
         let caches = small.machine.permanent.value.caches
         let place = FrameCacheLayout.ring(zone: 1, .movable, order: 0)
         func change(_ body: @escaping (inout FrameRing) -> Void) -> (SmallMachine) -> Void {
-            { small in small.machine.run { _ in body(&caches.pointer(0).pointee.contents.rings[place]) } }
+            { small in small.machine.run { _ in body(&caches.pointer(0).pointee.rings[place]) } }
         }
         let first = UInt32(SmallMachine.firstFrame)
         let notNobodys = "a cached block is nobody's, and in its zone's ring"
@@ -177,9 +177,9 @@ import Testing
         #expect(
             try rule(small) { small in
                 small.machine.run { _ in
-                    caches.pointer(0).pointee.contents.rings[place].count = 1
-                    caches.pointer(0).pointee.contents.rings[pair].count = 1
-                    caches.pointer(0).pointee.contents.rings[pair].frames[0] = first + 1
+                    caches.pointer(0).pointee.rings[place].count = 1
+                    caches.pointer(0).pointee.rings[pair].count = 1
+                    caches.pointer(0).pointee.rings[pair].frames[0] = first + 1
                 }
             } == notNobodys)
     }

@@ -11,7 +11,7 @@ final class SmallMachine {
 
     let frameCount: Int
     let machine: FrameMachine
-    /// What changes: zones and caches, the section's entry, the descriptors that are in use, and the page blocks.
+    /// What changes: zones and caches, the section's entries, the descriptors that are in use, and the page blocks.
     private let changing: [UnsafeMutableRawBufferPointer]
 
     /// - Parameter ringDepth: how many blocks each ring of the frame caches holds; 0 for no caches.
@@ -30,7 +30,7 @@ final class SmallMachine {
         let descriptors = UnsafeMutableRawPointer(table.descriptor(of: PageFrameNumber(Self.firstFrame))!)
         changing =
             machine.metadata.filter { $0.owner == .zones }.map { machine.bytes($0.range) } + [
-                machine.entry(ofSection: Self.firstFrame >> 10),
+                machine.entries(ofSection: Self.firstFrame >> 10),
                 UnsafeMutableRawBufferPointer(start: descriptors, count: frameCount * 16),
                 UnsafeMutableRawBufferPointer(
                     start: descriptors + Section.pageBlocksOffset, count: 2 * PageBlock.byteCount),
@@ -38,8 +38,8 @@ final class SmallMachine {
         machine.run { frames in
             let cache = frames.caches.pointer(0)
             for ring in 0..<FrameCacheLayout.ringsPerZone * ZoneKind.count {
-                cache.pointee.contents.rings[ring].high = ringDepth
-                cache.pointee.contents.rings[ring].batch = max(1, ringDepth / 2)
+                cache.pointee.rings[ring].high = ringDepth
+                cache.pointee.rings[ring].batch = max(1, ringDepth / 2)
             }
         }
     }
@@ -126,8 +126,8 @@ extension FrameMachine {
             start: machine.arena.directMap.pointer(to: range.start), count: Int(range.byteCount))
     }
 
-    /// A section's entry in the frame table.
-    func entry(ofSection section: UInt) -> UnsafeMutableRawBufferPointer {
+    /// The entries of a section's two page blocks in the frame table.
+    func entries(ofSection section: UInt) -> UnsafeMutableRawBufferPointer {
         let table = bytes(metadata.first { $0.owner == .frameTable }!.range)
         let stride = 2 * MemoryLayout<PageBlockEntry>.stride
         return UnsafeMutableRawBufferPointer(rebasing: table[Int(section) * stride..<(Int(section) + 1) * stride])
