@@ -89,4 +89,9 @@ public struct CommandLineError: Error, Sendable {
     public var kind: Kind
     /// The word as it was typed.
     public var word: Word
+
+    public init(kind: Kind, word: Word) {
+        self.kind = kind
+        self.word = word
+    }
 }

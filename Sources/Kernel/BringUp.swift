@@ -38,12 +38,13 @@ enum BringUp {
             physicalAddressBits: Int(features.physicalAddressBits), userLimit: parameters.memoryLimit)
         fill(&map, from: information)
 
-        let machine = MachineDescription(
+        var machine = MachineDescription(
             reachableLimit: bootMapLimit, directMap: directMap,
             layout: .x86FourLevel, image: .running,
             features: PagingFeatures(
                 noExecute: features.noExecute, gigabytePages: features.gigabytePages,
                 globalPages: features.globalPages, physicalAddressBits: features.physicalAddressBits))
+        machine.frames = parameters.frames
         let boot = unsafe BootAllocator(
             memoryStorage: BootStorage.memoryRegions, reservedStorage: BootStorage.reservedRegions)
         var log = BringUpLog()

@@ -54,7 +54,7 @@ public struct KernelMemory<P: Platform>: ~Copyable {
         let pageTables = try unsafe startPageTables(&root, bootPointer, machine)
         observer.activate(pageTables.value)
         unsafe bootPointer.pointee.free(machine.image.bootPart)
-        let frames = try unsafe startPageFrames(&root, &bootPointer.pointee, machine.directMap)
+        let frames = try unsafe startPageFrames(&root, &bootPointer.pointee, machine)
         // In the root's memory for good; from here on nobody changes it.
         let keptBoot = unsafe Permanent(to: bootPointer)
         observer.pageFramesAreReady(frames.value, keptBoot.value)
@@ -102,9 +102,12 @@ public struct KernelMemory<P: Platform>: ~Copyable {
 
     @inline(never)
     private static func startPageFrames(
-        _ root: inout RootMemory, _ boot: inout BootAllocator, _ directMap: DirectMap
+        _ root: inout RootMemory, _ boot: inout BootAllocator, _ machine: borrowing MachineDescription
     ) throws(BringUpError) -> Permanent<PageFrameAllocator<P>> {
-        guard let frames = PageFrameAllocator<P>(takingOver: &boot, directMap: directMap) else {
+        guard
+            let frames = PageFrameAllocator<P>(
+                takingOver: &boot, directMap: machine.directMap, options: machine.frames)
+        else {
             throw .outOfBootMemory
         }
         return root.place(frames)

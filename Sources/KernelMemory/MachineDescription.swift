@@ -1,4 +1,5 @@
 import MemoryPrimitives
+import PageFrames
 import Paging
 
 /// What bring-up has to be told about the machine; the rest it reads from the firmware's map.
@@ -9,6 +10,8 @@ public struct MachineDescription: Sendable {
     public var layout: AddressSpaceLayout
     public var image: KernelImage
     public var features: PagingFeatures
+    /// How the page frames are to work.
+    public var frames = PageFrameOptions()
 
     public init(
         reachableLimit: PhysicalAddress, directMap: DirectMap,

@@ -20,6 +20,10 @@ public struct MemoryViolation: Sendable {
         /// A request that may wait was made in an interrupt handler or with a spin lock held. It is served without
         /// waiting.
         case waitInAtomicContext
+        /// Memory was written after it had been freed.
+        case writeAfterFree
+        /// Memory behind the end of a block was written.
+        case overrun
     }
 
     public var kind: Kind
@@ -29,8 +33,13 @@ public struct MemoryViolation: Sendable {
     public var address: UInt
     /// What was found there, in words.
     public var detail: StaticString
-    /// A number that belongs to `detail` (an order, a size, a count); 0 where there is none.
+    /// A number that belongs to `detail` (an order, a size, a count, the byte found); 0 where there is none.
     public var value: UInt
+    /// Where the frame, block or object begins that `address` lies in or beyond; `address` itself where that says no
+    /// more.
+    public var origin: UInt
+    /// The number of bytes that are not as they should be, from `address` on; 0 where bytes are not what is wrong.
+    public var byteCount: UInt = 0
 
     public init(_ kind: Kind, in call: StaticString, at address: UInt, _ detail: StaticString, _ value: UInt = 0) {
         self.kind = kind
@@ -38,6 +47,23 @@ public struct MemoryViolation: Sendable {
         self.address = address
         self.detail = detail
         self.value = value
+        origin = address
+    }
+
+    /// Bytes that are not as they should be.
+    ///
+    /// - Parameters:
+    ///   - address: the first of them.
+    ///   - origin: where the frame or block begins that this is said of.
+    ///   - value: the byte at `address`.
+    ///   - byteCount: how many bytes are wrong.
+    public init(
+        _ kind: Kind, in call: StaticString, at address: UInt, from origin: UInt, _ detail: StaticString, byte: UInt8,
+        byteCount: UInt
+    ) {
+        self.init(kind, in: call, at: address, detail, UInt(byte))
+        self.origin = origin
+        self.byteCount = byteCount
     }
 }
 

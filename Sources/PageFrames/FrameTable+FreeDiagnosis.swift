@@ -26,6 +26,8 @@ extension FrameTable {
             return violation(.wildFree, "the frame belongs to a slab", found.owner)
         case .table:
             return violation(.wildFree, "the frame is a page table", found.owner)
+        case .guardPage:
+            return violation(.wildFree, "the frame is a guard page", UInt(found.order))
         case .reserved:
             return violation(.wildFree, "the frame is reserved", 0)
         case .absent:
@@ -40,6 +42,7 @@ extension FrameTable {
             case .allocatedHead, .compoundHead:
                 return violation(.freeOfTail, "the frame lies within a larger block", UInt(order))
             case .table: return violation(.wildFree, "the frame is a page table", UInt(order))
+            case .guardPage: return violation(.wildFree, "the frame is a guard page", UInt(order))
             default: return violation(.doubleFree, "the block is free, in a frame cache", UInt(order))
             }
         default:

@@ -20,48 +20,30 @@ extension PageFrameAllocator {
     init?(
         takingOver boot: inout BootAllocator, directMap: DirectMap, options: PageFrameOptions, maximumRuns: Int
     ) {
-        // A range more may be free after each of the allocations below, and each zone boundary cuts one in two.
-        let before = BringUpCensus(of: boot)
-        let layout = MetadataLayout<P>(
-            runCapacity: min(before.rangeCount + 4, maximumRuns), endSection: before.endSection)
-        guard let zonesAddress = boot.allocate(byteCount: layout.byteCount, alignment: 64, owner: .zones),
-            let zonesRange = PhysicalRange(zonesAddress, byteCount: layout.byteCount)
-        else { return nil }
-
+        guard let taken = MetadataMemory<P>(from: &boot, checks: options.checks, maximumRuns: maximumRuns) else {
+            return nil
+        }
+        // The blocks were just allocated with the sizes that the layouts want, and the direct map covers them.
+        // What is left now. Each section has room in the metadata, which was measured before some were taken for it.
         let census = BringUpCensus(of: boot)
-        let sectionCount = census.endSection
-        let entryBytes = FrameTable.byteCount(sectionCount: sectionCount).pageMultiple
-        let tableBytes = entryBytes + (census.totalSections * Section.metadataByteCount).pageMultiple
-        guard
-            let tableAddress = boot.allocate(
-                byteCount: tableBytes, alignment: PageSize.byteCount, owner: .frameTable)
-        else {
-            boot.free(zonesRange)
-            return nil
-        }
-        guard BringUpCensus(of: boot).totalSections > 0 else {
-            // There is room for the metadata and for nothing else.
-            boot.free(PhysicalRange(tableAddress, tableAddress + tableBytes))
-            boot.free(zonesRange)
-            return nil
-        }
-
-        // Both blocks were just allocated with these sizes, and the direct map covers them.
-        let table = unsafe FrameTable(in: directMap.pointer(to: tableAddress), sectionCount: sectionCount)
-        let metadata = tableAddress + entryBytes
-        let placed = unsafe layout.place(
-            in: directMap.pointer(to: zonesAddress), table: table, census: census,
-            sectionMetadata: directMap.pointer(to: metadata))
+        let zonesMemory = unsafe directMap.pointer(to: taken.zones)
+        let table = unsafe FrameTable(in: directMap.pointer(to: taken.table), sectionCount: taken.sectionCount)
+        let placed = unsafe taken.layout.place(
+            in: zonesMemory, table: table, census: census,
+            sectionMetadata: directMap.pointer(to: taken.sections))
         unsafe self.init(
             directMap: directMap, table: table, zones: placed.zones, caches: placed.caches,
-            shrinkers: layout.placeShrinkers(in: directMap.pointer(to: zonesAddress)),
-            preferredZones: census.preferredZones, metadataByteCount: layout.byteCount + tableBytes)
+            shrinkers: taken.layout.placeShrinkers(in: zonesMemory), preferredZones: census.preferredZones,
+            checks: CheckState(taken.checkTable.place(in: directMap.pointer(to: taken.checks))),
+            presentFrames: census.present, metadataByteCount: taken.byteCount)
         takeRanges(of: boot)
         setWatermarks(minimumFreeKiB: options.minimumFreeKiB)
         setFrameCaches(enabled: options.frameCaches)
+        failAllocation(nth: options.failedRequest)
     }
 
     /// Computes every zone's marks from the size of all.
+    @inline(never)
     private func setWatermarks(minimumFreeKiB: UInt?) {
         let managed: InlineArray<3, UInt> = [
             managedFrames(inZone: 0), managedFrames(inZone: 1), managedFrames(inZone: 2),
@@ -85,6 +67,7 @@ extension PageFrameAllocator {
     }
 
     /// Not within `init`: a closure there that captures `self` makes a `-Onone` build box it, on the Swift heap.
+    @inline(never)
     private func takeRanges(of boot: borrowing BootAllocator) {
         boot.forEachFreeRange { range in handOver(range) }
         boot.forEachReserved { range, _ in markReserved(range) }
@@ -124,9 +107,4 @@ extension PageFrameAllocator {
             frame = sectionEnd
         }
     }
-}
-
-extension UInt {
-    /// The number rounded up to whole pages.
-    fileprivate var pageMultiple: UInt { pageCount(forBytes: self) << PageSize.shift }
 }

@@ -8,5 +8,11 @@ public struct PageFrameOptions: Sendable {
     /// nothing in reserve.
     public var minimumFreeKiB: UInt?
 
+    /// What is checked beyond what always is. Where anything is, there are no frame caches.
+    public var checks = FrameChecks.none
+
+    /// Which request for frames from the beginning on is to fail, counted from 1; 0 for none.
+    public var failedRequest: UInt = 0
+
     public init() {}
 }
