@@ -72,7 +72,8 @@ struct BootParameters {
     private static func failedRequest(_ word: Word) throws(CommandLineError) -> UInt {
         guard var scanner = word.scanner else { throw CommandLineError(kind: .valueMissing, word: word) }
         guard scanner.accept(UInt8(ascii: "n")), scanner.accept(UInt8(ascii: "t")), scanner.accept(UInt8(ascii: "h")),
-            scanner.accept(UInt8(ascii: ":")), let number = scanner.number(), scanner.isAtEnd else {
+            scanner.accept(UInt8(ascii: ":")), let number = scanner.number(), scanner.isAtEnd
+        else {
             throw CommandLineError(kind: .notANumber, word: word)
         }
         return number

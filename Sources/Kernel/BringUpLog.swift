@@ -53,6 +53,7 @@ struct BringUpLog: BringUpObserver {
             \(MemoryLayout<FrameDescriptor>.stride) a descriptor
             """)
         ZoneKind.forEach { Self.log(frames.statistics(of: $0)) }
+        if frames.activeChecks.rawValue != 0 { Self.log(frames.activeChecks) }
         Log.info("page frames ready")
     }
 
@@ -77,6 +78,19 @@ struct BringUpLog: BringUpObserver {
         Log.info(
             "vmalloc: \(areas), \(bytes: areas.byteCount), \(statistics.areas) areas, \(statistics.reservedPages) pages"
         )
+    }
+
+    @inline(never)
+    private static func log(_ checks: FrameChecks) {
+        Log.info(
+            """
+            page frame checks, and so no frame caches: page_poison \(checks.contains(.poison)), init_on_alloc \
+            \(checks.contains(.zeroOnAllocation)), init_on_free \(checks.contains(.zeroOnFree)), page_owner \
+            \(checks.contains(.owners)), debug_guardpage \(checks.contains(.guardPages))
+            """)
+        if checks.contains(.poison), checks.contains(.zeroOnFree) {
+            Log.info("page_poison takes precedence over init_on_free")
+        }
     }
 
     private static func log(_ zone: ZoneStatistics) {

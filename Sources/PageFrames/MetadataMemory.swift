@@ -24,7 +24,8 @@ struct MetadataMemory<P: Platform> {
     @inline(never)
     init?(from boot: inout BootAllocator, checks chosen: FrameChecks, maximumRuns: Int) {
         layout = Self.layout(for: boot, maximumRuns)
-        guard let zones = Self.take(layout.byteCount, alignment: 64, owner: .zones, from: &boot) else { return nil }
+        let zonesBytes = layout.byteCount
+        guard let zones = Self.take(zonesBytes, alignment: 64, owner: .zones, from: &boot) else { return nil }
         self.zones = zones
 
         let found = Self.sections(of: boot)
@@ -34,17 +35,17 @@ struct MetadataMemory<P: Platform> {
         checkTable = CheckTableLayout(chosen, sectionCount: found.end, capacity: found.count)
         let tableBytes = checksOffset + checkTable.byteCount
         guard let table = Self.take(tableBytes, alignment: PageSize.byteCount, owner: .frameTable, from: &boot) else {
-            Self.giveBack(zones, layout.byteCount, to: &boot)
+            Self.giveBack(zones, zonesBytes, to: &boot)
             return nil
         }
         self.table = table
         sections = table + sectionsOffset
         checks = table + checksOffset
-        byteCount = layout.byteCount + tableBytes
+        byteCount = zonesBytes + tableBytes
         guard Self.sections(of: boot).count > 0 else {
             // There is room for the metadata and for nothing else.
             Self.giveBack(table, tableBytes, to: &boot)
-            Self.giveBack(zones, layout.byteCount, to: &boot)
+            Self.giveBack(zones, zonesBytes, to: &boot)
             return nil
         }
     }

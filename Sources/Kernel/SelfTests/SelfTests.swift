@@ -18,6 +18,7 @@ enum SelfTests {
                 """, .tooLittleMemory)
         }
         PageFrameTests.run(memory)
+        FrameCheckTests.run(memory)
         PagingTests.run(memory)
         KmallocTests.run(memory)
         VmallocTests.run(memory)

@@ -43,7 +43,8 @@ struct FillPattern {
             var found =
                 damage
                 ?? Damage(
-                    offset: UInt(index * 8 + first), byte: UInt8(truncatingIfNeeded: difference >> UInt64(first * 8)) ^ byte)
+                    offset: UInt(index * 8 + first),
+                    byte: UInt8(truncatingIfNeeded: difference >> UInt64(first * 8)) ^ byte)
             found.isSingleBit = damage == nil && difference.nonzeroBitCount == 1
             for place in 0..<8 where difference >> UInt64(place * 8) & 0xff != 0 { found.byteCount += 1 }
             damage = found

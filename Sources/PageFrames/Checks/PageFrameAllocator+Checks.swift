@@ -5,6 +5,11 @@ import MemoryPrimitives
 //     allocate:  fail on purpose? -> take -> pattern of freed memory still there? -> guard -> note the owner -> zero
 //     free:      (always: is it a block that is in use?) -> guard untouched? -> note who frees -> fill or zero -> put
 extension PageFrameAllocator {
+    /// What is checked beyond what always is.
+    public var activeChecks: FrameChecks {
+        FrameChecks(rawValue: checks.active.rawValue & ~FrameChecks.failureInjection.rawValue)
+    }
+
     /// As `allocate`, with the checks that were chosen.
     @inline(never)
     func allocateChecked(order: Int, _ flags: AllocationFlags) -> PageFrameNumber? {
