@@ -55,6 +55,9 @@ let package = Package(
         tests(of: "MemoryPrimitives"),
         tests(of: "BootMemory"),
         tests(of: "PageFrames"),
+        .testTarget(
+            name: "PageFrameCheckTests", dependencies: ["PageFrames", "SimulatedMachine"],
+            swiftSettings: [.treatAllWarnings(as: .error)]),
         tests(of: "Paging"),
         tests(of: "Slab"),
         tests(of: "VirtualMemory"),
