@@ -73,13 +73,12 @@ backtrace:
  slab_reclaimable:\d+ slab_unreclaimable:\d+
  pagetables:\d+
  free:\d+ free_pcp:\d+ free_cma:0
-(?:Node 0 DMA(?:32)? free:\d+kB boost:0kB min:\d+kB low:\d+kB high:\d+kB reserved_highatomic:0KB present:\d+kB \
-managed:\d+kB free_pcp:\d+kB local_pcp:\d+kB free_cma:0kB
+(?:Node 0 DMA(?:32)? free:\d+kB boost:0kB min:\d+kB low:\d+kB high:\d+kB reserved_highatomic:0KB present:\d+kB@managed:\d+kB free_pcp:\d+kB local_pcp:\d+kB free_cma:0kB
 lowmem_reserve\[\]: \d+ \d+ \d+
 ){2}(?:Node 0 DMA(?:32)?:(?: \d+\*\d+kB(?: \([UMEHCI]+\))?){11} = \d+kB
 ){2}\d+ pages RAM
 \d+ pages reserved
-"""
+""".replace("@", " ")
 
 
 def test_memory_that_runs_out_is_reported_as_linux_does(boot):

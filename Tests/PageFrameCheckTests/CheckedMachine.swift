@@ -34,17 +34,16 @@ final class CheckedMachine: @unchecked Sendable {
         options.frameCaches = frameCaches
         options.minimumFreeKiB = 0
         options.failedRequest = failedRequest
-        let taken = machine.run {
-            TestedFrames(takingOver: &boot, directMap: machine.arena.directMap, options: options).map { frames in
-                let place = UnsafeMutablePointer<TestedFrames>.allocate(capacity: 1)
-                return (frames: Permanent(placing: frames, at: place), place: place)
-            }
+        let place = UnsafeMutablePointer<TestedFrames>.allocate(capacity: 1)
+        let taken = machine.run { () -> Permanent<TestedFrames>? in
+            guard let frames = TestedFrames(takingOver: &boot, directMap: machine.arena.directMap, options: options)
+            else { return nil }
+            return Permanent(placing: frames, at: place)
         }
-        let found = try #require(taken)
+        frames = try #require(taken)
+        self.place = place
         self.machine = machine
         self.storage = storage
-        frames = found.frames
-        place = found.place
     }
 
     deinit {
@@ -67,7 +66,7 @@ final class CheckedMachine: @unchecked Sendable {
 
     var freeFrames: UInt { run { $0.freeFrames } }
 
-    var cachedFrames: UInt { run { $0.cachedFrames(inZone: 0) } }
+    var cachedFrames: UInt { run { $0.cachedFrames(inZone: 0) + $0.cachedFrames(inZone: 1) } }
 
     func history(_ frame: PageFrameNumber) -> FrameHistory? { run { $0.ownerReport(of: frame) } }
 
