@@ -7,10 +7,14 @@ import Synchronization
 /// Saving the interrupt state is part of taking the lock, so that an interrupt handler on the same CPU can never find
 /// it held and wait for ever. Not recursive. Lock order: fault lock, virtual ranges, page tables, slab cache, zone.
 public struct SpinLock<P: Platform>: ~Copyable {
-    /// 0 when free, otherwise the holder's CPU number plus one.
+    /// 0 when free. Bit 0 is set while the lock is held; above it stands the holder's CPU number plus one, or 0 where it
+    /// is held briefly.
     private let holder = Atomic<UInt>(0)
 
     public init() {}
+
+    @inline(__always)
+    private static var heldByThisCPU: UInt { (UInt(bitPattern: P.currentCPU) &+ 1) &<< 1 | 1 }
 
     /// Takes the lock. - Returns: what `release(_:)` must be given.
     /// Callable from any context, but not by the CPU that holds the lock: that is reported and would never end.
@@ -24,7 +28,7 @@ public struct SpinLock<P: Platform>: ~Copyable {
     /// Takes the lock where the caller has disabled interrupts, and passes to `release(_:)` how they were.
     @inline(__always)
     public borrowing func acquireWithInterruptsDisabled() {
-        let me = UInt(bitPattern: P.currentCPU) &+ 1
+        let me = Self.heldByThisCPU
         if !holder.compareExchange(expected: 0, desired: me, successOrdering: .acquiring, failureOrdering: .relaxed)
             .exchanged
         {
@@ -32,6 +36,18 @@ public struct SpinLock<P: Platform>: ~Copyable {
         }
         P.enterAtomicContext()
     }
+
+    /// Takes the lock if it is free, for a few instructions that call nothing: the context does not count as atomic. The
+    /// caller has disabled interrupts, and ends with `releaseBriefly()`. - Returns: false where the lock is held.
+    @inline(__always)
+    public borrowing func tryAcquireBriefly() -> Bool {
+        // A single bit: one instruction tests and sets it.
+        return holder.bitwiseOr(1, ordering: .acquiring).oldValue & 1 == 0
+    }
+
+    /// The opposite of `tryAcquireBriefly()`. Interrupts stay as they are.
+    @inline(__always)
+    public borrowing func releaseBriefly() { holder.store(0, ordering: .releasing) }
 
     @inline(__always)
     public borrowing func release(_ state: InterruptState) {
@@ -43,7 +59,7 @@ public struct SpinLock<P: Platform>: ~Copyable {
     /// Takes the lock where that is possible at once. For fatal reports, which must not wait.
     public borrowing func tryAcquire() -> InterruptState? {
         let state = P.disableInterrupts()
-        let me = UInt(bitPattern: P.currentCPU) &+ 1
+        let me = Self.heldByThisCPU
         if holder.compareExchange(expected: 0, desired: me, successOrdering: .acquiring, failureOrdering: .relaxed)
             .exchanged
         {
@@ -68,7 +84,7 @@ public struct SpinLock<P: Platform>: ~Copyable {
     public var isHeld: Bool { holder.load(ordering: .relaxed) != 0 }
 
     /// True when this CPU holds the lock.
-    public var isHeldByThisCPU: Bool { holder.load(ordering: .relaxed) == UInt(bitPattern: P.currentCPU) &+ 1 }
+    public var isHeldByThisCPU: Bool { holder.load(ordering: .relaxed) == Self.heldByThisCPU }
 
     @inline(never)
     private borrowing func spin(_ me: UInt) {
@@ -76,7 +92,9 @@ public struct SpinLock<P: Platform>: ~Copyable {
             let found = holder.load(ordering: .relaxed)
             if found == me {
                 P.report(
-                    MemoryViolation(.lockMisuse, in: "SpinLock.acquire", at: 0, "this CPU holds it already", me &- 1))
+                    MemoryViolation(
+                        .lockMisuse, in: "SpinLock.acquire", at: 0, "this CPU holds it already",
+                        UInt(bitPattern: P.currentCPU)))
             }
             if found == 0,
                 holder.weakCompareExchange(

@@ -11,8 +11,10 @@ extension BuddyAllocator {
         for order in 0...BlockOrder.highest {
             for group in 0..<Mobility.count {
                 guard let mobility = Mobility(rawValue: UInt8(group)) else { continue }
-                let isExpected = mobility == block.mobility && block.orders & 1 << UInt16(order) != 0
-                if indexContains(number, order: order, mobility) != isExpected {
+                let isExpected = mobility == block.mobility && block.blockCount(order: order) != 0
+                if indexContains(number, order: order, mobility) != isExpected
+                    || isExpected && !indexLeads(to: number, order: order, mobility)
+                {
                     throw InvariantViolation(
                         "the index names the page blocks that have free blocks", at: location, found: UInt(order))
                 }
@@ -28,8 +30,7 @@ extension BuddyAllocator {
         for number in blocks where table.isInitialized(section: UInt(number >> 1)) {
             let block = table.pageBlock(number)
             if block.mobility != mobility { continue }
-            for order in 0...PageBlock.order { found[order] += UInt(block.blockCount(order: order)) }
-            if block.orders & 1 << 10 != 0 { found[BlockOrder.highest] += 1 }
+            for order in 0...BlockOrder.highest { found[order] += UInt(block.blockCount(order: order)) }
         }
         var frames: UInt = 0
         for order in 0...BlockOrder.highest {
@@ -40,9 +41,10 @@ extension BuddyAllocator {
                     expected: found[order])
             }
         }
-        if frames != counts.frames(mobility) {
+        if mobility.rawValue >= Mobility.contiguous.rawValue, frames != counts.setAsideFrames(mobility) {
             throw InvariantViolation(
-                "free frames are counted by mobility", at: UInt(mobility.rawValue), found: counts.frames(mobility),
+                "free frames that are set aside are counted", at: UInt(mobility.rawValue),
+                found: counts.setAsideFrames(mobility),
                 expected: frames)
         }
         return frames

@@ -10,7 +10,7 @@ import MemoryPrimitives
 /// of just the right order, the lowest one; else the lowest page block that has a larger one. Allocating from the low
 /// end lets page blocks at the high end empty, and keeps large blocks together without ever moving a frame.
 ///
-/// Not safe by itself: the zone's lock protects it.
+/// Not safe by itself: the zone's lock protects it. What changes stands behind pointers: this value is small.
 struct BuddyAllocator: ~Copyable {
     let table: FrameTable
     private let index: FreeIndex
@@ -18,8 +18,6 @@ struct BuddyAllocator: ~Copyable {
     private let firstBlock: UInt32
     /// The zone's number, which chooses the rings of the frame caches.
     private let zone: Int
-
-    /// How much is free. What changes stands behind pointers: this value is small, and moves cheaply.
     let counts: FreeCounts
 
     init(
@@ -32,120 +30,126 @@ struct BuddyAllocator: ~Copyable {
         self.zone = zone
     }
 
+    /// A page block with what is often asked of it.
+    private struct Place {
+        let number: UInt32
+        let block: PageBlock
+        let mobility: Mobility
+    }
+
+    @inline(__always)
+    private func place(_ number: UInt32) -> Place {
+        let block = table.pageBlock(number)
+        return Place(number: number, block: block, mobility: block.mobility)
+    }
+
+    /// Makes a node of a page block's tree a free block.
+    @inline(__always)
+    private func insert(_ node: Int, order: Int, _ place: Place) {
+        counts.addBlocks(1, order: order, place.mobility)
+        if place.block.insert(node, order: order) {
+            index.insert(place.number &- firstBlock, order: order, place.mobility)
+        }
+    }
+
+    /// Makes a free block, a node of a page block's tree, one that is not free.
+    @inline(__always)
+    private func remove(_ node: Int, order: Int, _ place: Place) {
+        counts.addBlocks(-1, order: order, place.mobility)
+        if place.block.remove(node, order: order) {
+            index.remove(place.number &- firstBlock, order: order, place.mobility)
+        }
+    }
+
     // MARK: Taking
 
     /// Takes a block of `order` out of page blocks of `mobility`, splitting a larger one if need be; nil where there is
     /// none. No descriptor is touched. - Complexity: O(orders).
     @inline(__always)
     mutating func take(order: Int, _ mobility: Mobility) -> UInt32? {
-        guard let block = index.first(order: order, mobility) ?? index.first(orderAtLeast: order, mobility) else {
-            return nil
+        if let block = index.first(order: order, mobility) {
+            let place = place(firstBlock &+ block)
+            if order > PageBlock.order { return takeSection(place.number, order: order) }
+            counts.addFrames(-1 &<< order, mobility)
+            let node = place.block.first(order: order)
+            remove(node, order: order, place)
+            return place.number &<< 9 | PageBlock.frame(of: node, order: order)
         }
-        return take(order: order, from: block, mobility)
+        guard let block = index.first(orderAtLeast: order, mobility) else { return nil }
+        return take(order: order, fromBlock: firstBlock &+ block)
     }
 
-    /// Takes blocks of `order` and calls `body` with each, lowest first: as many as lie together, up to `count`.
-    /// - Returns: how many; 0 where there is none. - Complexity: O(orders + count).
-    mutating func takeRun(order: Int, _ mobility: Mobility, upTo count: Int, _ body: (UInt32) -> Void) -> Int {
-        if order < PageBlock.order, let block = index.first(order: order, mobility) {
-            var wanted = count
-            let number = firstBlock &+ block
-            let start = number << UInt32(PageBlock.order)
-            let isEmpty = table.pageBlock(number).removeFirst(&wanted, order: order) { node in
-                body(start | PageBlock.frame(of: node, order: order))
+    /// Takes blocks of `order`, 0 to 3, and calls `body` with each, lowest first, and its place among them: as many as
+    /// lie together, up to `count`. - Returns: how many; 0 where there is none. - Complexity: O(orders + count).
+    @inline(__always)
+    mutating func takeRun(
+        order: Int, _ mobility: Mobility, upTo count: Int, _ body: (_ frame: UInt32, _ index: Int) -> Void
+    ) -> Int {
+        if let block = index.first(order: order, mobility) {
+            let place = place(firstBlock &+ block)
+            let start = place.number &<< 9
+            let taken = place.block.removeRun(count, order: order) { node, index in
+                body(start | PageBlock.frame(of: node, order: order), index)
             }
-            if isEmpty { index.remove(block, order: order, mobility) }
-            let taken = count &- wanted
-            counts.addBlocks(-taken, order: order, mobility)
-            counts.addFrames(-taken &<< order, mobility)
+            if place.block.blockCount(order: order) == 0 { index.remove(block, order: order, mobility) }
+            counts.addBlocks(0 &- taken, order: order, mobility)
+            counts.addFrames((0 &- taken) &<< order, mobility)
             return taken
         }
         // A larger block, no larger than what is wanted where it can be split.
         guard let block = index.first(orderAtLeast: order, mobility) else { return 0 }
-        let found = smallestOrder(atLeast: order, in: block)
+        let number = firstBlock &+ block
+        let found = table.pageBlock(number).smallestOrder(atLeast: order)
         let whole = min(found, order &+ (Int.bitWidth &- 1 &- count.leadingZeroBitCount))
-        let frame = take(order: whole, from: block, mobility)
-        let pieces = 1 << (whole &- order)
-        for piece in 0..<pieces { body(frame &+ UInt32(truncatingIfNeeded: piece << order)) }
+        let frame = take(order: whole, fromBlock: number)
+        let pieces = 1 &<< (whole &- order)
+        var piece = 0
+        repeat {
+            body(frame &+ UInt32(truncatingIfNeeded: piece &<< order), piece)
+            piece &+= 1
+        } while piece != pieces
         return pieces
     }
 
-    /// The number of free blocks of `order`, of all mobilities. - Complexity: O(1).
-    func blockCount(order: Int) -> UInt {
-        var count: UInt = 0
-        Mobility.forEach { count += counts.blocks(order: order, $0) }
-        return count
-    }
-
-    /// Makes a node of a page block's tree a free block.
-    @inline(__always)
-    private mutating func insert(
-        _ node: UInt32, order: Int, into pageBlock: PageBlock, _ block: UInt32, _ mobility: Mobility
-    ) {
-        counts.addBlocks(1, order: order, mobility)
-        if pageBlock.insert(node, order: order) { index.insert(block, order: order, mobility) }
-    }
-
-    /// Makes a free block, a node of a page block's tree, one that is not free.
-    @inline(__always)
-    private mutating func remove(
-        _ node: UInt32, order: Int, from pageBlock: PageBlock, _ block: UInt32, _ mobility: Mobility
-    ) {
-        counts.addBlocks(-1, order: order, mobility)
-        if pageBlock.remove(node, order: order) { index.remove(block, order: order, mobility) }
-    }
-
-    /// True when a page block of `mobility` has a free block of `order` or a larger one. - Complexity: O(orders).
-    func canServe(order: Int, _ mobility: Mobility) -> Bool { index.first(orderAtLeast: order, mobility) != nil }
-
-    /// Takes a block from a page block (counted from the zone's first) that has one of `order` or larger.
-    @inline(__always)
-    mutating func take(order: Int, from block: UInt32, _ mobility: Mobility) -> UInt32 {
-        counts.addFrames(-1 &<< order, mobility)
-        let number = firstBlock &+ block
-        let found = smallestOrder(atLeast: order, in: block)
-        if found > PageBlock.order { return takeSection(number, order: order, mobility) }
-        let pageBlock = table.pageBlock(number)
-        var node = pageBlock.first(order: found)
-        remove(node, order: found, from: pageBlock, block, mobility)
-        node = split(pageBlock, block, node, from: found, to: order, mobility)
-        return number << UInt32(PageBlock.order) | PageBlock.frame(of: node, order: order)
-    }
-
-    /// The smallest order of the free blocks in a page block that is large enough.
-    @inline(__always)
-    private func smallestOrder(atLeast order: Int, in block: UInt32) -> Int {
-        let orders = table.pageBlock(firstBlock &+ block).orders
-        return (orders >> UInt16(truncatingIfNeeded: order)).trailingZeroBitCount &+ order
+    /// Takes a block of `order` from the page block with that number, which has one of `order` or larger.
+    @inline(never)
+    mutating func take(order: Int, fromBlock number: UInt32) -> UInt32 {
+        let place = place(number)
+        let found = place.block.smallestOrder(atLeast: order)
+        if found > PageBlock.order { return takeSection(number, order: order) }
+        counts.addFrames(-1 &<< order, place.mobility)
+        var node = place.block.first(order: found)
+        remove(node, order: found, place)
+        node = split(node, from: found, to: order, place)
+        return number &<< 9 | PageBlock.frame(of: node, order: order)
     }
 
     /// Halves a node until it has order `order`; the upper halves become free blocks.
     @inline(__always)
-    private mutating func split(
-        _ pageBlock: PageBlock, _ block: UInt32, _ node: UInt32, from: Int, to order: Int, _ mobility: Mobility
-    ) -> UInt32 {
+    private func split(_ node: Int, from: Int, to order: Int, _ place: Place) -> Int {
         var node = node
         var half = from
         while half > order {
             half &-= 1
-            node <<= 1
-            insert(node | 1, order: half, into: pageBlock, block, mobility)
+            node &<<= 1
+            insert(node | 1, order: half, place)
         }
         return node
     }
 
     /// Takes a block out of a section that is wholly free.
     @inline(never)
-    private mutating func takeSection(_ number: UInt32, order: Int, _ mobility: Mobility) -> UInt32 {
-        let block = number &- firstBlock
-        table.pageBlock(number).setFreeSection(false)
-        counts.addBlocks(-1, order: BlockOrder.highest, mobility)
-        index.remove(block, order: BlockOrder.highest, mobility)
+    private mutating func takeSection(_ number: UInt32, order: Int) -> UInt32 {
+        let place = place(number)
+        place.block.isFreeSection = false
+        counts.addBlocks(-1, order: BlockOrder.highest, place.mobility)
+        counts.addFrames(-1 &<< order, place.mobility)
+        index.remove(number &- firstBlock, order: BlockOrder.highest, place.mobility)
         if order < BlockOrder.highest {
-            insert(1, order: PageBlock.order, into: table.pageBlock(number | 1), block | 1, mobility)
-            _ = split(table.pageBlock(number), block, 1, from: PageBlock.order, to: order, mobility)
+            insert(1, order: PageBlock.order, self.place(number | 1))
+            _ = split(1, from: PageBlock.order, to: order, place)
         }
-        return number << UInt32(PageBlock.order)
+        return number &<< 9
     }
 
     // MARK: Putting back
@@ -156,90 +160,116 @@ struct BuddyAllocator: ~Copyable {
     /// - Complexity: O(orders).
     @inline(__always)
     mutating func put(_ frame: UInt32, order: Int) {
-        let number = frame >> UInt32(PageBlock.order)
-        let block = number &- firstBlock
-        let pageBlock = table.pageBlock(number)
-        let mobility = pageBlock.mobility
-        counts.addFrames(1 &<< order, mobility)
-        var order = order
+        let place = place(frame &>> 9)
+        counts.addFrames(1 &<< order, place.mobility)
         if order < PageBlock.order {
-            var node = PageBlock.node(of: frame, order: order)
-            while pageBlock.isFree(node ^ 1) {
-                remove(node ^ 1, order: order, from: pageBlock, block, mobility)
-                node >>= 1
-                order &+= 1
-                if order == PageBlock.order { break }
-            }
-            if order < PageBlock.order {
-                return insert(node, order: order, into: pageBlock, block, mobility)
-            }
+            putSmall(frame, order: order, place)
+        } else {
+            putLarge(place.number, order: order)
         }
-        putLarge(number, order: order, mobility)
     }
 
-    /// Makes a whole page block or section free.
-    @inline(never)
-    private mutating func putLarge(_ number: UInt32, order: Int, _ mobility: Mobility) {
-        let pageBlock = table.pageBlock(number)
-        if order == PageBlock.order {
-            let other = table.pageBlock(number ^ 1)
-            // Contiguous and isolated page blocks keep to themselves: they must be found again as such.
-            if !other.isFree(1) || !mobility.mergesWith(other.mobility) {
-                return insert(1, order: order, into: pageBlock, number &- firstBlock, mobility)
+    /// The same for a block of order 0 to 3.
+    @inline(__always)
+    mutating func putCached(_ frame: UInt32, order: Int) {
+        let place = place(frame &>> 9)
+        counts.addFrames(1 &<< order, place.mobility)
+        putSmall(frame, order: order, place)
+    }
+
+    /// Makes a part of a page block free. Its frames are counted already.
+    @inline(__always)
+    private mutating func putSmall(_ frame: UInt32, order: Int, _ place: Place) {
+        var order = order
+        var node = PageBlock.node(of: frame, order: order)
+        repeat {
+            guard let wasLast = place.block.removeBuddy(of: node, order: order) else {
+                return insert(node, order: order, place)
             }
-            remove(1, order: order, from: other, (number ^ 1) &- firstBlock, other.mobility)
+            counts.addBlocks(-1, order: order, place.mobility)
+            if wasLast { index.remove(place.number &- firstBlock, order: order, place.mobility) }
+            node &>>= 1
+            order &+= 1
+        } while order != PageBlock.order
+        putLarge(place.number, order: order)
+    }
+
+    /// Makes a whole page block or section free. Its frames are counted already.
+    @inline(never)
+    private mutating func putLarge(_ number: UInt32, order: Int) {
+        let place = place(number)
+        if order == PageBlock.order {
+            let other = self.place(number ^ 1)
+            // Contiguous and isolated page blocks keep to themselves: they must be found again as such.
+            if !other.block.isFree(1) || !place.mobility.mergesWith(other.mobility) {
+                return insert(1, order: order, place)
+            }
+            remove(1, order: order, other)
             counts.addFrames(-Int(PageBlock.frameCount), other.mobility)
-            counts.addFrames(Int(PageBlock.frameCount), mobility)
+            counts.addFrames(Int(PageBlock.frameCount), place.mobility)
         }
-        setMobility(mobility, ofBlock: number & ~1)
-        setMobility(mobility, ofBlock: number | 1)
-        table.pageBlock(number & ~1).setFreeSection(true)
-        counts.addBlocks(1, order: BlockOrder.highest, mobility)
-        index.insert((number & ~1) &- firstBlock, order: BlockOrder.highest, mobility)
+        setMobility(place.mobility, ofBlock: number & ~1)
+        setMobility(place.mobility, ofBlock: number | 1)
+        counts.addBlocks(1, order: BlockOrder.highest, place.mobility)
+        let first = self.place(number & ~1)
+        first.block.isFreeSection = true
+        index.insert(first.number &- firstBlock, order: BlockOrder.highest, place.mobility)
     }
 
     // MARK: Mobility
-
-    /// Whether the index says that a page block has a free block of `order`, as one of `mobility`. For checks.
-    func indexContains(_ number: UInt32, order: Int, _ mobility: Mobility) -> Bool {
-        index.contains(number &- firstBlock, order: order, mobility)
-    }
 
     /// The lowest page block of `mobility` with a free block of exactly `order`, by its number.
     func firstBlock(order: Int, _ mobility: Mobility) -> UInt32? {
         index.first(order: order, mobility).map { $0 &+ firstBlock }
     }
 
-    /// Takes a block of `order` from the page block with that number, which has one of `order` or larger.
-    mutating func take(order: Int, fromBlock number: UInt32) -> UInt32 {
-        take(order: order, from: number &- firstBlock, table.pageBlock(number).mobility)
-    }
+    /// True when a page block of `mobility` has a free block of `order` or a larger one. - Complexity: O(orders).
+    func canServe(order: Int, _ mobility: Mobility) -> Bool { index.first(orderAtLeast: order, mobility) != nil }
 
     /// Keeps a page block for contents of another mobility from now on: its free blocks are found under that.
     ///
     /// Of a section that is wholly free both page blocks change. - Complexity: O(orders).
     mutating func convert(_ number: UInt32, to mobility: Mobility) {
-        let pageBlock = table.pageBlock(number)
-        let before = pageBlock.mobility
-        if before == mobility { return }
-        for order in 0...BlockOrder.highest where pageBlock.orders & 1 << UInt16(order) != 0 {
-            index.remove(number &- firstBlock, order: order, before)
-            index.insert(number &- firstBlock, order: order, mobility)
-            let count = order > PageBlock.order ? 1 : pageBlock.blockCount(order: order)
-            counts.addBlocks(-count, order: order, before)
-            counts.addBlocks(count, order: order, mobility)
-        }
-        let isSection = pageBlock.orders & 1 << 10 != 0
-        let free = isSection ? 2 * PageBlock.frameCount : pageBlock.freeFrames
-        counts.addFrames(-Int(free), before)
-        counts.addFrames(Int(free), mobility)
+        let before = place(number)
+        if before.mobility == mobility { return }
+        let isSection = before.block.isFreeSection
         setMobility(mobility, ofBlock: number)
         if isSection { setMobility(mobility, ofBlock: number | 1) }
+        for order in 0...BlockOrder.highest {
+            let count = before.block.blockCount(order: order)
+            if count == 0 { continue }
+            index.remove(number &- firstBlock, order: order, before.mobility)
+            index.insert(number &- firstBlock, order: order, mobility)
+            counts.addBlocks(-count, order: order, before.mobility)
+            counts.addBlocks(count, order: order, mobility)
+        }
+        let free = isSection ? 2 * PageBlock.frameCount : before.block.freeFrames
+        counts.addFrames(-Int(free), before.mobility)
+        counts.addFrames(Int(free), mobility)
     }
 
     /// Notes down what a page block is kept for, and where its frames go when they are freed.
     mutating func setMobility(_ mobility: Mobility, ofBlock number: UInt32) {
         table.pageBlock(number).mobility = mobility
-        table.setRingGroup(FrameCacheLayout.group(zone: zone, mobility), ofPageBlock: number)
+        table.setRings(FrameCacheLayout.rings(zone: zone, mobility), ofPageBlock: number)
+    }
+
+    // MARK: Figures
+
+    /// The number of free blocks of `order`, of all mobilities. - Complexity: O(1).
+    func blockCount(order: Int) -> UInt {
+        var count: UInt = 0
+        Mobility.forEach { count += counts.blocks(order: order, $0) }
+        return count
+    }
+
+    /// Whether the index says that a page block has a free block of `order`, as one of `mobility`. For checks.
+    func indexContains(_ number: UInt32, order: Int, _ mobility: Mobility) -> Bool {
+        index.contains(number &- firstBlock, order: order, mobility)
+    }
+
+    /// Whether the index leads to a page block that has a free block of `order`. For checks.
+    func indexLeads(to number: UInt32, order: Int, _ mobility: Mobility) -> Bool {
+        index.leads(to: number &- firstBlock, order: order, mobility)
     }
 }

@@ -9,11 +9,14 @@ enum FrameCacheLayout {
     /// The mobilities whose page blocks' frames are cached: unmovable, movable, reclaimable.
     @inline(__always) static var mobilityCount: Int { 3 }
 
-    /// A group is the rings of one zone and mobility, one for each order. The last group's rings hold nothing.
-    @inline(__always) static var groupCount: Int { ZoneKind.count * mobilityCount + 1 }
+    /// Where the rings begin in a frame cache, behind its lock and counts; and the bytes of one ring.
+    @inline(__always) static var ringsOffset: Int { 64 }
+    @inline(__always) static var ringByteCount: Int { 256 }
 
-    /// The group of page blocks whose frames are not cached.
-    @inline(__always) static var noGroup: UInt16 { UInt16(ZoneKind.count * mobilityCount) }
+    /// The rings of page blocks whose frames are not cached: behind those of all zones, and always empty and full.
+    @inline(__always) static var noRings: UInt32 {
+        UInt32(ringsOffset + ZoneKind.count * ringsPerZone * ringByteCount)
+    }
 
     @inline(__always) static var ringsPerZone: Int { mobilityCount * orderCount }
 
@@ -23,24 +26,36 @@ enum FrameCacheLayout {
         zone &* ringsPerZone &+ Int(mobility.rawValue) &* orderCount &+ order
     }
 
+    /// The place in a frame cache's array of the ring at `offset` bytes.
+    @inline(__always)
+    static func ring(at offset: Int) -> Int { (offset &- ringsOffset) / ringByteCount }
+
     /// The frames in a zone's rings when each holds one block.
     static var framesPerRingDepth: Int { mobilityCount * (1 << orderCount - 1) }
 
     /// The high mark of the rings of a zone that is not small.
-    static var usualHigh: UInt32 { 16 }
+    static func usualHigh(order: Int) -> UInt32 {
+        switch order {
+        case 0: 60
+        case 1: 24
+        case 2: 12
+        default: 8
+        }
+    }
 
-    /// The group for a zone's frames in page blocks of `mobility`.
+    /// Where in a frame cache the rings for a zone's frames in page blocks of `mobility` lie, one for each order.
     @inline(__always)
-    static func group(zone: Int, _ mobility: Mobility) -> Int {
-        Int(mobility.rawValue) < mobilityCount
-            ? zone &* mobilityCount &+ Int(mobility.rawValue) : Int(noGroup)
+    static func rings(zone: Int, _ mobility: Mobility) -> UInt32 {
+        if Int(mobility.rawValue) >= mobilityCount { return noRings }
+        return UInt32(
+            truncatingIfNeeded: ringsOffset &+ ring(zone: zone, mobility, order: 0) &* ringByteCount)
     }
 }
 
-/// A stack of free blocks of one order, in two cache lines. The one freed last is handed out first.
+/// A stack of free blocks of one order, in four cache lines. The one freed last is handed out first.
 struct FrameRing {
     /// The most blocks that any ring can hold.
-    @inline(__always) static var capacity: Int { 28 }
+    @inline(__always) static var capacity: Int { 60 }
 
     /// The blocks in the ring, of which `frames` has the first that many, the coldest first.
     var count: UInt32 = 0
@@ -58,7 +73,7 @@ struct FrameRing {
     /// How many blocks a refill fetches and an overflow gives back; at least 1 where caching is on.
     var batch: UInt32 = 0
 
-    var frames = InlineArray<28, UInt32>(repeating: 0)
+    var frames = InlineArray<60, UInt32>(repeating: 0)
 
     /// Whether a block may go into the ring as it is.
     @inline(__always)
@@ -94,11 +109,21 @@ struct FrameRing {
         count += 1
     }
 
-    /// Takes the `number` coldest blocks off and calls `body` with each.
+    /// Takes the `number` coldest blocks off, of which there must be as many, and calls `body` with each.
+    @inline(__always)
     mutating func removeColdest(_ number: Int, _ body: (UInt32) -> Void) {
-        for index in 0..<number { body(frames[index]) }
-        for index in number..<Int(count) { frames[index - number] = frames[index] }
-        count -= UInt32(number)
+        var index = 0
+        // Below the count, which is at most the capacity.
+        while index < number {
+            unsafe body(frames[unchecked: index])
+            index &+= 1
+        }
+        let end = Int(count)
+        while index < end {
+            unsafe frames[unchecked: index &- number] = frames[unchecked: index]
+            index &+= 1
+        }
+        count &-= UInt32(truncatingIfNeeded: number)
     }
 }
 
@@ -115,11 +140,24 @@ struct FrameRing {
 struct FrameCache<P: Platform>: ~Copyable {
     let lock = SpinLock<P>()
 
-    /// Blocks handed out and taken back by way of this cache.
+    /// Blocks handed out from the rings.
     var allocations: UInt = 0
-    var frees: UInt = 0
+
+    /// Blocks that refills have brought, and that were given back to the zones.
+    var refilled: UInt = 0
+    var drained: UInt = 0
+
+    /// So that the rings begin where `FrameCacheLayout.ringsOffset` says.
+    private var padding = InlineArray<4, UInt>(repeating: 0)
 
     var rings = InlineArray<40, FrameRing>(repeating: FrameRing())
+
+    /// Blocks taken back into the rings: what went out and is still there, less what refills brought.
+    var frees: UInt {
+        var present: UInt = 0
+        for ring in 0..<FrameCacheLayout.ringsPerZone * ZoneKind.count { present += UInt(rings[ring].count) }
+        return allocations &+ drained &+ present &- refilled
+    }
 
     /// Frames in all rings of a zone.
     func frames(inZone zone: Int) -> UInt {
@@ -129,5 +167,14 @@ struct FrameCache<P: Platform>: ~Copyable {
             frames += UInt(rings[first + ring].count) << UInt(ring % FrameCacheLayout.orderCount)
         }
         return frames
+    }
+}
+
+extension UnsafeMutablePointer where Pointee: ~Copyable {
+    /// The ring at `offset` bytes in a frame cache, for the two calls that cannot afford to count rings.
+    @inline(__always)
+    func ring(at offset: Int) -> UnsafeMutablePointer<FrameRing> {
+        // Offsets are made by FrameCacheLayout, for rings that are there.
+        unsafe (UnsafeMutableRawPointer(self) + offset).assumingMemoryBound(to: FrameRing.self)
     }
 }

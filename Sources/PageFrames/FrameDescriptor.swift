@@ -7,22 +7,23 @@ import Synchronization
 /// frame's *use*, which allocation and free change in one atomic step: of two CPUs that free the same block, one finds
 /// it free.
 ///
-///     bits  0-31  32-47  48-55  56-63
-///           count tag    state  order
+///     bits  0-7    8-15   16-31  32-63
+///           order  state  tag    references beyond the first
 public struct FrameDescriptor: Sendable {
     /// The owner's word, such as the address of a slab's header; 0 after allocation.
     public var owner: UInt = 0
 
-    /// References to the block: 1 after allocation (see `getPage`); 0 where no block in use begins.
-    public internal(set) var count: UInt32 = 0
+    /// log2 of the block's size in frames; valid where `state` is that of a head.
+    public internal(set) var order: UInt8
+
+    public internal(set) var state: FrameState
 
     /// The owner's to use; 0 after allocation. A block is freed with tag 0.
     public var tag: UInt16 = 0
 
-    public internal(set) var state: FrameState
-
-    /// log2 of the block's size in frames; valid where `state` is that of a head.
-    public internal(set) var order: UInt8
+    /// References to a block in use beyond its first (see `getPage`). Counted so, a block just allocated has no bit set
+    /// but those of order and state, and is recognised by one comparison with a small number.
+    public internal(set) var extraReferences: UInt32 = 0
 
     @inline(__always)
     init(_ state: FrameState, order: UInt8 = 0) {
@@ -30,10 +31,11 @@ public struct FrameDescriptor: Sendable {
         self.order = order
     }
 
-    /// The use of a block's head just after it was allocated: one reference, no tag.
+    /// The use of a block's head that has one reference and no tag.
     @inline(__always)
     static func use(_ state: FrameState, order: Int) -> UInt64 {
-        1 | UInt64(state.rawValue) << 48 | UInt64(truncatingIfNeeded: order) << 56
+        // Orders have 8 bits.
+        UInt64(UInt(bitPattern: order)) &+ UInt64(state.rawValue) &<< 8
     }
 
     /// The use of a frame that no block in use begins at.

@@ -54,7 +54,6 @@ extension FrameTable {
     private func diagnoseBlock(
         _ found: FrameDescriptor, _ violation: (MemoryViolation.Kind, StaticString, UInt) -> MemoryViolation
     ) -> MemoryViolation {
-        if found.count == 0 { return violation(.corruption, "the block in use has no reference", UInt(found.order)) }
         if found.tag != 0 { return violation(.wildFree, "the block is tagged by its owner", UInt(found.tag)) }
         return violation(.wrongOrder, "the block was allocated with another order", UInt(found.order))
     }
@@ -64,7 +63,7 @@ extension FrameTable {
     func freeOrder(covering frame: PageFrameNumber) -> Int? {
         let number = UInt32(truncatingIfNeeded: frame.rawValue)
         let block = number >> UInt32(PageBlock.order)
-        if pageBlock(block & ~1).orders & 1 << 10 != 0 { return BlockOrder.highest }
+        if pageBlock(block & ~1).isFreeSection { return BlockOrder.highest }
         for order in 0...PageBlock.order where pageBlock(block).isFree(PageBlock.node(of: number, order: order)) {
             return order
         }

@@ -2,15 +2,14 @@ import MemoryPrimitives
 import Synchronization
 
 /// One section's place in the frame table.
-@safe
 struct SectionEntry: ~Copyable {
-    /// nil while the section has no descriptors. Changes once, under the lock of the section's zone.
-    let descriptors: Atomic<UnsafeMutablePointer<FrameDescriptor>?> = unsafe Atomic(nil)
-    /// For each of the two page blocks, which rings of a frame cache its frames go to (see `FrameCache`).
-    let firstRingGroup = Atomic<UInt16>(FrameCacheLayout.noGroup)
-    let secondRingGroup = Atomic<UInt16>(FrameCacheLayout.noGroup)
-    /// The page blocks. Under the zone's lock.
-    var blocks = InlineArray<2, PageBlockInfo>(repeating: PageBlockInfo())
+    /// Where the descriptor of frame 0 would be if all descriptors lay in one array of which the section's are a part: so
+    /// that a frame's descriptor is found by adding 16 times its number. 0 while the section has no descriptors. Changes
+    /// once, under the lock of the section's zone.
+    let origin = Atomic<UInt>(0)
+    /// For each of the two page blocks, where in a frame cache the rings lie that its frames go to.
+    let firstRings = Atomic<UInt32>(FrameCacheLayout.noRings)
+    let secondRings = Atomic<UInt32>(FrameCacheLayout.noRings)
 }
 
 /// The descriptors of all page frames: an array of sections, each with 1024 descriptors or with none.
@@ -37,23 +36,29 @@ public struct FrameTable: @unchecked Sendable {
         self.sectionCount = sectionCount
     }
 
-    /// The descriptors of a section, nil where it has none. - Complexity: O(1). Callable from any context.
-    @inline(__always)
-    func descriptors(ofSection section: UInt) -> UnsafeMutablePointer<FrameDescriptor>? {
-        guard section < sectionCount else { return nil }
-        // Within the table by the check above.
-        return unsafe entries[Int(bitPattern: section)].descriptors.load(ordering: .acquiring)
-    }
-
     /// The descriptor of `frame`; nil for a frame that the table does not know: no RAM, or not yet brought into use.
     ///
     /// - Complexity: O(1). Callable from any context.
     @inline(__always)
     public func descriptor(of frame: PageFrameNumber) -> UnsafeMutablePointer<FrameDescriptor>? {
-        guard let section = unsafe descriptors(ofSection: frame.rawValue >> Section.shift) else { return nil }
-        // A section has 1024 descriptors and the index is below that.
-        return unsafe section + Int(bitPattern: frame.rawValue & (Section.frameCount &- 1))
+        let section = frame.rawValue &>> Section.shift
+        guard section < sectionCount else { return nil }
+        // Within the table by the check above.
+        let origin = unsafe entries[Int(bitPattern: section)].origin.load(ordering: .acquiring)
+        if origin == 0 { return nil }
+        return unsafe Self.descriptor(frame.rawValue, from: origin)
     }
+
+    /// A frame's descriptor, counted from where frame 0's would be. For a frame of the section with that origin.
+    @unsafe
+    @inline(__always)
+    private static func descriptor(_ frame: UInt, from origin: UInt) -> UnsafeMutablePointer<FrameDescriptor> {
+        // An address that the section's descriptors have, and so not null.
+        unsafe UnsafeMutablePointer(bitPattern: origin &+ frame &* descriptorByteCount).unsafelyUnwrapped
+    }
+
+    @inline(__always)
+    private static var descriptorByteCount: UInt { UInt(bitPattern: MemoryLayout<FrameDescriptor>.stride) }
 
     /// The descriptor of a frame that the allocator itself has noted down. Where that leads nowhere, a note is damaged,
     /// and following it could only do more harm: traps.
@@ -65,46 +70,54 @@ public struct FrameTable: @unchecked Sendable {
         return unsafe descriptor
     }
 
+    /// The descriptor of a frame that is certain to have one.
+    @unsafe
+    @inline(__always)
+    func managedDescriptor(of frame: UInt32) -> UnsafeMutablePointer<FrameDescriptor> {
+        let index = Int(frame &>> UInt32(truncatingIfNeeded: Section.shift))
+        // Within the table, and with an origin, by the caller's certainty.
+        let origin = unsafe entries[index].origin.load(ordering: .relaxed)
+        return unsafe Self.descriptor(UInt(frame), from: origin)
+    }
+
     /// True when the section has descriptors.
-    func isInitialized(section: UInt) -> Bool { unsafe descriptors(ofSection: section) != nil }
+    func isInitialized(section: UInt) -> Bool {
+        unsafe descriptor(of: PageFrameNumber(section << Section.shift)) != nil
+    }
 
     /// A page block, by its number, of a section that has descriptors. Under the zone's lock.
     @inline(__always)
     func pageBlock(_ number: UInt32) -> PageBlock {
-        guard let section = unsafe descriptors(ofSection: UInt(number >> 1)) else {
-            fatalError("a page block without descriptors")
-        }
-        let half = Int(number & 1)
-        // The bits lie behind the section's descriptors, and the entry is within the table by the check above.
-        let bits = unsafe UnsafeMutableRawPointer(section) + Section.bitsOffset + half &* PageBlock.byteCount
-        let entry = unsafe UnsafeMutableRawPointer(entries + Int(number >> 1)) + Self.infoOffset
-        return unsafe PageBlock(
-            bits: bits.assumingMemoryBound(to: UInt64.self),
-            info: entry.assumingMemoryBound(to: PageBlockInfo.self) + half)
+        // The zones note down page blocks of sections in use only.
+        let origin = unsafe entries[Int(number &>> 1)].origin.load(ordering: .relaxed)
+        let first = unsafe Self.descriptor(UInt(number &<< 9), from: origin)
+        // Both page blocks lie behind the section's descriptors, of which the second's begin half way.
+        let whole = Section.pageBlocksOffset
+        let offset = number & 1 == 0 ? whole : whole / 2 &+ PageBlock.byteCount
+        return unsafe PageBlock(in: UnsafeMutableRawPointer(first) + offset)
     }
 
-    /// The rings of a frame cache that a frame goes to when it is freed. For a frame that has a descriptor.
+    /// Where in a frame cache the rings lie that a frame goes to when it is freed. For a frame that has a descriptor.
     @inline(__always)
-    func ringGroup(of frame: UInt) -> Int {
+    func rings(of frame: UInt) -> Int {
         // Within the table, or there would be no descriptor.
-        let entry = unsafe entries + Int(bitPattern: frame >> Section.shift)
-        let half = frame >> UInt(PageBlock.order) & 1
+        let entry = unsafe entries + Int(bitPattern: frame &>> Section.shift)
+        let isFirst = frame & UInt(PageBlock.frameCount) == 0
         return Int(
-            unsafe half == 0
-                ? entry.pointee.firstRingGroup.load(ordering: .relaxed)
-                : entry.pointee.secondRingGroup.load(ordering: .relaxed))
+            unsafe isFirst
+                ? entry.pointee.firstRings.load(ordering: .relaxed) : entry.pointee.secondRings.load(ordering: .relaxed)
+        )
     }
 
     /// Chooses the rings for a page block's frames. Under the zone's lock.
     @inline(__always)
-    func setRingGroup(_ group: Int, ofPageBlock number: UInt32) {
+    func setRings(_ offset: UInt32, ofPageBlock number: UInt32) {
         let entry = unsafe entries + Int(number >> 1)
-        let value = UInt16(truncatingIfNeeded: group)
         // Within the table: the page block is one of ours.
         if number & 1 == 0 {
-            unsafe entry.pointee.firstRingGroup.store(value, ordering: .relaxed)
+            unsafe entry.pointee.firstRings.store(offset, ordering: .relaxed)
         } else {
-            unsafe entry.pointee.secondRingGroup.store(value, ordering: .relaxed)
+            unsafe entry.pointee.secondRings.store(offset, ordering: .relaxed)
         }
     }
 
@@ -120,19 +133,16 @@ public struct FrameTable: @unchecked Sendable {
         let descriptors = unsafe memory.bindMemory(to: FrameDescriptor.self, capacity: count)
         if state == .interior {
             // All zeroes, in the fastest way there is.
-            unsafe memory.initializeMemory(as: UInt64.self, repeating: 0, count: Section.bitsOffset / 8)
+            unsafe memory.initializeMemory(as: UInt64.self, repeating: 0, count: Section.pageBlocksOffset / 8)
         } else {
             unsafe descriptors.initialize(repeating: FrameDescriptor(state), count: count)
         }
-        unsafe (memory + Section.bitsOffset).initializeMemory(
-            as: UInt64.self, repeating: 0, count: 2 * PageBlock.byteCount / 8)
-        let index = Int(bitPattern: section)
-        unsafe entries[index].blocks = InlineArray(repeating: PageBlockInfo(mobility: mobility))
+        let blocks = unsafe memory + Section.pageBlocksOffset
+        unsafe PageBlock(in: blocks).reset(mobility)
+        unsafe PageBlock(in: blocks + PageBlock.byteCount).reset(mobility)
+        let origin = UInt(bitPattern: descriptors) &- (section << Section.shift) &* Self.descriptorByteCount
+        precondition(origin != 0, "descriptors at an address that means there are none")
         // Released after the descriptors are written: who finds the entry finds them.
-        unsafe entries[index].descriptors.store(descriptors, ordering: .releasing)
+        unsafe entries[Int(bitPattern: section)].origin.store(origin, ordering: .releasing)
     }
-
-    /// Where the page blocks' notes lie in an entry: behind the pointer and the two ring groups, aligned to 2.
-    @inline(__always)
-    private static var infoOffset: Int { 12 }
 }

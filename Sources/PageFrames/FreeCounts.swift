@@ -1,7 +1,7 @@
 /// How much is free in a zone, by mobility and order. Kept in memory of its own, so that the zone's state stays small.
 @safe
 struct FreeCounts: ~Copyable {
-    /// For each mobility the frames, then the blocks of each order.
+    /// For each mobility the frames, if it sets page blocks aside; then for each the blocks of each order.
     private let counts: UnsafeMutablePointer<UInt>
 
     private static var frameCounts: Int { 8 }
@@ -17,9 +17,16 @@ struct FreeCounts: ~Copyable {
         unsafe counts.initialize(repeating: 0, count: Self.byteCount / 8)
     }
 
-    /// Free frames in page blocks of `mobility`.
-    @inline(__always)
+    /// Free frames in page blocks of `mobility`. - Complexity: O(orders).
     func frames(_ mobility: Mobility) -> UInt {
+        var frames: UInt = 0
+        for order in 0...BlockOrder.highest { frames += blocks(order: order, mobility) << UInt(order) }
+        return frames
+    }
+
+    /// Free frames in page blocks that are set aside: `contiguous` and `isolated`. - Complexity: O(1).
+    @inline(__always)
+    func setAsideFrames(_ mobility: Mobility) -> UInt {
         // There is a count for each mobility.
         unsafe counts[Int(mobility.rawValue)]
     }
@@ -31,8 +38,10 @@ struct FreeCounts: ~Copyable {
         unsafe counts[Self.place(order, mobility)]
     }
 
+    /// Notes that so many more frames are free, where that must be known at once: of page blocks that are set aside.
     @inline(__always)
     func addFrames(_ change: Int, _ mobility: Mobility) {
+        if mobility.rawValue < Mobility.contiguous.rawValue { return }
         // As above.
         unsafe counts[Int(mobility.rawValue)] &+= UInt(bitPattern: change)
     }

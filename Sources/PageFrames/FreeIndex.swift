@@ -1,171 +1,185 @@
 /// Which page blocks of a zone have free blocks, by mobility and order: the lowest is found in a few steps.
 ///
-/// For each mobility a tree of nodes; a node is one 64-bit word for each order. A leaf node speaks of 64 page blocks, a
-/// node above of 64 nodes: bit b of word n is set when child b has a free block of order n. The words of all orders
-/// lie together, so that "order n or larger" is a few words of one or two cache lines.
+/// For each mobility a tree of nodes; a node is one 64-bit word for each order. A leaf speaks of 64 page blocks, a node
+/// above of 64 nodes: bit b of word n is set when child b has a free block of order n. The words of all orders lie
+/// together, so that "order n or larger" is a few words of one or two cache lines.
 ///
-///     level 2         1 node      4096 leaf nodes' worth    (512 GiB)
+///     level 2         1 node      4096 leaves' worth        (512 GiB)
 ///     level 1        64 nodes
-///     level 0      4096 nodes     64 page blocks each
+///     level 0      4096 leaves    64 page blocks each
+///
+/// Leaves are exact. Above them a bit may be set for a child that has nothing left: it is cleared by the search that
+/// finds that out, so that blocks that come and go do not go up the tree each time. A search meets at most 64 such bits
+/// on a level, and each was set by an insertion.
 @safe
 struct FreeIndex: ~Copyable {
     /// Words in a node: 11 orders, and room up to a whole number of cache lines.
-    private static var nodeWords: Int { 16 }
+    @inline(__always) private static var nodeWords: Int { 16 }
 
-    private let words: UnsafeMutablePointer<UInt64>
-    /// The number of levels, 1 to 4.
-    private let levels: Int
-    /// Where each level's nodes begin, in words from the start of a tree; the root is the last level's only node.
-    private let offsets: UnsafeMutablePointer<Int>
-    private let treeWords: Int
-    private let rootOffset: Int
+    /// The trees' measures, and the trees behind them.
+    private struct Header {
+        /// Where each level's nodes begin, in words from the start of a tree; the root is the last level's only node.
+        var offsets = InlineArray<4, Int>(repeating: 0)
+        /// The number of levels, 1 to 4.
+        var levels = 0
+        var treeWords = 0
+        private var padding = InlineArray<2, Int>(repeating: 0)
+    }
+
+    private let header: UnsafeMutablePointer<Header>
+
+    @inline(__always)
+    private var words: UnsafeMutablePointer<UInt64> {
+        // Behind the header.
+        unsafe UnsafeMutableRawPointer(header + 1).assumingMemoryBound(to: UInt64.self)
+    }
+
+    @inline(__always)
+    private var levels: Int { unsafe header.pointee.levels }
 
     /// The bytes that the trees for `blockCount` page blocks take.
     static func byteCount(blockCount: UInt) -> UInt {
-        UInt(shape(blockCount: blockCount).words * Mobility.count * 8) + offsetBytes
+        UInt(shape(blockCount: blockCount).treeWords * Mobility.count * 8 + MemoryLayout<Header>.stride)
     }
-
-    /// The offsets' place, in front of the trees: a cache line.
-    private static var offsetBytes: UInt { 64 }
 
     /// - Parameter memory: `byteCount(blockCount:)` bytes, aligned to 64, never given back; cleared here.
     @unsafe
     init(in memory: UnsafeMutableRawPointer, blockCount: UInt) {
         let shape = Self.shape(blockCount: blockCount)
-        let count = shape.words * Mobility.count
-        unsafe offsets = memory.bindMemory(to: Int.self, capacity: 4)
-        for level in 0..<4 { unsafe (offsets + level).initialize(to: shape.offsets[level]) }
-        unsafe words = (memory + Int(Self.offsetBytes)).bindMemory(to: UInt64.self, capacity: count)
-        unsafe words.initialize(repeating: 0, count: count)
-        levels = shape.levels
-        treeWords = shape.words
-        rootOffset = shape.offsets[shape.levels - 1]
+        unsafe header = memory.bindMemory(to: Header.self, capacity: 1)
+        unsafe header.initialize(to: shape)
+        unsafe UnsafeMutableRawPointer(header + 1).initializeMemory(
+            as: UInt64.self, repeating: 0, count: shape.treeWords * Mobility.count)
     }
 
-    /// Notes that a page block (counted from the zone's first) has a free block of `order`. - Complexity: O(levels).
-    @inline(__always)
+    /// Notes that a page block (counted from the zone's first) has a free block of `order`.
+    /// - Complexity: O(levels), O(1) mostly.
+    @inline(never)
     func insert(_ block: UInt32, order: Int, _ mobility: Mobility) {
         var child = Int(block)
         var level = 0
-        while true {
+        while level < levels {
             // Within the level: blocks are below the count that the trees were made for.
-            let word = unsafe words + self.word(child >> 6, level, order, mobility)
+            let word = unsafe words + self.word(child &>> 6, level, order, mobility)
             let before = unsafe word.pointee
-            unsafe word.pointee = before | 1 << UInt64(child & 63)
+            unsafe word.pointee = before | 1 &<< UInt64(truncatingIfNeeded: child)
+            if before != 0 { return }
+            child &>>= 6
             level &+= 1
-            if before != 0 || level == levels { return }
-            child >>= 6
         }
     }
 
-    /// Notes that a page block has no free block of `order` any more. - Complexity: O(levels).
-    @inline(__always)
+    /// Notes that a page block has no free block of `order` any more. - Complexity: O(1).
+    @inline(never)
     func remove(_ block: UInt32, order: Int, _ mobility: Mobility) {
-        var child = Int(block)
-        var level = 0
-        while true {
-            // As above.
-            let word = unsafe words + self.word(child >> 6, level, order, mobility)
-            let left = unsafe word.pointee & ~(1 << UInt64(child & 63))
-            unsafe word.pointee = left
-            level &+= 1
-            if left != 0 || level == levels { return }
-            child >>= 6
-        }
+        // Level 0 comes first in a tree; as above.
+        let word =
+            (unsafe Int(mobility.rawValue) &* header.pointee.treeWords) &+ Int(block &>> 6) &* Self.nodeWords &+ order
+        unsafe words[word] &= ~(1 &<< UInt64(truncatingIfNeeded: block))
     }
 
     /// The lowest page block with a free block of exactly `order`; nil when there is none. - Complexity: O(levels).
     @inline(__always)
     func first(order: Int, _ mobility: Mobility) -> UInt32? {
-        // The root is there.
-        var found = unsafe words[rootWord(order, mobility)]
-        if found == 0 { return nil }
-        var child = found.trailingZeroBitCount
-        var level = levels &- 1
-        while level > 0 {
-            level &-= 1
-            // A set bit leads to a node with one.
-            found = unsafe words[word(child, level, order, mobility)]
-            child = child << 6 &+ found.trailingZeroBitCount
+        let root = word(0, levels &- 1, order, mobility)
+        while true {
+            // The root, and from there a set bit leads to a node.
+            var found = unsafe words[root]
+            if found == 0 { return nil }
+            var node = 0
+            var level = levels &- 1
+            while level > 0 {
+                let child = node &<< 6 &+ found.trailingZeroBitCount
+                found = unsafe words[word(child, level &- 1, order, mobility)]
+                if found == 0 {
+                    unsafe words[word(node, level, order, mobility)] &= ~(1 &<< UInt64(child & 63))
+                    break
+                }
+                node = child
+                level &-= 1
+            }
+            if level == 0 { return UInt32(truncatingIfNeeded: node &<< 6 &+ found.trailingZeroBitCount) }
         }
-        return UInt32(truncatingIfNeeded: child)
     }
 
     /// The lowest page block with a free block of `order` or larger; nil when there is none.
     /// - Complexity: O(levels * orders).
-    @inline(__always)
+    @inline(never)
     func first(orderAtLeast order: Int, _ mobility: Mobility) -> UInt32? {
-        var found = any(0, levels &- 1, orderAtLeast: order, mobility)
-        if found == 0 { return nil }
-        var child = found.trailingZeroBitCount
-        var level = levels &- 1
-        while level > 0 {
-            level &-= 1
-            found = any(child, level, orderAtLeast: order, mobility)
-            child = child << 6 &+ found.trailingZeroBitCount
+        while true {
+            var found = any(0, levels &- 1, orderAtLeast: order, mobility)
+            if found == 0 { return nil }
+            var node = 0
+            var level = levels &- 1
+            while level > 0 {
+                let child = node &<< 6 &+ found.trailingZeroBitCount
+                found = any(child, level &- 1, orderAtLeast: order, mobility)
+                if found == 0 {
+                    for stale in order...BlockOrder.highest {
+                        // As above.
+                        unsafe words[word(node, level, stale, mobility)] &= ~(1 &<< UInt64(child & 63))
+                    }
+                    break
+                }
+                node = child
+                level &-= 1
+            }
+            if level == 0 { return UInt32(truncatingIfNeeded: node &<< 6 &+ found.trailingZeroBitCount) }
         }
-        return UInt32(truncatingIfNeeded: child)
     }
 
-    /// True when some page block has a free block of exactly `order`. - Complexity: O(1).
-    @inline(__always)
-    func hasBlock(order: Int, _ mobility: Mobility) -> Bool {
-        // The root is there.
-        unsafe words[rootWord(order, mobility)] != 0
-    }
-
-    /// Whether the trees say, on every level, that a page block has a free block of `order`; where the levels disagree,
-    /// what the leaf does not say. For checks.
+    /// Whether the leaf of a page block says that it has a free block of `order`. For checks.
     func contains(_ block: UInt32, order: Int, _ mobility: Mobility) -> Bool {
+        // As above.
+        unsafe words[word(Int(block >> 6), 0, order, mobility)] & 1 << UInt64(block & 63) != 0
+    }
+
+    /// Whether every node above a page block's leaf says so where the leaf has a block of `order`. For checks.
+    func leads(to block: UInt32, order: Int, _ mobility: Mobility) -> Bool {
         var child = Int(block)
-        // Within each level, as in `insert`.
-        let isInLeaf = unsafe words[word(child >> 6, 0, order, mobility)] & 1 << UInt64(child & 63) != 0
-        for level in 1..<levels {
+        for level in 0..<levels {
+            // Within each level.
+            if unsafe words[word(child >> 6, level, order, mobility)] & 1 << UInt64(child & 63) == 0 { return false }
             child >>= 6
-            let below = unsafe words[word(child, level - 1, order, mobility)]
-            let isMarked = unsafe words[word(child >> 6, level, order, mobility)] & 1 << UInt64(child & 63) != 0
-            if isMarked != (below != 0) { return !isInLeaf }
         }
-        return isInLeaf
+        return true
     }
 
     /// A node's words of `order` and larger, united.
     @inline(__always)
     private func any(_ node: Int, _ level: Int, orderAtLeast order: Int, _ mobility: Mobility) -> UInt64 {
         var united: UInt64 = 0
-        let first = word(node, level, 0, mobility)
-        var order = order
+        let end = word(node, level, BlockOrder.count, mobility)
+        var place = end &- (BlockOrder.count &- order)
         repeat {
             // The node's own words.
-            united |= unsafe words[first &+ order]
-            order &+= 1
-        } while order <= BlockOrder.highest
+            united |= unsafe words[place]
+            place &+= 1
+        } while place != end
         return united
     }
 
     @inline(__always)
     private func word(_ node: Int, _ level: Int, _ order: Int, _ mobility: Mobility) -> Int {
         // Levels are below 4.
-        unsafe Int(mobility.rawValue) &* treeWords &+ offsets[level] &+ node &* Self.nodeWords &+ order
+        unsafe Int(mobility.rawValue) &* header.pointee.treeWords &+ offset(level) &+ node &* Self.nodeWords &+ order
     }
 
     @inline(__always)
-    private func rootWord(_ order: Int, _ mobility: Mobility) -> Int {
-        Int(mobility.rawValue) &* treeWords &+ rootOffset &+ order
+    private func offset(_ level: Int) -> Int {
+        // The offsets are the header's first part.
+        unsafe UnsafeMutableRawPointer(header).assumingMemoryBound(to: Int.self)[level]
     }
 
-    private static func shape(blockCount: UInt) -> (levels: Int, words: Int, offsets: InlineArray<4, Int>) {
-        var offsets = InlineArray<4, Int>(repeating: 0)
+    private static func shape(blockCount: UInt) -> Header {
+        var header = Header()
         var nodes = max(1, (Int(blockCount) + 63) / 64)
-        var words = 0
-        var levels = 0
         while true {
-            offsets[levels] = words
-            words += nodes * nodeWords
-            levels += 1
-            if nodes == 1 { break }
+            header.offsets[header.levels] = header.treeWords
+            header.treeWords += nodes * nodeWords
+            header.levels += 1
+            if nodes == 1 { return header }
             nodes = (nodes + 63) / 64
         }
-        return (levels, words, offsets)
     }
 }

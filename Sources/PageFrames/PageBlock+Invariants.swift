@@ -7,10 +7,10 @@ extension PageBlock {
     /// - Parameter location: the page block's first frame, for the report.
     /// - Complexity: O(frames). Under the zone's lock.
     func checkInvariants(at location: UInt) throws(InvariantViolation) {
-        var found: UInt16 = 0
+        var hasBlock = false
         for order in 0...PageBlock.order {
-            for node in UInt32(512 >> order)..<UInt32(1024 >> order) where isFree(node) {
-                found |= 1 << UInt16(order)
+            for node in 512 >> order..<1024 >> order where isFree(node) {
+                hasBlock = true
                 if order < PageBlock.order, isFree(node ^ 1) {
                     throw InvariantViolation("no two buddies are both free", at: location, found: UInt(node))
                 }
@@ -22,16 +22,13 @@ extension PageBlock {
                     ancestor >>= 1
                 }
             }
+            if countBits(order: order) != blockCount(order: order) {
+                throw InvariantViolation(
+                    "a page block counts its free blocks", at: location, found: UInt(blockCount(order: order)),
+                    expected: UInt(countBits(order: order)))
+            }
         }
-        if orders & 1 << 10 != 0 {
-            if found != 0 { throw InvariantViolation("a free section is one block", at: location, found: UInt(found)) }
-            found = 1 << 10
-        }
-        if found != orders {
-            throw InvariantViolation(
-                "a page block's orders are those of its free blocks", at: location, found: UInt(orders),
-                expected: UInt(found))
-        }
+        if isFreeSection, hasBlock { throw InvariantViolation("a free section is one block", at: location) }
         if !hasTrueWordNotes {
             throw InvariantViolation("a page block's notes name the words that are not 0", at: location)
         }

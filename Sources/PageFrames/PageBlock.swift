@@ -1,10 +1,10 @@
-/// What the allocator knows of a page block besides its bits.
+/// What the allocator knows of a page block besides its bits, in 32 bytes.
 struct PageBlockInfo {
+    /// How many free blocks of each order begin in this page block; those of order 10 in the section's first only.
+    var blockCounts = InlineArray<11, UInt16>(repeating: 0)
+
     /// Bit w is set when word w of the block's bits is not 0.
     var words: UInt16 = 0
-
-    /// Bit n is set when a free block of order n begins in this page block; bit 10 only in the section's first.
-    var orders: UInt16 = 0
 
     /// What the page block is kept for.
     var mobility: Mobility = .movable
@@ -22,37 +22,44 @@ struct PageBlockInfo {
 ///     bits 512 ..< 1024          order 0, single frames
 ///
 /// No frame lies under two set bits, and no two buddies are both set. Under the zone's lock.
+///
+/// A value of this type is a view: where the bits are, and where the index and the counts of the zone speak of them.
 @safe
 struct PageBlock {
     /// log2 of the frames in a page block, and the order of a page block that is wholly free.
-    static var order: Int { 9 }
-    static var frameCount: UInt32 { 512 }
+    @inline(__always) static var order: Int { 9 }
+    @inline(__always) static var frameCount: UInt32 { 512 }
 
-    /// The bytes that the bits take.
-    static var byteCount: Int { 128 }
+    /// The bytes that the bits take, and what they and the notes behind them take.
+    @inline(__always) static var bitsByteCount: Int { 128 }
+    @inline(__always) static var byteCount: Int { 160 }
 
     private let bits: UnsafeMutablePointer<UInt64>
-    private let info: UnsafeMutablePointer<PageBlockInfo>
 
-    /// - Parameters: `bits` are 16 words, `info` is the block's own; both stay.
+    /// - Parameter memory: `byteCount` bytes, the page block's own, aligned to 8; they stay.
     @unsafe
     @inline(__always)
-    init(bits: UnsafeMutablePointer<UInt64>, info: UnsafeMutablePointer<PageBlockInfo>) {
-        unsafe self.bits = bits
-        unsafe self.info = info
+    init(in memory: UnsafeMutableRawPointer) { unsafe bits = memory.assumingMemoryBound(to: UInt64.self) }
+
+    @inline(__always)
+    private var info: UnsafeMutablePointer<PageBlockInfo> {
+        // Behind the bits.
+        unsafe (UnsafeMutableRawPointer(bits) + Self.bitsByteCount).assumingMemoryBound(to: PageBlockInfo.self)
+    }
+
+    /// Makes the page block one without free blocks. Its memory may have any contents.
+    func reset(_ mobility: Mobility) {
+        unsafe bits.initialize(repeating: 0, count: 16)
+        unsafe info.initialize(to: PageBlockInfo(mobility: mobility))
     }
 
     /// The number, in the tree, of the block of `order` that `frame` lies in.
     @inline(__always)
-    static func node(of frame: UInt32, order: Int) -> UInt32 {
-        (512 | frame & 511) >> UInt32(truncatingIfNeeded: order)
-    }
+    static func node(of frame: UInt32, order: Int) -> Int { Int(512 | frame & 511) &>> order }
 
     /// The first frame, counted from the page block's start, of a node of the tree.
     @inline(__always)
-    static func frame(of node: UInt32, order: Int) -> UInt32 {
-        node << UInt32(truncatingIfNeeded: order) & 511
-    }
+    static func frame(of node: Int, order: Int) -> UInt32 { UInt32(truncatingIfNeeded: node &<< order) & 511 }
 
     @inline(__always)
     var mobility: Mobility {
@@ -60,92 +67,124 @@ struct PageBlock {
         nonmutating set { unsafe info.pointee.mobility = newValue }
     }
 
-    /// Bit n is set when a free block of order n begins here.
+    /// Whether a section that is wholly free begins here; such a block has no bit in the tree.
     @inline(__always)
-    var orders: UInt16 { unsafe info.pointee.orders }
+    var isFreeSection: Bool {
+        get { blockCount(order: BlockOrder.highest) != 0 }
+        nonmutating set { unsafe blockCounts[BlockOrder.highest] = newValue ? 1 : 0 }
+    }
 
-    /// Notes down whether a free block of order 10 begins here; it has no bit in the tree.
+    /// The number of free blocks of `order`.
     @inline(__always)
-    func setFreeSection(_ isFree: Bool) {
-        // The page block's own note.
-        unsafe info.pointee.orders = isFree ? 1 << 10 : 0
+    func blockCount(order: Int) -> Int { unsafe Int(blockCounts[order]) }
+
+    /// The smallest order from `order` on of which a free block begins here; there must be one.
+    @inline(__always)
+    func smallestOrder(atLeast order: Int) -> Int {
+        var order = order
+        // The caller knows of one; else this ends at the mark behind the counts, which is never 0 then.
+        while unsafe blockCounts[order] == 0 && order < BlockOrder.highest { order &+= 1 }
+        return order
     }
 
     @inline(__always)
-    func isFree(_ node: UInt32) -> Bool {
+    private var blockCounts: UnsafeMutablePointer<UInt16> {
+        // The counts are the first part of the notes.
+        unsafe UnsafeMutableRawPointer(info).assumingMemoryBound(to: UInt16.self)
+    }
+
+    @inline(__always)
+    func isFree(_ node: Int) -> Bool {
         // A node is below 1024, and there are 16 words.
-        unsafe bits[Int(node >> 6)] & 1 << UInt64(node & 63) != 0
+        unsafe bits[node &>> 6] & 1 &<< UInt64(truncatingIfNeeded: node) != 0
     }
 
-    /// Sets a bit. - Returns: true when the block had no free block of that order before.
+    /// Sets a bit. - Returns: true when the page block had no free block of that order before.
     @inline(__always)
-    func insert(_ node: UInt32, order: Int) -> Bool {
-        let word = Int(node >> 6)
-        let bit = UInt16(1) << UInt16(truncatingIfNeeded: order)
-        // As above.
-        unsafe bits[word] |= 1 << UInt64(node & 63)
-        unsafe info.pointee.words |= 1 << UInt16(truncatingIfNeeded: word)
-        let before = unsafe info.pointee.orders
-        unsafe info.pointee.orders = before | bit
-        return before & bit == 0
+    func insert(_ node: Int, order: Int) -> Bool {
+        let word = node &>> 6
+        // As above; orders are below 11.
+        let others = unsafe bits[word]
+        unsafe bits[word] = others | 1 &<< UInt64(truncatingIfNeeded: node)
+        if others == 0 { unsafe info.pointee.words |= 1 &<< UInt16(truncatingIfNeeded: word) }
+        let before = unsafe blockCounts[order]
+        unsafe blockCounts[order] = before &+ 1
+        return before == 0
     }
 
-    /// Clears a bit that is set. - Returns: true when the block has no free block of that order left.
+    /// Clears a bit that is set. - Returns: true when the page block has no free block of that order left.
     @inline(__always)
-    func remove(_ node: UInt32, order: Int) -> Bool {
-        let word = Int(node >> 6)
+    func remove(_ node: Int, order: Int) -> Bool {
         // As above.
-        let left = unsafe bits[word] & ~(1 << UInt64(node & 63))
-        unsafe bits[word] = left
-        if left == 0 { unsafe info.pointee.words &= ~(1 << UInt16(truncatingIfNeeded: word)) }
-        return noteIfEmpty(order)
+        let word = node &>> 6
+        set(word, to: unsafe bits[word] & ~(1 &<< UInt64(truncatingIfNeeded: node)))
+        let left = unsafe blockCounts[order] &- 1
+        unsafe blockCounts[order] = left
+        return left == 0
+    }
+
+    /// Clears the bit of a node's buddy if it is set.
+    /// - Returns: nil when it is not; else whether the page block has no free block of that order left.
+    @inline(__always)
+    func removeBuddy(of node: Int, order: Int) -> Bool? {
+        let word = node &>> 6
+        let bit = UInt64(truncatingIfNeeded: node ^ 1)
+        // As above.
+        let before = unsafe bits[word]
+        if before &>> bit & 1 == 0 { return nil }
+        set(word, to: before & ~(1 &<< bit))
+        let count = unsafe blockCounts[order] &- 1
+        unsafe blockCounts[order] = count
+        return count == 0
     }
 
     /// The lowest free block of `order`, of which there must be one.
     @inline(__always)
-    func first(order: Int) -> UInt32 {
+    func first(order: Int) -> Int {
+        if order > 3 {
+            // In word 0 the bits below are those of larger blocks, those above those of smaller ones.
+            let start = 512 &>> order
+            return start &+ (unsafe bits[0] &>> UInt64(truncatingIfNeeded: start)).trailingZeroBitCount
+        }
         let word = firstWord(order: order)
         // As above.
-        return unsafe UInt32(truncatingIfNeeded: word << 6 &+ (bits[word] & Self.mask(order)).trailingZeroBitCount)
+        return word &<< 6 &+ (unsafe bits[word].trailingZeroBitCount)
     }
 
-    /// Clears the bits of up to `count` blocks of `order`, of which there must be one, all in the lowest word that has
-    /// any, and calls `body` with each, in ascending order. - Returns: true when none of that order is left.
+    /// Clears the bits of up to `count` blocks of `order` 0 to 3, of which there must be one, all in one word, and calls
+    /// `body` with each, in ascending order. - Returns: how many.
     @inline(__always)
-    func removeFirst(_ count: inout Int, order: Int, _ body: (UInt32) -> Void) -> Bool {
+    func removeRun(_ count: Int, order: Int, _ body: (_ node: Int, _ index: Int) -> Void) -> Int {
         let word = firstWord(order: order)
         // As above.
         var left = unsafe bits[word]
-        let mask = Self.mask(order)
+        var taken = 0
         repeat {
-            let bit = (left & mask).trailingZeroBitCount
-            left &= ~(1 << UInt64(bit))
-            body(UInt32(truncatingIfNeeded: word << 6 &+ bit))
-            count &-= 1
-        } while left & mask != 0 && count > 0
-        unsafe bits[word] = left
-        if left == 0 { unsafe info.pointee.words &= ~(1 << UInt16(truncatingIfNeeded: word)) }
-        return noteIfEmpty(order)
+            body(word &<< 6 &+ left.trailingZeroBitCount, taken)
+            left &= left &- 1
+            taken &+= 1
+        } while left != 0 && taken < count
+        set(word, to: left)
+        unsafe blockCounts[order] &-= UInt16(truncatingIfNeeded: taken)
+        return taken
     }
 
-    /// The number of free frames. - Complexity: O(1): 16 words.
+    /// The number of free frames. - Complexity: O(orders).
     var freeFrames: UInt32 {
-        if orders & 1 << 10 != 0 { return Self.frameCount }
+        if isFreeSection { return Self.frameCount }
         var count = 0
         for order in 0...Self.order { count += blockCount(order: order) << order }
         return UInt32(truncatingIfNeeded: count)
     }
 
-    /// The number of free blocks of `order`, at most 9.
-    func blockCount(order: Int) -> Int {
-        if order > 3 { return unsafe (bits[0] & Self.mask(order)).nonzeroBitCount }
+    /// The number of bits of an order that are set: what `blockCount` says, the slow way. For checks.
+    func countBits(order: Int) -> Int {
         var count = 0
-        // As above.
-        for word in Self.words(order: order) { count += unsafe bits[word].nonzeroBitCount }
+        for node in 512 >> order..<1024 >> order where isFree(node) { count += 1 }
         return count
     }
 
-    /// Whether the note about each word is true.
+    /// Whether the note about each word is true. For checks.
     var hasTrueWordNotes: Bool {
         for word in 0..<16 {
             // There are 16 words.
@@ -154,37 +193,18 @@ struct PageBlock {
         return true
     }
 
+    /// The first word that has blocks of an order up to 3; there must be one.
     @inline(__always)
     private func firstWord(order: Int) -> Int {
-        // Within the order's words there is one that is not 0, or its single one is word 0.
-        order > 3 ? 0 : unsafe (info.pointee.words & Self.wordMask(order)).trailingZeroBitCount
+        let start = 8 &>> order
+        // The notes about the words from the order's first on; the first that is not 0 is one of the order's.
+        return start &+ (unsafe info.pointee.words &>> UInt16(truncatingIfNeeded: start)).trailingZeroBitCount
     }
 
-    /// After a bit of `order` was cleared: takes the order's mark off where none is left.
     @inline(__always)
-    private func noteIfEmpty(_ order: Int) -> Bool {
+    private func set(_ word: Int, to left: UInt64) {
         // As above.
-        let isEmpty =
-            unsafe order > 3 ? bits[0] & Self.mask(order) == 0 : info.pointee.words & Self.wordMask(order) == 0
-        if isEmpty { unsafe info.pointee.orders &= ~(1 << UInt16(truncatingIfNeeded: order)) }
-        return isEmpty
-    }
-
-    /// The words of an order up to 3.
-    private static func words(order: Int) -> Range<Int> { 8 >> order..<16 >> order }
-
-    /// The same as bits of `PageBlockInfo.words`.
-    @inline(__always)
-    private static func wordMask(_ order: Int) -> UInt16 {
-        let count = UInt16(8) >> UInt16(truncatingIfNeeded: order)
-        return (1 << count &- 1) << count
-    }
-
-    /// An order's bits within a word.
-    @inline(__always)
-    private static func mask(_ order: Int) -> UInt64 {
-        if order <= 3 { return ~0 }
-        let count = UInt64(512) >> UInt64(truncatingIfNeeded: order)
-        return (1 << count &- 1) << count
+        unsafe bits[word] = left
+        if left == 0 { unsafe info.pointee.words &= ~(1 &<< UInt16(truncatingIfNeeded: word)) }
     }
 }

@@ -51,6 +51,7 @@ extension PageFrameAllocator {
                 for ring in 0..<FrameCacheLayout.ringsPerZone where cache.rings[first + ring].count > 0 {
                     let count = Int(cache.rings[first + ring].count)
                     state.drain(&cache.rings[first + ring], count, order: ring % FrameCacheLayout.orderCount)
+                    cache.drained &+= UInt(count)
                 }
             }
         }
@@ -61,11 +62,12 @@ extension PageFrameAllocator {
         for zone in 0..<ZoneKind.count {
             let managed = zones[zone].value.withState { state in state.managedFrames }
             let share = managed / UInt(8 * P.cpuCount * FrameCacheLayout.framesPerRingDepth)
-            let high = isEnabled ? min(UInt32(truncatingIfNeeded: min(share, 64)), FrameCacheLayout.usualHigh) : 0
+            let most = isEnabled ? UInt32(truncatingIfNeeded: min(share, 64)) : 0
             let first = FrameCacheLayout.ring(zone: zone, .unmovable, order: 0)
-            for ring in first..<first + FrameCacheLayout.ringsPerZone {
-                cache.rings[ring].high = high
-                cache.rings[ring].batch = max(1, high / 2)
+            for ring in 0..<FrameCacheLayout.ringsPerZone {
+                let high = min(most, FrameCacheLayout.usualHigh(order: ring % FrameCacheLayout.orderCount))
+                cache.rings[first + ring].high = high
+                cache.rings[first + ring].batch = max(1, high / 2)
             }
         }
     }

@@ -124,8 +124,7 @@ extension PageFrameAllocator {
             unsafe head.pointee.isHead(from, order: order)
         else { return false }
         let before = unsafe head.use.pointee.load(ordering: .relaxed)
-        let count: UInt64 = to == .allocatedHead ? 1 : 0
-        let after = FrameDescriptor.use(to, order: order) - 1 + count | UInt64(tag) << 32
+        let after = FrameDescriptor.use(to, order: order) | UInt64(tag) << 16
         if from == .allocatedHead, before != FrameDescriptor.use(from, order: order) { return false }
         // The owner's word first: who reads a state without the lock must not find an old word under it.
         unsafe head.pointee.owner = owner

@@ -46,6 +46,7 @@ extension PageFrameAllocator {
             if cache.rings[ring].count == 0 {
                 let isFilled = zones[zone].value.withState { state in state.refill(&cache.rings[ring], for: request) }
                 if !isFilled { return nil }
+                cache.refilled &+= UInt(cache.rings[ring].count)
             }
             cache.allocations &+= 1
             return cache.rings[ring].pop()
@@ -67,15 +68,15 @@ extension PageFrameAllocator {
         if checks.areActive { return putChecked(frame, order: order) }
         let zone = zone(of: PageFrameNumber(UInt(frame)))
         if order <= FrameCacheLayout.highestOrder {
-            let ring = table.ringGroup(of: UInt(frame)) * FrameCacheLayout.orderCount + order
+            let ring = FrameCacheLayout.ring(at: table.rings(of: UInt(frame))) + order
             let isCached = withThisCPUsCache { cache in
                 if frame >= cache.rings[ring].limit || cache.rings[ring].high == 0 { return false }
                 if cache.rings[ring].count >= cache.rings[ring].high {
                     let number = Int(min(cache.rings[ring].batch, cache.rings[ring].count))
                     zone.value.withState { state in state.drain(&cache.rings[ring], number, order: order) }
+                    cache.drained &+= UInt(number)
                 }
                 cache.rings[ring].push(frame)
-                cache.frees &+= 1
                 return true
             }
             if isCached { return }
@@ -105,13 +106,15 @@ extension PageFrameAllocator {
                 "an interrupt handler or the holder of a spin lock asked so for a block of order", UInt(order)))
     }
 
-    /// A frame that is in use was found among the free ones: something has written where it must not.
+    /// A frame that is in use, or unknown, was found among the free ones: something has written where it must not. The
+    /// request fails, and the frame is lost, rather than that two owners share it.
     @inline(never)
-    func reportInUse(_ frame: PageFrameNumber) {
+    func reportInUse(_ frame: PageFrameNumber) -> PageFrameNumber? {
         P.report(
             MemoryViolation(
                 .corruption, in: "alloc_pages", at: frame.address.rawValue,
                 "a free frame's descriptor says it is in use",
                 UInt(state(of: frame).rawValue)))
+        return nil
     }
 }

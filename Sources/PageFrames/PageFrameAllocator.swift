@@ -24,7 +24,7 @@ public struct PageFrameAllocator<P: Platform>: ~Copyable, @unchecked Sendable {
 
     /// For requests that may be served by each zone and those below: the highest of these that has memory, ...
     let preferredZones: InlineArray<3, Int>
-    /// ... and the first of its rings, in a frame cache's array of rings.
+    /// ... and where its rings lie in a frame cache.
     let preferredRings: InlineArray<3, Int>
 
     /// Promises that have been made and neither withdrawn nor called upon. Never above the sum of the zones' promises.
@@ -58,9 +58,10 @@ public struct PageFrameAllocator<P: Platform>: ~Copyable, @unchecked Sendable {
         self.checks = checks
         self.presentFrames = presentFrames
         self.preferredZones = preferredZones
-        let zoneRings = FrameCacheLayout.ringsPerZone
         preferredRings = [
-            preferredZones[0] * zoneRings, preferredZones[1] * zoneRings, preferredZones[2] * zoneRings,
+            Int(FrameCacheLayout.rings(zone: preferredZones[0], .unmovable)),
+            Int(FrameCacheLayout.rings(zone: preferredZones[1], .unmovable)),
+            Int(FrameCacheLayout.rings(zone: preferredZones[2], .unmovable)),
         ]
         self.metadataByteCount = metadataByteCount
     }
@@ -81,12 +82,30 @@ public struct PageFrameAllocator<P: Platform>: ~Copyable, @unchecked Sendable {
     ///   one section's descriptors.
     @inline(__always)
     public func allocate(order: Int, flags: AllocationFlags = .kernel) -> PageFrameNumber? {
-        if UInt(bitPattern: order) <= UInt(bitPattern: FrameCacheLayout.highestOrder), mayProceed(flags),
-            let frame = takeCached(order: order, flags)
-        {
-            return finish(frame, order: order, flags)
+        guard UInt(bitPattern: order) <= UInt(bitPattern: FrameCacheLayout.highestOrder), mayProceed(flags) else {
+            return allocateSlow(order: order, flags: flags)
         }
-        return allocateSlow(order: order, flags: flags)
+        let ringIndex = Int(flags.mobility.rawValue) &* FrameCacheLayout.orderCount &+ order
+        let offset = preferredRings[flags.highestZone.rawValue] &+ ringIndex &* FrameCacheLayout.ringByteCount
+        let interrupts = P.disableInterrupts()
+        // This CPU's cache; there are rings for every zone, mobility and cached order. What is done with the lock held
+        // calls nothing, so that this needs no registers saved.
+        let cache = unsafe caches.pointer(P.currentCPU)
+        guard _fastPath(unsafe cache.pointee.lock.tryAcquireBriefly()) else {
+            P.restoreInterrupts(interrupts)
+            return allocateSlow(order: order, flags: flags)
+        }
+        let ring = unsafe cache.ring(at: offset)
+        guard _fastPath(unsafe ring.pointee.count != 0) else {
+            unsafe cache.pointee.lock.releaseBriefly()
+            P.restoreInterrupts(interrupts)
+            return allocateSlow(order: order, flags: flags)
+        }
+        let frame = unsafe ring.pointee.pop()
+        unsafe cache.pointee.allocations &+= 1
+        unsafe cache.pointee.lock.releaseBriefly()
+        P.restoreInterrupts(interrupts)
+        return finish(frame, order: order, flags)
     }
 
     /// Gives back a block that `allocate` returned: drops one reference, and the last one makes it free.
@@ -98,11 +117,27 @@ public struct PageFrameAllocator<P: Platform>: ~Copyable, @unchecked Sendable {
     /// - Complexity: O(1) into the frame cache; else O(orders).
     @inline(__always)
     public func free(_ frame: PageFrameNumber, order: Int) {
-        if UInt(bitPattern: order) <= UInt(bitPattern: FrameCacheLayout.highestOrder), makeUnused(frame, order: order) {
-            putCached(frame, order: order)
-        } else {
-            freeSlow(frame, order: order)
+        guard UInt(bitPattern: order) <= UInt(bitPattern: FrameCacheLayout.highestOrder),
+            makeUnused(frame, order: order)
+        else { return freeSlow(frame, order: order) }
+        let number = UInt32(truncatingIfNeeded: frame.rawValue)
+        let offset = table.rings(of: frame.rawValue) &+ order &* FrameCacheLayout.ringByteCount
+        let interrupts = P.disableInterrupts()
+        // As in `allocate`.
+        let cache = unsafe caches.pointer(P.currentCPU)
+        guard _fastPath(unsafe cache.pointee.lock.tryAcquireBriefly()) else {
+            P.restoreInterrupts(interrupts)
+            return putSlow(number, order: order)
         }
+        let ring = unsafe cache.ring(at: offset)
+        guard _fastPath(unsafe ring.pointee.hasRoom(for: number)) else {
+            unsafe cache.pointee.lock.releaseBriefly()
+            P.restoreInterrupts(interrupts)
+            return putSlow(number, order: order)
+        }
+        unsafe ring.pointee.push(number)
+        unsafe cache.pointee.lock.releaseBriefly()
+        P.restoreInterrupts(interrupts)
     }
 
     // MARK: The short way
@@ -111,38 +146,21 @@ public struct PageFrameAllocator<P: Platform>: ~Copyable, @unchecked Sendable {
     @inline(__always)
     func mayProceed(_ flags: AllocationFlags) -> Bool { !flags.contains(.directReclaim) || P.mayWait }
 
-    /// Pops a block from this CPU's ring for the flags' zone and mobility; nil where it is empty.
-    @inline(__always)
-    private func takeCached(order: Int, _ flags: AllocationFlags) -> UInt32? {
-        let ring =
-            preferredRings[flags.highestZone.rawValue]
-            &+ Int(flags.mobility.rawValue) &* FrameCacheLayout.orderCount &+ order
-        let interrupts = P.disableInterrupts()
-        // This CPU's cache, whose lock is taken; there are rings for every zone, mobility and cached order.
-        let cache = unsafe caches.pointer(P.currentCPU)
-        unsafe cache.pointee.lock.acquireWithInterruptsDisabled()
-        var frame: UInt32?
-        if unsafe cache.pointee.rings[unchecked: ring].count != 0 {
-            frame = unsafe cache.pointee.rings[unchecked: ring].pop()
-            unsafe cache.pointee.allocations &+= 1
-        }
-        unsafe cache.pointee.lock.release(interrupts)
-        return frame
-    }
-
     /// Marks a block that has been taken out of the caches or the zones as handed out.
     @inline(__always)
-    func finish(_ frame: UInt32, order: Int, _ flags: AllocationFlags) -> PageFrameNumber {
+    func finish(_ frame: UInt32, order: Int, _ flags: AllocationFlags) -> PageFrameNumber? {
         let number = PageFrameNumber(UInt(frame))
-        let descriptor = unsafe table.knownDescriptor(of: frame)
-        // The block is nobody else's: a frame that is in use is neither in the caches nor in the zones.
-        if unsafe descriptor.use.pointee.load(ordering: .relaxed) != FrameDescriptor.unused { reportInUse(number) }
+        // The table's own descriptor: the caches and the zones hold only frames that have one. The block is nobody
+        // else's, which is checked: a frame in use is neither in the caches nor free.
+        let descriptor = unsafe table.managedDescriptor(of: frame)
+        guard _fastPath(unsafe descriptor.use.pointee.load(ordering: .relaxed) == FrameDescriptor.unused) else {
+            return reportInUse(number)
+        }
         unsafe descriptor.pointee.owner = 0
         unsafe descriptor.use.pointee.store(
             FrameDescriptor.use(flags.contains(.compound) ? .compoundHead : .allocatedHead, order: order),
             ordering: .relaxed)
-        if flags.contains(.zero) { clear(number, order: order) }
-        return number
+        return flags.contains(.zero) ? clear(number, order: order) : number
     }
 
     /// Makes the head of an allocated block of `order` with one reference an unused frame, in one step.
@@ -157,28 +175,11 @@ public struct PageFrameAllocator<P: Platform>: ~Copyable, @unchecked Sendable {
         ).exchanged
     }
 
-    /// Pushes a block that has just become unused onto this CPU's ring for its page block.
-    @inline(__always)
-    private func putCached(_ frame: PageFrameNumber, order: Int) {
-        let number = UInt32(truncatingIfNeeded: frame.rawValue)
-        let ring = table.ringGroup(of: frame.rawValue) &* FrameCacheLayout.orderCount &+ order
-        let interrupts = P.disableInterrupts()
-        // As in `takeCached`.
-        let cache = unsafe caches.pointer(P.currentCPU)
-        unsafe cache.pointee.lock.acquireWithInterruptsDisabled()
-        let hasRoom = unsafe cache.pointee.rings[unchecked: ring].hasRoom(for: number)
-        if hasRoom {
-            unsafe cache.pointee.rings[unchecked: ring].push(number)
-            unsafe cache.pointee.frees &+= 1
-        }
-        unsafe cache.pointee.lock.release(interrupts)
-        if !hasRoom { putSlow(number, order: order) }
-    }
-
-    /// Fills a block that the caller owns with zeroes.
+    /// Fills a block that the caller owns with zeroes, and returns it.
     @inline(never)
-    func clear(_ frame: PageFrameNumber, order: Int) {
+    func clear(_ frame: PageFrameNumber, order: Int) -> PageFrameNumber {
         // The block is RAM that the caller has just been given, and the direct map covers all RAM.
         unsafe P.clearPages(directMap.pointer(to: frame), count: 1 << order)
+        return frame
     }
 }

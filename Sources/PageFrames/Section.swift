@@ -11,12 +11,12 @@ public enum Section {
     /// The bytes of memory in a section.
     public static var byteCount: UInt { frameCount * PageSize.byteCount }
 
-    /// Where the bits of the section's two page blocks lie: behind its descriptors.
+    /// Where the section's two page blocks lie: behind its descriptors.
     @inline(__always)
-    static var bitsOffset: Int { Int(frameCount) * MemoryLayout<FrameDescriptor>.stride }
+    static var pageBlocksOffset: Int { Int(frameCount) * MemoryLayout<FrameDescriptor>.stride }
 
-    /// The bytes that a section's descriptors and its page blocks' bits take.
-    static var metadataByteCount: UInt { UInt(bitsOffset + 2 * PageBlock.byteCount) }
+    /// The bytes that a section's descriptors and its page blocks take.
+    static var metadataByteCount: UInt { UInt(pageBlocksOffset + 2 * PageBlock.byteCount) }
 }
 
 /// The orders of blocks: a block of order n is 2^n frames, aligned to its size.

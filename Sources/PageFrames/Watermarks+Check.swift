@@ -23,7 +23,7 @@ extension Watermarks {
     ) -> Bool {
         let reserve = lowmemReserve[highestZone.rawValue]
         if mark == .min { return isAboveMinimum(free, order, reserve, flags, highAtomic, contiguous) }
-        let unusable = (1 << UInt(order)) &- 1 &+ highAtomic &+ (flags.contains(.movable) ? 0 : contiguous)
+        let unusable = Self.tail(order) &+ highAtomic &+ (flags.contains(.movable) ? 0 : contiguous)
         return free > self[mark] &+ reserve &+ unusable
     }
 
@@ -34,7 +34,7 @@ extension Watermarks {
     ) -> Bool {
         if flags.ignoresWatermarks { return free > 0 }
         let triesHarder = flags.contains(.tryHarder) && !flags.contains(.noMemoryReserves)
-        var unusable = (1 << UInt(order)) &- 1 &+ reserve
+        var unusable = Self.tail(order) &+ reserve
         if !triesHarder { unusable &+= highAtomic }
         if !flags.contains(.movable) { unusable &+= contiguous }
         if free > unusable &+ Self.lowered(self[.min], flags, triesHarder) { return true }
@@ -42,6 +42,10 @@ extension Watermarks {
         guard boost != 0, order == 0, flags.contains(.tryHarder) else { return false }
         return free > unusable &+ Self.lowered(min, flags, triesHarder)
     }
+
+    /// The frames of a block but one.
+    @inline(__always)
+    private static func tail(_ order: Int) -> UInt { (1 &<< UInt(truncatingIfNeeded: order)) &- 1 }
 
     private static func lowered(_ mark: UInt, _ flags: AllocationFlags, _ triesHarder: Bool) -> UInt {
         var lowered = mark

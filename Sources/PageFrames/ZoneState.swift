@@ -38,11 +38,11 @@ struct ZoneState: ~Copyable {
     /// those that are being made contiguous.
     @inline(__always)
     func canSpare(_ request: ZoneRequest, more: UInt = 0) -> Bool {
-        let kept = promisedFrames &+ more &+ buddy.counts.frames(.isolated)
+        let kept = promisedFrames &+ more &+ buddy.counts.setAsideFrames(.isolated)
         return freeFrames > kept
             && watermarks.isAbove(
                 request.mark, free: freeFrames &- kept, order: request.order, highestZone: request.highestZone,
-                flags: request.flags, contiguous: buddy.counts.frames(.contiguous))
+                flags: request.flags, contiguous: buddy.counts.setAsideFrames(.contiguous))
     }
 
     /// How many frames are missing above the high mark.
@@ -55,8 +55,8 @@ struct ZoneState: ~Copyable {
     /// promised them.
     var promisableFrames: UInt {
         let kept =
-            promisedFrames + watermarks.min + buddy.counts.frames(.contiguous)
-            + buddy.counts.frames(.isolated)
+            promisedFrames + watermarks.min + buddy.counts.setAsideFrames(.contiguous)
+            + buddy.counts.setAsideFrames(.isolated)
         return freeFrames > kept ? freeFrames - kept : 0
     }
 
@@ -110,14 +110,16 @@ struct ZoneState: ~Copyable {
     private mutating func refill(_ ring: inout FrameRing, _ batch: Int, _ request: ZoneRequest) -> Bool {
         var place = batch
         var last: UInt32 = 0
-        while place > 0 {
-            let taken = buddy.takeRun(order: request.order, request.mobility, upTo: place) { frame in
-                place &-= 1
+        // Half a batch is enough: to fill it up from the next larger block would leave that one in pieces.
+        while place > batch / 2 {
+            let end = place
+            let taken = buddy.takeRun(order: request.order, request.mobility, upTo: place) { frame, index in
                 // Below the batch, which is at most the ring's capacity.
-                unsafe ring.frames[unchecked: place] = frame
-                last = max(last, frame)
+                unsafe ring.frames[unchecked: end &- 1 &- index] = frame
             }
             if taken == 0 { break }
+            place &-= taken
+            last = max(last, ring.frames[place])
         }
         if place == batch { return false }
         // What was found lies at the top of the batch's place.
@@ -128,10 +130,10 @@ struct ZoneState: ~Copyable {
         return true
     }
 
-    /// Takes back blocks from a ring, the coldest first.
+    /// Takes back the `number` coldest blocks of a ring.
     mutating func drain(_ ring: inout FrameRing, _ number: Int, order: Int) {
-        ring.removeColdest(number) { frame in buddy.put(frame, order: order) }
-        freeFrames &+= UInt(number) << UInt(order)
+        ring.removeColdest(number) { frame in buddy.putCached(frame, order: order) }
+        freeFrames &+= UInt(bitPattern: number) &<< UInt(bitPattern: order)
     }
 
     // MARK: Taking

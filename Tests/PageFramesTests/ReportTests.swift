@@ -155,6 +155,16 @@ private func mobility(_ name: String) -> Int {
         #expect(lines.contains("1024 pages cma reserved"))
     }
 
+    /// A report of damaged counts must come out, too.
+    @Test func impossibleCountsAreWritten() {
+        var zones = zones
+        zones.zones[0].managed = 1 << 40
+        zones.zones[0].free = 1 << 63
+        zones.zones[1].freeBlocks[0][10] = .max
+        let lines = ReportText { AllocationFailureReport.write(failure, zones, to: &$0) }.lines
+        #expect(lines.contains("0 pages reserved"))
+    }
+
     @Test func anImpossibleOrderIsNamed() {
         let failures = [-1, 11, .min].map { AllocationFailure(name: "test", order: $0, flags: .none, cpu: 3) }
         let lines = failures.map { failure in ReportText { failure.writeHeading(to: &$0) }.lines }

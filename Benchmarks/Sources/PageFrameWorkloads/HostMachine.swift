@@ -3,7 +3,8 @@ import HostSupport
 import MemoryPrimitives
 import PageFrames
 
-/// A machine of 512 MiB whose page frames have just been brought up, in the way in which the kernel does it.
+/// A machine whose page frames have just been brought up, in the way in which the kernel does it: 512 MiB that can be
+/// allocated, as the arenas of other allocators are, whose metadata lies elsewhere; ours lies in memory behind them.
 @safe
 struct HostMachine {
     static let byteCount: UInt = 512 << 20
@@ -13,29 +14,45 @@ struct HostMachine {
     private static let physicalStart: UInt = 4 << 30
     private static let regionCapacity = 32
 
+    /// Room for the allocator's metadata, and what of that is too much.
+    private static let metadataRoom: UInt = 4 << 20
+
     let frames: Permanent<PageFrameAllocator<HostPlatform>>
     private let place: UnsafeMutablePointer<PageFrameAllocator<HostPlatform>>
     private let memory: UInt
 
     init() {
-        memory = host_map(Self.byteCount, 1 << 30)
+        memory = host_map(Self.byteCount + Self.metadataRoom, 1 << 30)
         expect(memory != 0, "the host has no memory for the arena")
-        // The lists are the boot allocator's alone and outlive it.
-        let lists = UnsafeMutablePointer<Region>.allocate(capacity: 2 * Self.regionCapacity)
-        var boot = unsafe BootAllocator(
-            memoryStorage: UnsafeMutableBufferPointer(start: lists, count: Self.regionCapacity),
-            reservedStorage: UnsafeMutableBufferPointer(
-                start: lists + Self.regionCapacity, count: Self.regionCapacity))
-        let start = PhysicalAddress(Self.physicalStart)
-        boot.add(PhysicalRange(start, start + Self.byteCount))
-        let directMap = DirectMap(base: memory &- Self.physicalStart)
         unsafe place = UnsafeMutablePointer.allocate(capacity: 1)
+        // A first time to see how large the metadata is; nothing else of it is kept.
+        let trial = unsafe Self.bringUp(memory, unused: 0, at: place)
+        let unused = Self.metadataRoom - trial.value.metadataByteCount
+        unsafe trial.destroy()
+        unsafe frames = Self.bringUp(memory, unused: unused & ~(PageSize.byteCount - 1), at: place)
+    }
+
+    /// - Parameters:
+    ///   - unused: bytes of the room for metadata that are not memory.
+    ///   - place: where the allocator is to live.
+    @unsafe
+    private static func bringUp(
+        _ memory: UInt, unused: UInt, at place: UnsafeMutablePointer<PageFrameAllocator<HostPlatform>>
+    ) -> Permanent<PageFrameAllocator<HostPlatform>> {
+        // The lists are the boot allocator's alone and outlive it.
+        let lists = UnsafeMutablePointer<Region>.allocate(capacity: 2 * regionCapacity)
+        var boot = unsafe BootAllocator(
+            memoryStorage: UnsafeMutableBufferPointer(start: lists, count: regionCapacity),
+            reservedStorage: UnsafeMutableBufferPointer(start: lists + regionCapacity, count: regionCapacity))
+        let start = PhysicalAddress(physicalStart)
+        boot.add(PhysicalRange(start, start + (byteCount + metadataRoom - unused)))
+        let directMap = DirectMap(base: memory &- physicalStart)
         guard let taken = PageFrameAllocator<HostPlatform>(takingOver: &boot, directMap: directMap) else {
             fatalError()
         }
-        // Freshly allocated, and given back only by `end()`.
-        unsafe frames = Permanent(placing: taken, at: place)
         unsafe lists.deallocate()
+        // Freshly allocated, and given back only by `end()`.
+        return unsafe Permanent(placing: taken, at: place)
     }
 
     /// Checks that the workload left the allocator as it must be, and gives everything back.
@@ -48,6 +65,6 @@ struct HostMachine {
         // The workload that used them is over.
         unsafe frames.destroy()
         unsafe place.deallocate()
-        host_unmap(memory, Self.byteCount)
+        host_unmap(memory, Self.byteCount + Self.metadataRoom)
     }
 }

@@ -19,6 +19,7 @@ enum SelfTests {
         }
         PageFrameTests.run(memory)
         FrameCheckTests.run(memory)
+        ShrinkerTests.run(memory)
         PagingTests.run(memory)
         KmallocTests.run(memory)
         VmallocTests.run(memory)

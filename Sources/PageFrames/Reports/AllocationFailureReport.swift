@@ -68,7 +68,7 @@ public enum AllocationFailureReport {
         var frames: UInt = 0
         for order in 0...BlockOrder.highest {
             let count = zone.freeBlockCount(order: order)
-            frames += count << UInt(order)
+            frames &+= count << UInt(order)
             writer.write(" ", count)
             writer.write("*", kibibytesOf: 1 << UInt(order))
             if count != 0 { writeGroups(zone, order, &writer) }
@@ -88,7 +88,7 @@ public enum AllocationFailureReport {
     }
 }
 
-/// Sums over all zones, in frames.
+/// Sums over all zones, in frames. They wrap: a report on damaged counts must come out, too.
 private struct Totals {
     var free: UInt = 0
     var cached: UInt = 0
@@ -100,12 +100,12 @@ private struct Totals {
     @inline(never)
     mutating func add(_ kind: ZoneKind, _ source: borrowing some ZoneReportSource & ~Copyable) {
         let zone = source.report(of: kind)
-        free += zone.free
-        cached += zone.cached
-        freeContiguous += zone.freeContiguous
-        present += zone.present
-        managed += zone.managed
-        contiguous += UInt(zone.pageBlocks[Int(Mobility.contiguous.rawValue)]) << UInt(ZoneReport.pageBlockOrder)
+        free &+= zone.free
+        cached &+= zone.cached
+        freeContiguous &+= zone.freeContiguous
+        present &+= zone.present
+        managed &+= zone.managed
+        contiguous &+= UInt(zone.pageBlocks[Int(Mobility.contiguous.rawValue)]) << UInt(ZoneReport.pageBlockOrder)
     }
 
     @inline(never)
