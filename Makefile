@@ -31,8 +31,8 @@ run: dependencies kernel ## install what is missing, build the kernel and boot i
 test: test-dependencies ## run every check and test, on the host and in QEMU, and end with a summary
 	@$(PYTHON) Tools/run_tests.py $(PARTS)
 
-host-test: test-dependencies ## run the memory modules' tests on the host, also under AddressSanitizer
-	@$(PYTHON) Tools/run_tests.py host sanitized
+host-test: test-dependencies ## run the memory modules' tests on the host, also under the sanitizers
+	@$(PYTHON) Tools/run_tests.py host sanitized threads
 
 boot-test: test-dependencies ## build the kernel and boot it in QEMU, once for each boot test
 	@$(PYTHON) Tools/run_tests.py kernel debug boot
@@ -80,4 +80,4 @@ test-dependencies: ## install what the tests need besides
 	@Tools/install_dependencies.sh test
 
 clean: ## remove everything that was built
-	rm -rf build .build .build-kernel .build-asan .build-host-bench
+	rm -rf build .build .build-kernel .build-asan .build-tsan .build-host-bench

@@ -10,17 +10,19 @@ public struct MachineDescription: Sendable {
     public var layout: AddressSpaceLayout
     public var image: KernelImage
     public var features: PagingFeatures
-    /// How the page frames are to work.
-    public var frames = PageFrameOptions()
+    /// How the page frame allocator is to work.
+    public var frames: PageFrameOptions
 
     public init(
         reachableLimit: PhysicalAddress, directMap: DirectMap,
-        layout: AddressSpaceLayout, image: KernelImage, features: PagingFeatures
+        layout: AddressSpaceLayout, image: KernelImage, features: PagingFeatures,
+        frames: PageFrameOptions = PageFrameOptions()
     ) {
         self.reachableLimit = reachableLimit
         self.directMap = directMap
         self.layout = layout
         self.image = image
         self.features = features
+        self.frames = frames
     }
 }

@@ -13,7 +13,7 @@ import MemoryPrimitives
 /// Not safe by itself: the zone's lock protects it. What changes stands behind pointers: this value is small.
 struct BuddyAllocator: ~Copyable {
     let table: FrameTable
-    private let index: FreeIndex
+    let index: FreeIndex
     /// The first page block of the zone, from which the index counts.
     private let firstBlock: UInt32
     /// The zone's number, which chooses the rings of the frame caches.

@@ -2,7 +2,7 @@
 public struct PageFrameOptions: Sendable {
     /// Whether each CPU keeps free blocks of orders 0 to 3 of its own (`PageFrameAllocator.setFrameCaches(enabled:)`
     /// changes that later).
-    public var frameCaches = true
+    public var frameCaches: Bool
 
     /// What the watermarks are made of, in KiB; nil computes it from the amount of memory, as Linux does. 0 keeps
     /// nothing in reserve.
@@ -14,5 +14,8 @@ public struct PageFrameOptions: Sendable {
     /// Which request for frames from the beginning on is to fail, counted from 1; 0 for none.
     public var failedRequest: UInt = 0
 
-    public init() {}
+    public init(frameCaches: Bool = true, minimumFreeKiB: UInt? = nil) {
+        self.frameCaches = frameCaches
+        self.minimumFreeKiB = minimumFreeKiB
+    }
 }

@@ -11,6 +11,9 @@ extension ZoneState {
         if promisedFrames > freeFrames {
             throw InvariantViolation("promised frames are free", found: promisedFrames, expected: freeFrames)
         }
+        if watermarks.min > watermarks.low || watermarks.low > watermarks.high {
+            throw InvariantViolation("the watermarks ascend", found: watermarks.low, expected: watermarks.min)
+        }
         if managedFrames == 0 { return 0 }
 
         var frames = Frames()

@@ -18,7 +18,7 @@ struct CacheTable<P: Platform> {
         // A header with the state bytes of 16 objects, the most of any slab whose header lies elsewhere.
         let headerLayout = SlabLayout(objectSize: 96, order: 0)
         let headers = unsafe Self.place(
-            headerIndex, "slab-header", headerLayout, .kernel, frames, headers: nil, in: memory)
+            headerIndex, "slab-header", headerLayout, .none, frames, headers: nil, in: memory)
         var caches = InlineArray<27, Permanent<SlabCache<P>>>(repeating: headers)
         for index in 0..<headerIndex {
             let isDMA = index >= SizeClass.count
@@ -30,7 +30,7 @@ struct CacheTable<P: Platform> {
                 "a slab's header is too large for the header cache")
             // The cache's own part of the memory, by init's contract large enough for all of them.
             caches[index] = unsafe Self.place(
-                index, sizeClass.name(isDMA: isDMA), layout, isDMA ? .kernel | .dma : .kernel, frames,
+                index, sizeClass.name(isDMA: isDMA), layout, isDMA ? .dma : .none, frames,
                 headers: headers, in: memory)
         }
         self.caches = caches
@@ -39,7 +39,7 @@ struct CacheTable<P: Platform> {
     /// - Parameter memory: that of all caches. Each has a part of its own: the cache, and its state behind it.
     @unsafe
     private static func place(
-        _ index: Int, _ name: StaticString, _ layout: SlabLayout, _ flags: AllocationFlags,
+        _ index: Int, _ name: StaticString, _ layout: SlabLayout, _ zone: AllocationFlags,
         _ frames: Permanent<PageFrameAllocator<P>>, headers: Permanent<SlabCache<P>>?,
         in memory: UnsafeMutableRawPointer
     ) -> Permanent<SlabCache<P>> {
@@ -48,7 +48,7 @@ struct CacheTable<P: Platform> {
         let state = unsafe (cache + cacheStride).bindMemory(to: SlabCache<P>.State.self, capacity: 1)
         return unsafe Permanent(
             placing: SlabCache(
-                name: name, index: index, layout: layout, frameFlags: flags, frames: frames, headers: headers,
+                name: name, index: index, layout: layout, zone: zone, frames: frames, headers: headers,
                 state: state),
             at: cache.bindMemory(to: SlabCache<P>.self, capacity: 1))
     }

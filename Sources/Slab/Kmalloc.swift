@@ -8,8 +8,9 @@ import Synchronization
 ///     free     -> this CPU's magazine --full---> the size class's cache --slab free--> the buddy
 ///
 /// It is placed once and never moves (see `Permanent`). All calls may come from any context, interrupt handlers
-/// included, and from several CPUs at once, unless they say otherwise; none sleeps. The memory that one CPU allocated
-/// any other may free.
+/// included, and from several CPUs at once, unless they say otherwise. An allocation whose flags have `.directReclaim`
+/// may wait where it finds no free object (see `PageFrameAllocator.allocate`); nothing else does. The memory that one CPU
+/// allocated any other may free.
 ///
 /// Objects whose size is a power of two are aligned to it; 96 to 32 and 192 to 64; blocks above 8192 bytes to theirs,
 /// a power of two of pages. `.dma` takes memory from the DMA zone, out of caches of its own; `.dma32` does so, too,
@@ -59,7 +60,9 @@ public struct Kmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     ///
     /// - Parameters:
     ///   - byteCount: bytes. 0 returns `zeroSizeAddress`.
-    ///   - flags: `.zero` clears the whole object, `size(of:)` bytes; `.dma` and `.dma32` choose the zone.
+    ///   - flags: `.zero` clears the whole object, `size(of:)` bytes; `.dma` and `.dma32` choose the zone. How far the
+    ///     search may go, and what is to happen on failure, goes on to the page frames. What the memory is for does not
+    ///     count: a slab's objects are many users'.
     /// - Returns: memory that belongs to the caller until `free`; nil where there is none, or above 4 MiB.
     /// - Complexity: O(1) from the magazine; else a batch from the slabs, or a new slab.
     @inline(__always)
@@ -69,7 +72,7 @@ public struct Kmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
         }
         let isDMA = flags.rawValue & (AllocationFlags.dma.rawValue | AllocationFlags.dma32.rawValue) != 0
         let cacheIndex = isDMA ? sizeClass.index &+ SizeClass.count : sizeClass.index
-        guard let object = takeObject(cacheIndex) else { return nil }
+        guard let object = takeObject(cacheIndex) ?? takeObjectSlow(cacheIndex, flags) else { return nil }
         // An object's address is in the direct map, never null.
         let pointer = unsafe UnsafeMutableRawPointer(bitPattern: object).unsafelyUnwrapped
         if flags.contains(.zero) {
@@ -85,15 +88,33 @@ public struct Kmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
         let interrupts = P.disableInterrupts()
         defer { P.restoreInterrupts(interrupts) }
         let magazine = rack.magazine(ofCache: cacheIndex, cpu: P.currentCPU)
-        guard let entry = magazine.pop() ?? refillAndPop(magazine, cacheIndex) else { return nil }
+        guard let entry = magazine.pop() else { return nil }
         entry.setState(.allocated)
         return entry.object
     }
 
+    /// Fills this CPU's magazine, from a new slab where the cache has no free object, and takes one.
+    ///
+    /// Making a slab may wait: that is done with interrupts as the caller has them. So the magazine that is filled may
+    /// be one that others have used meanwhile, or another CPU's than before; and other CPUs may be quicker with all of
+    /// the new slab.
     @inline(never)
-    private func refillAndPop(_ magazine: Magazine, _ cacheIndex: Int) -> Magazine.Entry? {
-        guard caches[cacheIndex].value.refill(magazine, count: magazine.depth / 2) else { return nil }
-        return magazine.pop()
+    private func takeObjectSlow(_ cacheIndex: Int, _ flags: AllocationFlags) -> UInt? {
+        while true {
+            if let object = refillAndTake(cacheIndex) { return object }
+            guard caches[cacheIndex].value.addSlab(flags) else { return nil }
+        }
+    }
+
+    /// nil where neither the magazine nor the cache has a free object.
+    private func refillAndTake(_ cacheIndex: Int) -> UInt? {
+        let interrupts = P.disableInterrupts()
+        defer { P.restoreInterrupts(interrupts) }
+        let magazine = rack.magazine(ofCache: cacheIndex, cpu: P.currentCPU)
+        if magazine.count == 0, !caches[cacheIndex].value.fill(magazine, count: magazine.depth / 2) { return nil }
+        guard let entry = magazine.pop() else { return nil }
+        entry.setState(.allocated)
+        return entry.object
     }
 
     /// 0 bytes, or more than a slab's object.

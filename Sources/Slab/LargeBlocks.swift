@@ -25,7 +25,7 @@ struct LargeBlocks<P: Platform>: ~Copyable {
         _ byteCount: UInt, _ flags: AllocationFlags, from frames: Permanent<PageFrameAllocator<P>>
     ) -> PageFrameNumber? {
         let order = Self.order(forByteCount: byteCount)
-        guard let frame = frames.value.allocate(order: order, flags: flags) else { return nil }
+        guard let frame = frames.value.allocate(order: order, flags: flags.forLargeBlock) else { return nil }
         frames.value.setTag(Self.tag, of: frame)
         blocks.add(1, ordering: .relaxed)
         frameCount.add(1 << order, ordering: .relaxed)

@@ -54,8 +54,8 @@ struct SlabCache<P: Platform>: ~Copyable {
     /// The cache's place in `Kmalloc`.
     let index: Int
     let layout: SlabLayout
-    /// Where the slabs' frames come from.
-    let frameFlags: AllocationFlags
+    /// The zone that the slabs' frames come from: `.dma` or none.
+    let zone: AllocationFlags
     let frames: Permanent<PageFrameAllocator<P>>
     /// Where the headers come from that do not lie in their slabs.
     let headers: Permanent<SlabCache<P>>?
@@ -65,14 +65,14 @@ struct SlabCache<P: Platform>: ~Copyable {
     /// A cache without slabs. `state` is memory for its state, never given back.
     @unsafe
     init(
-        name: StaticString, index: Int, layout: SlabLayout, frameFlags: AllocationFlags,
+        name: StaticString, index: Int, layout: SlabLayout, zone: AllocationFlags,
         frames: Permanent<PageFrameAllocator<P>>, headers: Permanent<SlabCache<P>>?,
         state: UnsafeMutablePointer<State>
     ) {
         self.name = name
         self.index = index
         self.layout = layout
-        self.frameFlags = frameFlags
+        self.zone = zone
         self.frames = frames
         self.headers = headers
         // Room for the state alone, by init's contract.
@@ -89,21 +89,11 @@ struct SlabCache<P: Platform>: ~Copyable {
 
     // MARK: Magazines
 
-    /// Moves up to `count` free objects into this CPU's magazine, from a new slab where the cache has none.
-    ///
-    /// With interrupts disabled. - Returns: false where there is no object and no memory for a slab.
-    /// - Complexity: O(count), and O(frames + objects) of a slab where one is made.
-    func refill(_ magazine: Magazine, count: Int) -> Bool {
-        // Again where other CPUs were quicker with all of a new slab.
-        while !fill(magazine, count: count) {
-            guard addSlab() else { return false }
-        }
-        return true
-    }
-
-    /// Makes a slab, without the lock: that takes the header cache's lock and the zone's.
-    private func addSlab() -> Bool {
-        guard let slab = makeSlab() else { return false }
+    /// Makes a slab, without the lock: that takes the header cache's lock and the zone's, and may wait where the flags
+    /// say so. - Parameter flags: those of the allocation that found no free object.
+    /// - Returns: false where there is no memory within the meaning of the flags. - Complexity: O(frames + objects).
+    func addSlab(_ flags: AllocationFlags) -> Bool {
+        guard let slab = makeSlab(flags) else { return false }
         withState { state in
             state.slabsFetched &+= 1
             state.freeObjects &+= slab.objectCount
@@ -112,7 +102,10 @@ struct SlabCache<P: Platform>: ~Copyable {
         return true
     }
 
-    private func fill(_ magazine: Magazine, count: Int) -> Bool {
+    /// Moves up to `count` free objects into this CPU's magazine.
+    ///
+    /// With interrupts disabled. - Returns: false where the cache has no free object. - Complexity: O(count).
+    func fill(_ magazine: Magazine, count: Int) -> Bool {
         withState { state in
             var left = count
             while left > 0, let slab = state.partial.first ?? state.empty.first {
@@ -197,11 +190,11 @@ struct SlabCache<P: Platform>: ~Copyable {
 
     // MARK: Headers of other caches' slabs
 
-    /// Takes one object for the header of a slab. - Returns: its address, or nil without memory. - Complexity: as `refill`.
-    func allocateHeader() -> UInt? {
+    /// Takes one object for the header of a slab. - Returns: its address, or nil without memory. - Complexity: as `addSlab`.
+    func allocateHeader(_ flags: AllocationFlags) -> UInt? {
         while true {
             if let address = takeHeader() { return address }
-            guard addSlab() else { return nil }
+            guard addSlab(flags) else { return nil }
         }
     }
 
@@ -232,14 +225,14 @@ struct SlabCache<P: Platform>: ~Copyable {
     // MARK: Slabs
 
     /// Fetches a block and makes it a slab, in no list yet. What was taken is given back on failure.
-    private func makeSlab() -> SlabPage? {
-        guard let frame = frames.value.allocate(order: layout.order, flags: frameFlags) else { return nil }
+    private func makeSlab(_ flags: AllocationFlags) -> SlabPage? {
+        guard let frame = frames.value.allocate(order: layout.order, flags: flags.forSlab | zone) else { return nil }
         let base = frames.value.directMap.virtualAddress(of: frame.address).rawValue
         var headerAddress = base
         if let offset = layout.headerOffset {
             headerAddress = base &+ offset
         } else if let headers {
-            guard let address = headers.value.allocateHeader() else {
+            guard let address = headers.value.allocateHeader(flags) else {
                 frames.value.free(frame, order: layout.order)
                 return nil
             }

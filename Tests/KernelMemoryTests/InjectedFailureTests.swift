@@ -93,7 +93,9 @@ import VirtualMemory
     @Test(arguments: [1, 4, 8] as [UInt])
     func stacks(pages: UInt) throws {
         let machine = try machine()
-        let made = try failEach(machine) { machine.makeStack(pages: pages).map { stack in { stack.free() } } }
+        let made = try failEach(machine) {
+            machine.makeStack(pages: pages).map { stack in { stack.free() } }
+        }
         #expect(made >= Int(pages) + 3)
     }
 

@@ -34,8 +34,11 @@ extension KernelMachine {
         return StackBox(stack)
     }
 
-    /// Empties the magazines of all CPUs and gives free slabs back, while no CPU allocates.
-    func drain() { memory.value.kmalloc.value.drainAll() }
+    /// Empties the magazines and frame caches of all CPUs and gives free slabs back, while no CPU allocates.
+    func drain() {
+        memory.value.kmalloc.value.drainAll()
+        memory.value.frames.value.drainFrameCaches()
+    }
 
     /// Every counter that a call which fails must leave as it was.
     struct Counters: Equatable {

@@ -27,8 +27,8 @@ struct Configuration: Sendable {
     var memoryCapacity = 128
     var reservedCapacity = 128
     var layout = AddressSpaceLayout.x86FourLevel
-    /// How the page frames work.
-    var frames = PageFrameOptions()
+    /// What counts to the last frame has neither frame caches nor reserves.
+    var frames = PageFrameOptions(frameCaches: false, minimumFreeKiB: 0)
     /// Memory each byte of which is `pattern` before bring-up; the rest is clear.
     var patterned: [PhysicalRange] = []
 
@@ -68,11 +68,10 @@ final class KernelMachine: @unchecked Sendable {
         }
 
         let limit = PhysicalAddress(4 << 30)
-        var description = MachineDescription(
+        let description = MachineDescription(
             reachableLimit: limit,
             directMap: machine.arena.directMap, layout: configuration.layout, image: configuration.image,
-            features: configuration.features)
-        description.frames = configuration.frames
+            features: configuration.features, frames: configuration.frames)
         let lists = BootLists(configuration)
         var observer = RecordingObserver(machine: machine)
         memory = try machine.run {

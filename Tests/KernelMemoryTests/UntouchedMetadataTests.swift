@@ -52,7 +52,8 @@ import Testing
         // 16 bytes for each of 16 million frames are set aside: of 256 MiB, less than a five hundredth is written.
         #expect(table.reserved > 256 << 20)
         #expect(table.pages > 0 && table.byteCount * 500 < table.reserved)
-        #expect(written.values.reduce(0) { $0 + $1.byteCount } < 1 << 20)
+        // Entries of sections and the index of page blocks are most of it.
+        #expect(written.values.reduce(0) { $0 + $1.byteCount } < 5 << 18)
         // Page tables are needed from the start: they are what reaches the memory.
         #expect(written[.pageTables]?.byteCount == written[.pageTables]?.reserved)
     }

@@ -1,5 +1,6 @@
 import Foundation
 import MemoryPrimitives
+import PageFrames
 import SimulatedMachine
 import Synchronization
 import Testing
@@ -8,10 +9,12 @@ import Testing
 
 /// Everything at once, from bring-up until all is given back.
 @Suite struct WorkloadTests {
-    @Test(arguments: [UInt64(5), 6])
-    func everythingComesBack(seed: UInt64) throws {
+    @Test(arguments: [UInt64(5), 6], [Configuration().frames, PageFrameOptions()])
+    func everythingComesBack(seed: UInt64, options: PageFrameOptions) throws {
         let random = SeededGenerator.fromEnvironment(default: seed)
-        let machine = try KernelMachine(.pc(bytes: 8 << 20))
+        var configuration = Configuration()
+        configuration.frames = options
+        let machine = try KernelMachine(.pc(bytes: 8 << 20), configuration)
         machine.run { machine.drain() }
         let before = machine.counters()
         var workload = Workload(machine: machine, random: random)
@@ -33,7 +36,7 @@ import Testing
         machine.run { for holding in live { workload.free(holding) } }
         #expect(workload.errors == 0)
         #expect(refusals > 0, "memory never ran out")
-        machine.run { machine.memory.value.kmalloc.value.shrink() }
+        machine.run { machine.drain() }
         #expect(machine.counters() == before)
         try machine.check()
     }
@@ -45,6 +48,7 @@ import Testing
         let seeded = SeededGenerator.fromEnvironment(default: 41)
         var configuration = Configuration()
         configuration.cpuCount = Self.cpuCount
+        configuration.frames = PageFrameOptions()
         let machine = try KernelMachine(.pc(bytes: 64 << 20), configuration)
         machine.run { machine.drain() }
         let before = machine.counters()

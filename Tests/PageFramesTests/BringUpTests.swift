@@ -132,8 +132,8 @@ import Testing
         let machine = try FrameMachine(memory: [1..<150, 256..<8192], reserved: [140..<200, 300..<310])
         machine.run { frames in
             let expected: [(UInt, FrameState)] = [
-                (0, .absent), (1, .freeHead), (3, .interior), (139, .interior), (140, .reserved), (199, .reserved),
-                (200, .absent), (255, .absent), (256, .freeHead), (309, .reserved), (310, .freeHead),
+                (0, .absent), (1, .free), (3, .free), (139, .free), (140, .reserved), (199, .reserved),
+                (200, .absent), (255, .absent), (256, .free), (309, .reserved), (310, .free),
             ]
             for (frame, state) in expected { #expect(machine.state(frame) == state, "frame \(frame)") }
             let beyond = frames.descriptor(of: PageFrameNumber(1 << 40))
@@ -157,22 +157,32 @@ import Testing
         }
     }
 
-    /// A page for the zones, one for the frame table's entries, four for a section's descriptors: the seventh is free.
-    @Test(arguments: 1...6) func tooLittleMemoryIsRefusedAndLeftAsItWas(frameCount: UInt) throws {
-        let lists = BootLists(memory: [4096..<4096 + frameCount])
+    /// Less than the metadata and a frame is refused; with that frame there is one to be had.
+    @Test func tooLittleMemoryIsRefusedAndLeftAsItWas() throws {
         let machine = SimulatedMachine(memory: 32 << 20)
-        #expect(lists.takeOver(on: machine) == nil)
-        #expect(lists.reserved.isEmpty)
-        #expect(lists.free == [4096..<4096 + frameCount])
-    }
-
-    @Test func theLeastMemoryThatIsEnough() throws {
-        let machine = try FrameMachine(memory: [4096..<4103])
-        let only = try #require(machine.allocate(order: 0))
-        #expect(machine.allocate(order: 0) == nil)
-        machine.run { $0.free(only, order: 0) }
-        try machine.run { try $0.checkInvariants() }
-        #expect(machine.statistics(.dma32).managedFrames == 1)
+        var frameCount: UInt = 1
+        while true {
+            let lists = BootLists(memory: [4096..<4096 + frameCount])
+            if let taken = lists.takeOver(on: machine) {
+                taken.place.deallocate()
+                break
+            }
+            #expect(lists.reserved.isEmpty)
+            #expect(lists.free == [4096..<4096 + frameCount])
+            frameCount += 1
+        }
+        // Zones, an entry of the frame table and a section's descriptors: some ten pages.
+        #expect((6..<16).contains(frameCount))
+        for options in PageFrameOptions.combinations {
+            let least = try FrameMachine(memory: [4096..<4096 + frameCount], options: options)
+            #expect(least.statistics(.dma32).managedFrames == 1)
+            let only = least.allocate(order: 0, flags: .kernel | .memoryReserves)
+            #expect(only == PageFrameNumber(4096))
+            #expect(least.allocate(order: 0) == nil)
+            if let only { least.run { $0.free(only, order: 0) } }
+            try least.run { try $0.checkInvariants() }
+            #expect(least.takeKinds().isEmpty)
+        }
     }
 
     @Test func noMemoryAtAllIsRefused() {

@@ -23,9 +23,9 @@ import Testing
         for _ in 0..<Self.cpuCount { done.wait() }
     }
 
-    @Test func noFrameHasTwoOwners() throws {
+    @Test(arguments: PageFrameOptions.combinations) func noFrameHasTwoOwners(options: PageFrameOptions) throws {
         let seeded = SeededGenerator.fromEnvironment(default: 0x5eed_0004)
-        let machine = try AllocationTests.threeZones(cpuCount: Self.cpuCount)
+        let machine = try AllocationTests.threeZones(cpuCount: Self.cpuCount, options: options)
         let before = machine.snapshot()
         let errors = Atomic<Int>(0)
         onAllCPUs(of: machine) { cpu in
@@ -48,8 +48,10 @@ import Testing
                 var found: (frame: PageFrameNumber, order: Int)?
                 if choice < 45 {
                     let order = Int(generator.next() % 6)
-                    let flags: AllocationFlags = [.kernel, [.kernel, .dma32], [.atomic, .dma]][
+                    let kind: AllocationFlags = [.kernel, [.kernel, .dma32], [.atomic, .dma]][
                         Int(generator.next() % 3)]
+                    let use: AllocationFlags = [.none, .movable, .reclaimable][Int(generator.next() % 3)]
+                    let flags = kind | use | .noWarn
                     found = frames.value.allocate(order: order, flags: flags).map { ($0, order) }
                 } else if choice < 60, frames.value.promise(frames: 3) {
                     // One is called upon at once and the others are withdrawn, amid the other CPUs' promises.
@@ -59,6 +61,11 @@ import Testing
                         errors.add(1, ordering: .relaxed)
                     }
                     frames.value.withdrawPromise(frames: 2)
+                } else if choice == 60 {
+                    frames.value.drainFrameCache(ofCPU: Int(generator.next() % UInt64(Self.cpuCount)))
+                } else if choice == 61 {
+                    _ = frames.value.reclaimIfAsked()
+                    _ = frames.value.freeFrames
                 } else if !live.isEmpty {
                     giveBack(Int(generator.next() % UInt64(live.count)))
                 }
@@ -82,11 +89,52 @@ import Testing
         #expect(machine.snapshot() == before)
     }
 
-    /// All frames are promised to some CPU; each calls upon all of its own, while the others do the same.
-    @Test func everyPromiseIsKeptUnderPressure() throws {
-        let machine = try AllocationTests.threeZones(cpuCount: Self.cpuCount)
+    /// The CPUs live on their caches alone, which others drain, turn off and on again under their hands.
+    @Test func cachesAreDrainedUnderTheirOwnersHands() throws {
+        let seeded = SeededGenerator.fromEnvironment(default: 0x5eed_000b)
+        let machine = try AllocationTests.threeZones(cpuCount: Self.cpuCount, options: .cached)
         let before = machine.snapshot()
-        let share = Int(machine.run { $0.freeFrames }) / Self.cpuCount
+        let owners = (0..<8192).map { _ in OwnerBox() }
+        let errors = Atomic<Int>(0)
+        onAllCPUs(of: machine) { cpu in
+            var generator = seeded.forCPU(cpu)
+            let frames = machine.permanent
+            var live: [PageFrameNumber] = []
+            func box(_ frame: PageFrameNumber) -> OwnerBox { owners[Int(frame.rawValue & 8191)] }
+            for _ in 0..<20000 {
+                switch generator.next() % 1000 {
+                case 0: frames.value.drainFrameCaches()
+                case 1: frames.value.setFrameCaches(enabled: false)
+                case 2...3: frames.value.setFrameCaches(enabled: true)
+                case 4..<500 where live.count < 40:
+                    guard let frame = frames.value.allocate(order: 0) else { break }
+                    if box(frame).value.exchange(cpu + 1, ordering: .relaxed) != 0 { errors.add(1, ordering: .relaxed) }
+                    live.append(frame)
+                default:
+                    guard let frame = live.popLast() else { break }
+                    if box(frame).value.exchange(0, ordering: .relaxed) != cpu + 1 { errors.add(1, ordering: .relaxed) }
+                    frames.value.free(frame, order: 0)
+                }
+            }
+            for frame in live {
+                box(frame).value.store(0, ordering: .relaxed)
+                frames.value.free(frame, order: 0)
+            }
+        }
+        #expect(errors.load(ordering: .relaxed) == 0)
+        #expect(machine.takeKinds().isEmpty)
+        try machine.run { try $0.checkInvariants() }
+        #expect(machine.snapshot() == before)
+    }
+
+    private final class OwnerBox: Sendable { let value = Atomic<Int>(0) }
+
+    /// All frames are promised to some CPU; each calls upon all of its own, while the others do the same.
+    @Test(arguments: [PageFrameOptions.exact, .reserved])
+    func everyPromiseIsKeptUnderPressure(options: PageFrameOptions) throws {
+        let machine = try AllocationTests.threeZones(cpuCount: Self.cpuCount, options: options)
+        let before = machine.snapshot()
+        let share = Int(machine.run { $0.promisableFrames }) / Self.cpuCount
         let errors = Atomic<Int>(0)
         onAllCPUs(of: machine) { cpu in
             let frames = machine.permanent
@@ -115,8 +163,9 @@ import Testing
     }
 
     /// Of two CPUs that free the same block, exactly one is told so.
-    @Test func aRacingDoubleFreeIsReportedOnce() throws {
-        let machine = try FrameMachine(mebibytes: 16, cpuCount: Self.cpuCount)
+    @Test(arguments: [PageFrameOptions.exact, .usual])
+    func aRacingDoubleFreeIsReportedOnce(options: PageFrameOptions) throws {
+        let machine = try FrameMachine(mebibytes: 64, cpuCount: Self.cpuCount, options: options)
         let before = machine.snapshot()
         for _ in 0..<50 {
             let block = try #require(machine.allocate(order: 1))

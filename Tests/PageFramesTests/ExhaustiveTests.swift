@@ -5,59 +5,69 @@ import Testing
 
 /// Everything that can happen to a few frames.
 @Suite struct ExhaustiveTests {
+    static let kinds: [AllocationFlags] = [.kernel, .kernel | .movable, .kernel | .reclaimable]
+
     /// Every state that eight frames can reach through any sequence of calls, and every call in each of them.
-    @Test func everyStateOfEightFrames() throws {
-        let states = try explore(SmallZone(frameCount: 8), orders: 0...4, depth: .max)
-        #expect(states > 500)
-        print("states of 8 frames: \(states)")
+    @Test(arguments: kinds) func everyStateOfEightFrames(flags: AllocationFlags) throws {
+        let states = try explore(SmallMachine(frameCount: 8), [flags], orders: 0...4, depth: .max)
+        // The states of a whole are those of its halves, and the whole one; a frame is free or in use.
+        #expect(states == 677)
     }
 
     /// Every sequence of calls on sixteen frames, up to a length.
     @Test func everyShortSequenceOnSixteenFrames() throws {
-        let states = try explore(SmallZone(frameCount: 16), orders: 0...4, depth: 7)
+        let states = try explore(SmallMachine(frameCount: 16), [.kernel], orders: 0...4, depth: 7)
         print("states of 16 frames within 7 calls: \(states)")
         #expect(states > 500)
     }
 
     /// A number of frames that is no power of two: the buddies of the last blocks do not exist.
     @Test func everyStateOfSevenFrames() throws {
-        #expect(try explore(SmallZone(frameCount: 7), orders: 0...3, depth: .max) > 100)
+        // Those of four, of two and of one frame: 26 * 5 * 2.
+        #expect(try explore(SmallMachine(frameCount: 7), [.kernel], orders: 0...3, depth: .max) == 260)
+    }
+
+    /// With frame caches, whose rings hold up to two blocks.
+    @Test(arguments: [1, 2] as [UInt32]) func everyStateWithFrameCaches(ringDepth: UInt32) throws {
+        let machine = try SmallMachine(frameCount: 4, ringDepth: ringDepth)
+        let states = try explore(machine, [.kernel, .kernel | .movable], orders: 0...2, depth: .max)
+        print("states of 4 frames with rings of \(ringDepth): \(states)")
+        #expect(states > 100)
     }
 
     /// Visits all states within `depth` calls of the initial one. - Returns: how many there are.
-    private func explore(_ zone: SmallZone, orders: ClosedRange<Int>, depth: Int) throws -> Int {
-        var visited: Set<[UInt64]> = [zone.essence]
-        var frontier = [zone.save()]
+    private func explore(
+        _ machine: SmallMachine, _ kinds: [AllocationFlags], orders: ClosedRange<Int>, depth: Int
+    ) throws -> Int {
+        var visited: Set<[UInt64]> = [machine.essence]
+        var frontier = [machine.save()]
         var length = 0
         while !frontier.isEmpty, length < depth {
-            var next: [[UInt8]] = []
+            var next: [[[UInt8]]] = []
+            func arrive(from essence: [UInt64]) throws {
+                try checkCounts(machine, from: essence)
+                guard visited.insert(machine.essence).inserted else { return }
+                try machine.machine.run { try $0.checkInvariants() }
+                next.append(machine.save())
+            }
             for saved in frontier {
-                zone.restore(saved)
-                let live = zone.live
-                let essence = zone.essence
-                let model = zone.model
-                try refuseEverythingElse(zone, live: live, essence: essence, orders: orders)
-                for order in orders {
-                    zone.restore(saved)
-                    let free = zone.freeBlocks
-                    let frame = zone.allocate(order: order)
-                    guard (frame != nil) == free[order...].contains(where: { $0 > 0 }) else {
-                        throw Wrong(what: "allocation of order \(order)", state: essence)
+                machine.restore(saved)
+                let live = machine.live
+                let essence = machine.essence
+                try refuseEverythingElse(machine, live: live, essence: essence, orders: orders)
+                for flags in kinds {
+                    for order in orders {
+                        machine.restore(saved)
+                        try allocate(machine, order, flags, from: essence)
+                        try arrive(from: essence)
                     }
-                    guard let frame else { continue }
-                    guard model.isFree(Int(frame), order: order), frame % (1 << UInt32(order)) == 0 else {
-                        throw Wrong(what: "block \(frame) of order \(order)", state: essence)
-                    }
-                    try check(zone, from: essence)
-                    if visited.insert(zone.essence).inserted { next.append(zone.save()) }
                 }
                 for block in live {
-                    zone.restore(saved)
-                    guard zone.free(block.frame, order: block.order) == nil else {
+                    machine.restore(saved)
+                    guard machine.free(block.frame, order: block.order) == [] else {
                         throw Wrong(what: "free of \(block)", state: essence)
                     }
-                    try check(zone, from: essence)
-                    if visited.insert(zone.essence).inserted { next.append(zone.save()) }
+                    try arrive(from: essence)
                 }
             }
             frontier = next
@@ -66,39 +76,61 @@ import Testing
         return visited.count
     }
 
+    /// Allocates, where the policy says that it must and may.
+    private func allocate(_ machine: SmallMachine, _ order: Int, _ flags: AllocationFlags, from essence: [UInt64])
+        throws
+    {
+        let cached = machine.cached.first { $0.order == order && $0.mobility == flags.mobility && !$0.frames.isEmpty }
+        let holdsNothing = machine.cached.allSatisfy { $0.frames.isEmpty }
+        var model = machine.model
+        let before = model
+        let frame = machine.allocate(order: order, flags: flags)
+        // The block that was freed last; else where the policy puts it. What other rings hold is asked for last, and
+        // then it is enough that the block was nobody's.
+        let placed = model.take(order: order, .movable)
+        let expected = cached?.frames.last ?? placed
+        if cached != nil || expected != nil || holdsNothing {
+            guard frame == expected else {
+                throw Wrong(what: "order \(order) at \(frame as Any), not \(expected as Any)", state: essence)
+            }
+        } else if let frame {
+            guard !before.isFree(frame, order: order), frame % (1 << order) == 0 else {
+                throw Wrong(what: "order \(order) at \(frame)", state: essence)
+            }
+        }
+    }
+
     /// Every free that is an error is refused and changes nothing.
     private func refuseEverythingElse(
-        _ zone: SmallZone, live: [(frame: Int, order: Int)], essence: [UInt64], orders: ClosedRange<Int>
+        _ machine: SmallMachine, live: [(frame: Int, order: Int)], essence: [UInt64], orders: ClosedRange<Int>
     ) throws {
-        let model = zone.model
-        for frame in 0...zone.frameCount {
+        for frame in 0...machine.frameCount {
             for order in orders where !live.contains(where: { $0 == (frame, order) }) {
-                let kind = zone.free(frame, order: order)?.kind
+                let kinds = machine.free(frame, order: order)
                 let expected: MemoryViolation.Kind =
                     if frame % (1 << order) != 0 {
                         .misalignedFree
-                    } else if frame >= zone.frameCount {
+                    } else if frame >= machine.frameCount {
                         .wildFree
                     } else if live.contains(where: { $0.frame == frame }) {
                         .wrongOrder
-                    } else if model.isFree(frame, order: 0) {
-                        .doubleFree
-                    } else {
+                    } else if live.contains(where: { ($0.frame..<$0.frame + 1 << $0.order).contains(frame) }) {
                         .freeOfTail
+                    } else {
+                        .doubleFree
                     }
-                guard kind == expected, zone.essence == essence else {
-                    throw Wrong(what: "wrong free of \(frame), order \(order): \(kind as Any)", state: essence)
+                guard kinds == [expected], machine.essence == essence else {
+                    throw Wrong(what: "wrong free of \(frame), order \(order): \(kinds)", state: essence)
                 }
             }
         }
     }
 
-    private func check(_ zone: SmallZone, from essence: [UInt64]) throws {
-        try zone.state.pointee.checkInvariants()
-        let model = zone.model
-        guard zone.freeBlocks == model.freeBlocks(in: 0..<1024),
-            zone.state.pointee.freeFrames == UInt(model.freeFrames)
-        else { throw Wrong(what: "free blocks \(zone.freeBlocks)", state: essence) }
+    private func checkCounts(_ machine: SmallMachine, from essence: [UInt64]) throws {
+        let model = machine.model
+        guard machine.freeBlocks == model.freeBlocks,
+            machine.machine.statistics(.dma32).freeFrames == UInt(model.freeFrames)
+        else { throw Wrong(what: "free blocks \(machine.freeBlocks)", state: essence) }
     }
 
     struct Wrong: Error {

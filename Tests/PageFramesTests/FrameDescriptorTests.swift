@@ -1,3 +1,4 @@
+import Synchronization
 import Testing
 
 @testable import PageFrames
@@ -6,7 +7,9 @@ import Testing
     @Test func takesSixteenBytes() {
         #expect(MemoryLayout<FrameDescriptor>.size == 16)
         #expect(MemoryLayout<FrameDescriptor>.stride == 16)
-        #expect(Section.descriptorByteCount == 16 << 10)
+        // A section's descriptors, and behind them the trees of its two page blocks.
+        #expect(Section.bitsOffset == 16 << 10)
+        #expect(Section.metadataByteCount == 16 << 10 + 256)
     }
 
     @Test func zeroesAreTheInsideOfABlock() {
@@ -18,50 +21,40 @@ import Testing
         #expect(descriptor.pointee.owner == 0)
     }
 
-    @Test func linksDoNotDisturbEachOther() {
-        var descriptor = FrameDescriptor(freeBlockOfOrder: 7, next: 0x1234_5678)
-        #expect(descriptor.next == 0x1234_5678)
-        #expect(descriptor.previous == FrameDescriptor.none)
-        descriptor.previous = 0x9abc_def0
-        #expect(descriptor.next == 0x1234_5678)
-        descriptor.next = FrameDescriptor.none
-        #expect(descriptor.previous == 0x9abc_def0)
-        #expect(descriptor.isHead(.freeHead, order: 7))
-        #expect(!descriptor.isHead(.freeHead, order: 6))
-        #expect(!descriptor.isHead(.allocatedHead, order: 7))
+    @Test func theSecondHalfIsOneNumber() {
+        let memory = UnsafeMutableRawPointer.allocate(byteCount: 16, alignment: 16)
+        defer { memory.deallocate() }
+        let descriptor = memory.bindMemory(to: FrameDescriptor.self, capacity: 1)
+        var value = FrameDescriptor(.allocatedHead, order: 7)
+        value.owner = .max
+        value.count = 1
+        descriptor.initialize(to: value)
+        #expect(descriptor.use.pointee.load(ordering: .relaxed) == FrameDescriptor.use(.allocatedHead, order: 7))
+        descriptor.pointee.tag = 0x1234
+        descriptor.pointee.count = 0x89ab_cdef
+        let use = descriptor.use.pointee.load(ordering: .relaxed)
+        #expect(use == 0x89ab_cdef | 0x1234 << 32 | UInt64(FrameState.allocatedHead.rawValue) << 48 | 7 << 56)
+        descriptor.use.pointee.store(FrameDescriptor.unused, ordering: .relaxed)
+        #expect(descriptor.pointee.state == .interior)
+        #expect(descriptor.pointee.order == 0 && descriptor.pointee.count == 0 && descriptor.pointee.tag == 0)
+        #expect(descriptor.pointee.owner == .max)
+        #expect(value.isHead(.allocatedHead, order: 7))
+        #expect(!value.isHead(.allocatedHead, order: 6))
+        #expect(!value.isHead(.compoundHead, order: 7))
     }
 
     @Test func statesHaveNames() {
-        let names = (UInt8(0)...8).map { "\(FrameState(rawValue: $0).name)" }
-        #expect(Set(names).count == 9)
-        #expect(names[8] == "damaged")
+        let names = (UInt8(0)...9).map { "\(FrameState(rawValue: $0).name)" }
+        #expect(Set(names).count == 10)
+        #expect(names[9] == "damaged")
     }
 }
 
-@Suite struct AllocationFlagsTests {
+@Suite struct ZoneModifierTests {
     @Test func zoneModifiersChooseTheZone() {
         #expect(AllocationFlags.kernel.highestZone == .normal)
         #expect(([.kernel, .dma32] as AllocationFlags).highestZone == .dma32)
         #expect(([.atomic, .dma] as AllocationFlags).highestZone == .dma)
         #expect(([.dma, .dma32] as AllocationFlags).highestZone == .dma)
-    }
-
-    @Test func modifiersAreDistinctBits() {
-        let modifiers: [AllocationFlags] = [
-            .dma, .dma32, .movable, .reclaimable, .account, .hardWall, .compound, .zero, .high, .memoryReserves,
-            .noMemoryReserves, .io, .fs, .directReclaim, .wakeReclaimer, .noWarn, .noRetry, .retryMayFail, .noFail,
-        ]
-        #expect(modifiers.allSatisfy { $0.rawValue.nonzeroBitCount == 1 })
-        #expect(Set(modifiers.map(\.rawValue)).count == modifiers.count)
-    }
-
-    @Test func combinationsSayWhetherTheyMaySleep() {
-        for flags: AllocationFlags in [.kernel, .noIO, .noFS, .user, .userMovable] {
-            #expect(flags.contains(.directReclaim))
-        }
-        for flags: AllocationFlags in [.atomic, .noWait] { #expect(!flags.contains(.directReclaim)) }
-        #expect(!AllocationFlags.noIO.contains(.io))
-        #expect(AllocationFlags.noFS.contains(.io) && !AllocationFlags.noFS.contains(.fs))
-        #expect(AllocationFlags.atomic.contains(.high) && !AllocationFlags.noWait.contains(.high))
     }
 }

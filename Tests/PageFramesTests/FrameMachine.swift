@@ -21,13 +21,17 @@ final class FrameMachine: @unchecked Sendable {
     /// - Parameters:
     ///   - memory: what is RAM, in frame numbers.
     ///   - reserved: what is in use already, in frame numbers.
+    ///   - options: what counts to the last frame has neither caches nor reserves.
     init(
-        memory: [Range<UInt>], reserved: [Range<UInt>] = [], cpuCount: Int = 1, maximumRuns: Int = .max
+        memory: [Range<UInt>], reserved: [Range<UInt>] = [], cpuCount: Int = 1, options: PageFrameOptions = .exact,
+        maximumRuns: Int = .max
     ) throws {
         let highest = memory.map(\.upperBound).max()!
         let machine = SimulatedMachine(memory: highest * 4096, cpuCount: cpuCount)
         let lists = BootLists(memory: memory, reserved: reserved)
-        guard let taken = lists.takeOver(on: machine, maximumRuns: maximumRuns) else { throw TooLittleMemory() }
+        guard let taken = lists.takeOver(on: machine, options: options, maximumRuns: maximumRuns) else {
+            throw TooLittleMemory()
+        }
         permanent = taken.frames
         place = taken.place
         handedOver = lists.free
@@ -41,8 +45,8 @@ final class FrameMachine: @unchecked Sendable {
     }
 
     /// A machine whose RAM begins at the second MiB, as a real one's usually does.
-    convenience init(mebibytes: UInt, cpuCount: Int = 1) throws {
-        try self.init(memory: [256..<mebibytes * 256], cpuCount: cpuCount)
+    convenience init(mebibytes: UInt, cpuCount: Int = 1, options: PageFrameOptions = .exact) throws {
+        try self.init(memory: [256..<mebibytes * 256], cpuCount: cpuCount, options: options)
     }
 
     func run<Result>(onCPU cpu: Int = 0, _ body: (borrowing TestedFrames) throws -> Result) rethrows -> Result {
@@ -62,6 +66,26 @@ final class FrameMachine: @unchecked Sendable {
 
     func statistics(_ kind: ZoneKind) -> ZoneStatistics { run { $0.statistics(of: kind) } }
 
+    /// Changes a zone's state by hand.
+    func withZone<Result>(_ kind: ZoneKind, _ body: (inout ZoneState) -> Result) -> Result {
+        machine.run { permanent.value.zones[kind.rawValue].value.withState { body(&$0) } }
+    }
+
+    /// The blocks in a CPU's ring, the coldest first.
+    func ring(
+        ofCPU cpu: Int = 0, _ kind: ZoneKind, _ mobility: Mobility = .unmovable, order: Int = 0
+    ) -> (frames: [UInt32], high: UInt32, batch: UInt32, limit: UInt32) {
+        machine.run {
+            let place = FrameCacheLayout.ring(zone: kind.rawValue, mobility, order: order)
+            let ring = permanent.value.caches.pointer(cpu).pointee.rings[place]
+            return ((0..<Int(ring.count)).map { ring.frames[$0] }, ring.high, ring.batch, ring.limit)
+        }
+    }
+
+    func mobility(of frame: PageFrameNumber) -> Mobility {
+        machine.run { permanent.value.table.pageBlock(UInt32(frame.rawValue >> 9)).mobility }
+    }
+
     func state(_ frame: UInt) -> FrameState { run { $0.state(of: PageFrameNumber(frame)) } }
 
     /// The number of frames that were handed over.
@@ -70,10 +94,11 @@ final class FrameMachine: @unchecked Sendable {
     /// The kinds of the violations reported since the last call.
     func takeKinds() -> [MemoryViolation.Kind] { machine.takeViolations().map(\.kind) }
 
-    /// Everything that must be as before after an operation that changes nothing.
+    /// Everything that must be as before after an operation that changes nothing. The frame caches are drained.
     func snapshot() -> [[UInt]] {
         machine.run {
-            ZoneKind.allCases.map { kind in
+            permanent.value.drainFrameCaches()
+            return ZoneKind.allCases.map { kind in
                 let zone = permanent.value.statistics(of: kind)
                 return (0...10).map { zone.freeBlocks[$0] } + [
                     zone.managedFrames, zone.freeFrames, zone.promisedFrames,
@@ -99,11 +124,12 @@ final class BootLists {
 
     /// A page frame allocator that takes over what is free; nil where there is too little memory.
     func takeOver(
-        on machine: SimulatedMachine, maximumRuns: Int = .max
+        on machine: SimulatedMachine, options: PageFrameOptions = .exact, maximumRuns: Int = .max
     ) -> (frames: Permanent<TestedFrames>, place: UnsafeMutablePointer<TestedFrames>)? {
         machine.run {
             let taken = TestedFrames(
-                takingOver: &boot, directMap: machine.arena.directMap, maximumRuns: maximumRuns)
+                takingOver: &boot, directMap: machine.arena.directMap, options: options,
+                maximumRuns: maximumRuns)
             guard let taken else { return nil }
             let place = UnsafeMutablePointer<TestedFrames>.allocate(capacity: 1)
             return (Permanent(placing: taken, at: place), place)

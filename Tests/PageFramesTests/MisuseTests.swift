@@ -44,7 +44,7 @@ import Testing
             frames.free(block, order: 3)
             frames.free(other, order: 3)
         }
-        #expect(machine.state(upper.rawValue) == .interior)
+        #expect(machine.state(upper.rawValue) == .free)
         try expect(.doubleFree, freeing: upper.rawValue, order: order)
     }
 
@@ -114,16 +114,46 @@ import Testing
         try expect(.doubleFree, freeing: block.rawValue, order: 3)
     }
 
-    @Test func aDamagedDescriptorIsCorruption() throws {
+    @Test func aDamagedDescriptorIsReported() throws {
         let descriptor = machine.run { $0.descriptor(of: block)! }
         let intact = descriptor.pointee
-        descriptor.pointee.state = FrameState(rawValue: 200)
-        machine.run { $0.free(block, order: 3) }
-        descriptor.pointee.state = .interior
-        machine.run { $0.free(block, order: 3) }
-        #expect(machine.takeKinds() == [.corruption, .corruption])
-        descriptor.pointee = intact
+        func kinds(_ damage: (inout FrameDescriptor) -> Void) -> [MemoryViolation.Kind] {
+            damage(&descriptor.pointee)
+            machine.run { $0.free(block, order: 3) }
+            descriptor.pointee = intact
+            return machine.takeKinds()
+        }
+        #expect(kinds { $0.state = FrameState(rawValue: 200) } == [.corruption])
+        #expect(kinds { $0.state = .free } == [.corruption])
+        #expect(kinds { $0.count = 0 } == [.corruption])
+        #expect(kinds { $0.tag = 7 } == [.wildFree])
+        #expect(kinds { $0.order = 2 } == [.wrongOrder])
+        // Nothing says any more that the block is in use.
+        #expect(kinds { $0.state = .interior } == [.doubleFree])
         machine.run { $0.free(block, order: 3) }
         #expect(machine.takeKinds().isEmpty)
+        try machine.run { try $0.checkInvariants() }
+    }
+
+    /// What lies in a frame cache is free like any other.
+    @Test func doubleFreeOfACachedBlock() throws {
+        let machine = try FrameMachine(mebibytes: 64, options: .usual)
+        let frame = try #require(machine.allocate(order: 0))
+        let pair = try #require(machine.allocate(order: 1))
+        machine.run { frames in
+            frames.free(frame, order: 0)
+            frames.free(pair, order: 1)
+        }
+        #expect(machine.ring(.dma32).frames.last.map { UInt($0) } == frame.rawValue)
+        let before = machine.ring(.dma32).frames
+        for (freed, order) in [(frame, 0), (pair, 1), (pair, 0), (pair + 1, 0)] {
+            machine.run { $0.free(freed, order: order) }
+            #expect(machine.takeKinds() == [.doubleFree])
+        }
+        #expect(machine.ring(.dma32).frames == before)
+        machine.run { $0.drainFrameCaches() }
+        machine.run { $0.free(frame, order: 0) }
+        #expect(machine.takeKinds() == [.doubleFree])
+        try machine.run { try $0.checkInvariants() }
     }
 }

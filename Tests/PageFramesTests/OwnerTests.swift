@@ -47,7 +47,13 @@ import Testing
             frames.setTag(9, of: block + 1)
             frames.setTag(9, of: PageFrameNumber(1 << 40))
             #expect(machine.takeKinds() == [.corruption, .corruption])
+            // A block that its owner has tagged is given back by its owner, who takes the tag off.
             frames.free(block, order: 2)
+            #expect(machine.takeKinds() == [.wildFree])
+            #expect(frames.tag(of: block) == 9)
+            frames.setTag(0, of: block)
+            frames.free(block, order: 2)
+            #expect(machine.takeKinds().isEmpty)
             #expect(frames.tag(of: block) == nil)
             #expect(frames.owner(of: block) == nil)
         }
@@ -61,7 +67,7 @@ import Testing
             frames.claim(block + 1, order: 0, as: .slab, owner: 1)
             frames.claim(block + 4, order: 2, as: .slab, owner: 1)
             frames.claim(PageFrameNumber(1 << 40), order: 0, as: .table, owner: 1)
-            frames.claim(block, order: 2, as: .freeHead, owner: 1)
+            frames.claim(block, order: 2, as: .free, owner: 1)
             frames.claim(block, order: 2, as: .allocatedHead, owner: 1)
             frames.release(block, order: 2, from: .slab)
             frames.release(block, order: 2, from: .allocatedHead)

@@ -1,3 +1,7 @@
+import MemoryPrimitives
+
+@testable import PageFrames
+
 /// What the buddies must amount to: a bit for each frame.
 ///
 /// Buddies that always merge have one representation only for each set of free frames: the largest aligned blocks.
@@ -38,18 +42,25 @@ struct ReferenceModel {
     func freeBlocks(in range: Range<Int>) -> [UInt] {
         var counts = Array(repeating: UInt(0), count: 11)
         for section in stride(from: range.lowerBound, to: min(range.upperBound, words.count * 64), by: 1024) {
-            count(section, 10, &counts)
+            forEachBlock(in: section, 10) { _, order in counts[order] += 1 }
         }
         return counts
     }
 
-    /// Counts the largest free blocks within a block.
-    private func count(_ frame: Int, _ order: Int, _ counts: inout [UInt]) {
+    /// The largest free blocks within an aligned block, ascending.
+    func freeBlocks(within frame: Int, order: Int) -> [(frame: Int, order: Int)] {
+        var blocks: [(frame: Int, order: Int)] = []
+        forEachBlock(in: frame, order) { blocks.append(($0, $1)) }
+        return blocks
+    }
+
+    /// Calls `body` with the largest free blocks within a block, in ascending order.
+    private func forEachBlock(in frame: Int, _ order: Int, _ body: (Int, Int) -> Void) {
         if isFree(frame, order: order) {
-            counts[order] += 1
+            body(frame, order)
         } else if order >= 6 || order > 0 && words[frame / 64] & mask(frame, order) != 0 {
-            count(frame, order - 1, &counts)
-            count(frame + 1 << (order - 1), order - 1, &counts)
+            forEachBlock(in: frame, order - 1, body)
+            forEachBlock(in: frame + 1 << (order - 1), order - 1, body)
         }
     }
 }

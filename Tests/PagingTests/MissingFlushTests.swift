@@ -9,12 +9,16 @@ private enum ForgetfulPlatform: Platform {
     static var currentCPU: Int { SimulatedPlatform.currentCPU }
     static func disableInterrupts() -> InterruptState { SimulatedPlatform.disableInterrupts() }
     static func restoreInterrupts(_ state: InterruptState) { SimulatedPlatform.restoreInterrupts(state) }
+    static var mayWait: Bool { SimulatedPlatform.mayWait }
+    static func enterAtomicContext() { SimulatedPlatform.enterAtomicContext() }
+    static func leaveAtomicContext() { SimulatedPlatform.leaveAtomicContext() }
     static func flushPage(_ address: VirtualAddress) {}
     static func flushAllPages() {}
     static func relax() { SimulatedPlatform.relax() }
     static var cycleCounter: UInt64 { SimulatedPlatform.cycleCounter }
     static func fillRandom(_ buffer: UnsafeMutableRawBufferPointer) { SimulatedPlatform.fillRandom(buffer) }
     static func report(_ violation: MemoryViolation) { SimulatedPlatform.report(violation) }
+    static func report(_ failure: FailedAllocation) { SimulatedPlatform.report(failure) }
 }
 
 @Suite struct MissingFlushTests {

@@ -23,7 +23,7 @@ import Testing
 
     /// Four CPUs allocate, stamp what they have, and leave it for another CPU to check and free.
     @Test func objectsFreedByOtherCPUs() throws {
-        let test = TestMachine(cpuCount: 4)
+        let test = TestMachine(cpuCount: 4, options: PageFrameOptions())
         let before = test.run { test.freeFrames }
         let exchange = Mutex<[(address: UInt, size: UInt, stamp: UInt64)]>([])
         let damaged = Atomic<Int>(0)
@@ -66,7 +66,7 @@ import Testing
     /// All CPUs free the same objects and blocks at once: one each succeeds, three are reported.
     @Test(arguments: [64, 4096, 20000] as [UInt])
     func racingDoubleFreesAreCaught(size: UInt) throws {
-        let test = TestMachine(cpuCount: 4)
+        let test = TestMachine(cpuCount: 4, options: PageFrameOptions())
         for _ in 0..<20 {
             // Fewer than a magazine drains, so that no slab goes back while others still free into it.
             let addresses = try test.run {

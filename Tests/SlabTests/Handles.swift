@@ -47,7 +47,9 @@ struct KmallocHandle {
 struct FramesHandle {
     let target: Permanent<Frames>
 
-    func allocate(order: Int) -> PageFrameNumber? { target.value.allocate(order: order) }
+    func allocate(order: Int, flags: AllocationFlags = .kernel) -> PageFrameNumber? {
+        target.value.allocate(order: order, flags: flags)
+    }
     func free(_ frame: PageFrameNumber, order: Int) { target.value.free(frame, order: order) }
     func claim(_ frame: PageFrameNumber, order: Int, as state: FrameState, owner: UInt) {
         target.value.claim(frame, order: order, as: state, owner: owner)

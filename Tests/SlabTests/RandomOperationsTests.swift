@@ -76,7 +76,8 @@ import Testing
 
     @Test(arguments: 1...4 as ClosedRange<UInt64>)
     func sequencesAgreeWithTheModel(round: UInt64) throws {
-        let test = TestMachine(memory: 8 << 20, cpuCount: 2)
+        let options = TestMachine.combinations[Int(round) - 1]
+        let test = TestMachine(memory: 8 << 20, cpuCount: 2, options: options)
         var run = Run(
             kmalloc: test.kmalloc, generator: SeededGenerator.fromEnvironment(default: 0x51ab_0000 + round))
         let before = test.run { test.freeFrames }

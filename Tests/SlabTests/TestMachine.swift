@@ -19,7 +19,16 @@ final class TestMachine: @unchecked Sendable {
     var kmalloc: KmallocHandle { started! }
     var directMap: DirectMap { machine.arena.directMap }
 
-    init(memory: UInt = 32 << 20, cpuCount: Int = 1, startsKmalloc: Bool = true) {
+    /// Neither frame caches nor reserves: for what counts to the last frame.
+    static let exact = PageFrameOptions(frameCaches: false, minimumFreeKiB: 0)
+    static let combinations = [
+        exact, PageFrameOptions(minimumFreeKiB: 0), PageFrameOptions(frameCaches: false), PageFrameOptions(),
+    ]
+
+    init(
+        memory: UInt = 32 << 20, cpuCount: Int = 1, startsKmalloc: Bool = true,
+        options: PageFrameOptions = TestMachine.exact
+    ) {
         let machine = SimulatedMachine(memory: memory, cpuCount: cpuCount)
         self.machine = machine
         frames = machine.run {
@@ -27,7 +36,7 @@ final class TestMachine: @unchecked Sendable {
             defer { for buffer in storage { buffer.deallocate() } }
             var boot = BootAllocator(memoryStorage: storage[0], reservedStorage: storage[1])
             _ = boot.add(PhysicalRange(PhysicalAddress(1 << 20), PhysicalAddress(memory)))
-            let allocator = Frames(takingOver: &boot, directMap: machine.arena.directMap)!
+            let allocator = Frames(takingOver: &boot, directMap: machine.arena.directMap, options: options)!
             return FramesHandle(target: Permanent(placing: allocator, at: .allocate(capacity: 1)))
         }
         if startsKmalloc { precondition(startKmalloc()) }
@@ -50,7 +59,7 @@ final class TestMachine: @unchecked Sendable {
     /// Takes every free frame from the buddy. - Returns: what has to be freed, frame by frame.
     func exhaust() -> [PageFrameNumber] {
         var taken: [PageFrameNumber] = []
-        while let frame = frames.allocate(order: 0) { taken.append(frame) }
+        while let frame = frames.allocate(order: 0, flags: .kernel | .noWarn | .memoryReserves) { taken.append(frame) }
         return taken
     }
 

@@ -30,8 +30,14 @@ final class VmallocMachine: @unchecked Sendable {
     var lastFatal: (reason: FaultReason, place: AddressDescription)? { fatal.withLock { $0 } }
     private let fatal = Mutex<(reason: FaultReason, place: AddressDescription)?>(nil)
 
+    /// Neither frame caches nor reserves: for what counts to the last frame.
+    static let exact = PageFrameOptions(frameCaches: false, minimumFreeKiB: 0)
+
     /// - Parameter mebibytes: RAM, of which the first MiB is not used.
-    init(mebibytes: UInt = 8, cpuCount: Int = 1, space: VirtualRange = VmallocMachine.space) {
+    init(
+        mebibytes: UInt = 8, cpuCount: Int = 1, space: VirtualRange = VmallocMachine.space,
+        options: PageFrameOptions = VmallocMachine.exact
+    ) {
         let machine = SimulatedMachine(memory: mebibytes << 20, cpuCount: cpuCount)
         let directMap = machine.arena.directMap
         var release: [() -> Void] = []
@@ -51,7 +57,7 @@ final class VmallocMachine: @unchecked Sendable {
             in
             var boot = BootAllocator(memoryStorage: lists[0], reservedStorage: lists[1])
             boot.add(PhysicalRange(PhysicalAddress(1 << 20), PhysicalAddress(mebibytes << 20)))
-            let frames = place(TestedFrames(takingOver: &boot, directMap: directMap)!)
+            let frames = place(TestedFrames(takingOver: &boot, directMap: directMap, options: options)!)
             var source = BuddyTableSource<SimulatedPlatform>(frames: frames)
             let tables = place(TestedTables(root: source.allocateTableFrame()!, directMap: directMap, features: .all))
             let kmalloc = place(TestedKmalloc(frames: frames)!)

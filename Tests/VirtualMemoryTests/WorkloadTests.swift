@@ -1,5 +1,6 @@
 import Foundation
 import MemoryPrimitives
+import PageFrames
 import Paging
 import SimulatedMachine
 import Synchronization
@@ -18,10 +19,10 @@ import Testing
         var touched: Set<UInt> = []
     }
 
-    @Test(arguments: [UInt64(21), 22])
-    func contentsFollowTheModel(seed: UInt64) throws {
+    @Test(arguments: [UInt64(21), 22], [VmallocMachine.exact, PageFrameOptions()])
+    func contentsFollowTheModel(seed: UInt64, options: PageFrameOptions) throws {
         var random = SeededGenerator.fromEnvironment(default: seed)
-        let machine = VmallocMachine()
+        let machine = VmallocMachine(options: options)
         let before = machine.snapshot()
         var areas: [Model] = []
         for step in 0..<1200 {

@@ -89,15 +89,15 @@ enum KmallocTests {
         VmallocTests.expectFree(memory, free)
     }
 
-    /// Takes objects of a page's size until there are none, at most 64 MiB, and gives them back.
+    /// Takes objects of a page's size until there are none, at most 32 MiB, and gives them back.
     private static func exhaustion(_ memory: Memory) {
         let kmalloc = memory.value.kmalloc
         let frames = memory.value.frames
         let free = VmallocTests.settledFreeFrames(memory)
-        // All but 16 MiB above the reserves is put aside, so that running out takes no longer on a large machine.
-        let aside = Int(frames.value.promisableFrames) - 4096
+        // All but 32 MiB and the reserves is put aside, so that running out takes no longer on a large machine.
+        let aside = Int(frames.value.promisableFrames) - 8192
         // With guard pages half of that is guards.
-        let few: UInt = frames.value.activeChecks.contains(.guardPages) ? 1000 : 3000
+        let few: UInt = frames.value.activeChecks.contains(.guardPages) ? 1000 : 2000
         if aside > 0 { SelfTest.expect(frames.value.promise(frames: aside), "memory can be put aside") }
         var chain: UInt = 0
         var count: UInt = 0
@@ -107,6 +107,7 @@ enum KmallocTests {
             chain = address
             count += 1
         }
+        // Where there is Normal memory, DMA keeps all of its own from such requests and DMA32 some.
         SelfTest.expect(count > few, "most of the memory can be had")
         while chain != 0 {
             let next = UInt(x86_load64(chain))

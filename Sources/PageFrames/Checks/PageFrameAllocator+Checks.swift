@@ -28,7 +28,7 @@ extension PageFrameAllocator {
     ///
     /// - Parameter isGuarded: what was taken is twice as large, and its upper half is to be a guard.
     @inline(never)
-    func handOut(_ frame: UInt32, order: Int, _ flags: AllocationFlags, isGuarded: Bool) -> PageFrameNumber {
+    func handOut(_ frame: UInt32, order: Int, _ flags: AllocationFlags, isGuarded: Bool) -> PageFrameNumber? {
         let active = checks.active
         if active.contains(.poison) { verifyPoison(frame, order: isGuarded ? order + 1 : order) }
         if isGuarded { setGuard(behind: frame, order: order) }
@@ -46,7 +46,7 @@ extension PageFrameAllocator {
         if active.contains(.poison) {
             poison(frame, order: whole)
         } else if active.contains(.zeroOnFree) {
-            clear(PageFrameNumber(UInt(frame)), order: whole)
+            _ = clear(PageFrameNumber(UInt(frame)), order: whole)
         }
         zone(of: PageFrameNumber(UInt(frame))).value.withState { state in state.free(frame, order: whole) }
     }

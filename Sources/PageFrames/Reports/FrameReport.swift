@@ -15,7 +15,7 @@ extension PageFrameAllocator {
             // The table's own descriptor; a snapshot.
             let found = unsafe descriptor.pointee
             writer.write(" refcount:")
-            writer.write(decimal: UInt(found.count))
+            writer.write(decimal: found.state.isHead ? UInt(found.extraReferences) + 1 : 0)
             writer.write(" tag:0x")
             writer.write(hex: UInt(found.tag))
             writer.write(" owner:0x")
