@@ -9,7 +9,6 @@ import Synchronization
 /// boot need not be filled, and 64 GiB come up as fast as without checks.
 @safe
 struct CheckTable<P: Platform>: ~Copyable {
-    let checks: FrameChecks
     private let layout: CheckTableLayout
     private let base: UnsafeMutableRawPointer
 
@@ -22,10 +21,12 @@ struct CheckTable<P: Platform>: ~Copyable {
     /// - Parameter memory: as of `CheckTableLayout.place`, its slots 0.
     @unsafe
     init(_ layout: CheckTableLayout, in memory: UnsafeMutableRawPointer) {
-        checks = layout.checks
         self.layout = layout
         unsafe base = memory
     }
+
+    /// What the table was made for.
+    var checks: FrameChecks { layout.checks }
 
     // MARK: Poison
 
