@@ -8,6 +8,9 @@ BOOT ?= kernel
 ARGS ?=
 TIMEOUT ?= 60
 
+# How long to fuzz.
+SECONDS ?= 60
+
 PYTHON ?= /usr/bin/python3
 export SWIFT_BACKTRACE := enable=no
 export PYTHONDONTWRITEBYTECODE := 1
@@ -18,10 +21,10 @@ SWIFT_SOURCES := Sources Tests Benchmarks/Sources Package.swift Benchmarks/Packa
 PARTS ?=
 
 .PHONY: help run test host-test boot-test check bench bench-check bench-update host-bench host-bench-check kernel iso \
-	debug format lint dependencies test-dependencies clean
+	fuzz debug format lint dependencies test-dependencies clean
 
 help: ## list the targets
-	@echo 'Usage: make TARGET [MEMORY=64M|512M|5G|64G] [CPU=max] [MACHINE=pc|q35] [BOOT=kernel|iso] [ARGS="..."] [TIMEOUT=60]'
+	@echo 'Usage: make TARGET [MEMORY=64M|512M|5G|64G] [CPU=max] [MACHINE=pc|q35] [BOOT=kernel|iso] [ARGS="..."] [TIMEOUT=60] [SECONDS=60]'
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F '|' '{ printf "  %-19s%s\n", $$1, $$2 }'
 
 run: dependencies kernel ## install what is missing, build the kernel and boot it in QEMU
@@ -55,6 +58,9 @@ host-bench: test-dependencies ## run the page-frame workloads on the host: time 
 host-bench-check: test-dependencies ## fail where a workload on the host exceeds its bound
 	@$(PYTHON) Tools/host_bench.py --callgrind --check
 
+fuzz: ## try new inputs on the fuzz targets for SECONDS, guided by what code they reach
+	@$(PYTHON) Tools/fuzz.py --seconds '$(SECONDS)'
+
 kernel: dependencies ## build and check the kernel: build/quarry.elf and build/quarry-multiboot.elf
 	@$(PYTHON) Tools/build_kernel.py
 	@$(PYTHON) Tools/check_kernel.py
@@ -80,4 +86,4 @@ test-dependencies: ## install what the tests need besides
 	@Tools/install_dependencies.sh test
 
 clean: ## remove everything that was built
-	rm -rf build .build .build-kernel .build-asan .build-tsan .build-host-bench
+	rm -rf build .build .build-kernel .build-asan .build-tsan .build-host-bench .build-fuzz

@@ -15,9 +15,9 @@ func floor(_ name: String, on dependencies: [Target.Dependency], _ settings: [Sw
     .target(name: name, dependencies: dependencies, swiftSettings: strict + settings)
 }
 
-func tests(of name: String, with dependencies: [Target.Dependency] = []) -> Target {
+func tests(of name: String, as suite: String? = nil, with dependencies: [Target.Dependency] = []) -> Target {
     .testTarget(
-        name: name + "Tests", dependencies: [.target(name: name), "SimulatedMachine"] + dependencies,
+        name: (suite ?? name) + "Tests", dependencies: [.target(name: name), "SimulatedMachine"] + dependencies,
         swiftSettings: [.treatAllWarnings(as: .error)])
 }
 
@@ -52,12 +52,17 @@ let package = Package(
         .target(
             name: "SimulatedMachine", dependencies: ["MemoryPrimitives", "HostThreads"],
             swiftSettings: [.strictMemorySafety(), .treatAllWarnings(as: .error)]),
+        // What `make fuzz` feeds with inputs, and tests with those that are kept.
+        .target(
+            name: "FuzzTargets", dependencies: ["BootMemory", "PageFrames", "SimulatedMachine"],
+            path: "Tests/FuzzTargets", swiftSettings: [.strictMemorySafety(), .treatAllWarnings(as: .error)]),
         tests(of: "MemoryPrimitives"),
         tests(of: "BootMemory"),
         tests(of: "PageFrames"),
         .testTarget(
             name: "PageFrameCheckTests", dependencies: ["PageFrames", "SimulatedMachine"],
             swiftSettings: [.treatAllWarnings(as: .error)]),
+        tests(of: "PageFrames", as: "PageFrameScenario", with: ["FuzzTargets"]),
         tests(of: "Paging"),
         tests(of: "Slab"),
         tests(of: "VirtualMemory"),

@@ -15,10 +15,15 @@ GRUB_MODULES = pathlib.Path("/usr/lib/grub/i386-pc")
 
 
 def menu(template, arguments):
-    """The GRUB menu that boots with `arguments`; refuses what GRUB's shell would read as something else."""
-    if re.search(r"[^A-Za-z0-9_=.,:/+@%-]", arguments.replace(" ", "")):
+    """The GRUB menu that boots with `arguments`; refuses what GRUB's shell would read as something else.
+
+    `memmap=` needs characters that mean something to that shell: words with them go into single quotes, within which
+    nothing does.
+    """
+    if re.search(r"[^A-Za-z0-9_=.,:/+@%$#!-]", arguments.replace(" ", "")):
         raise Failure(f"ARGS={arguments!r} holds characters that a GRUB menu would not pass on as they are")
-    return template.replace("@ARGUMENTS@", arguments)
+    words = [f"'{word}'" if re.search(r"[$#!]", word) else word for word in arguments.split(" ")]
+    return template.replace("@ARGUMENTS@", " ".join(words))
 
 
 def make_iso(output, arguments="", kernel=BUILD / "quarry.elf"):

@@ -38,7 +38,7 @@ extension BootAllocator {
         guard reserved.count &+ 2 <= reserved.capacity else {
             return growReservedList(avoiding: pending) && growMemoryList(avoiding: pending)
         }
-        _ = reserved.add(range, owner: .regionLists)
+        _ = reserved.add(range, RegionTag(owner: .regionLists, node: nil))
         // Free memory that was just reserved for the array, and the direct map covers it.
         unsafe _ = memory.move(to: Self.array(at: range, growth.directMap))
         if let old = growth.memoryArray { _ = reserved.remove(old) }
@@ -55,7 +55,7 @@ extension BootAllocator {
         }
         // Free memory that nobody else can be given before it is reserved, below, and the direct map covers it.
         unsafe _ = reserved.move(to: Self.array(at: range, growth.directMap))
-        _ = reserved.add(range, owner: .regionLists)
+        _ = reserved.add(range, RegionTag(owner: .regionLists, node: nil))
         if let old = growth.reservedArray { _ = reserved.remove(old) }
         self.growth?.reservedArray = range
         return true
@@ -66,8 +66,9 @@ extension BootAllocator {
         // At least 8, so that a list without any room of its own grows too and both insertions of a growth fit.
         let bytes = UInt(max(capacity, 8) &* MemoryLayout<Region>.stride)
         return findFree(
-            byteCount: pageCount(forBytes: bytes) << PageSize.shift, alignment: PageSize.byteCount, from: .zero,
-            below: growth.limit, direction: .topDown, avoiding: pending)
+            PlacementRequest(
+                byteCount: pageCount(forBytes: bytes) << PageSize.shift, alignment: PageSize.byteCount,
+                below: growth.limit, direction: direction, avoiding: pending))
     }
 
     @unsafe

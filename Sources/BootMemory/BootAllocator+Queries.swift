@@ -13,6 +13,16 @@ extension BootAllocator {
     /// The bytes of all reservations, whether or not they are memory.
     public var totalReserved: UInt { reserved.totalByteCount }
 
+    /// The bytes that are reserved for `owner`.
+    /// - Complexity: O(n).
+    public func totalReserved(by owner: RegionOwner) -> UInt {
+        var sum: UInt = 0
+        for index in 0..<reserved.count where reserved[index].owner == owner {
+            sum &+= reserved[index].range.byteCount
+        }
+        return sum
+    }
+
     /// The bytes of memory that is not reserved.
     /// - Complexity: O(n log n).
     public var totalFree: UInt {
@@ -29,11 +39,15 @@ extension BootAllocator {
 
     /// Who owns the byte at `address`; nil where it is not reserved.
     /// - Complexity: O(log n).
-    public func owner(of address: PhysicalAddress) -> RegionOwner? { reserved.region(containing: address)?.owner }
+    public func owner(of address: PhysicalAddress) -> RegionOwner? { reserved.element(containing: address)?.owner }
+
+    /// The node that the byte at `address` is near to; nil where it is not memory.
+    /// - Complexity: O(log n).
+    public func node(of address: PhysicalAddress) -> MemoryNode? { memory.element(containing: address)?.node }
 
     /// True when the byte at `address` is memory.
     /// - Complexity: O(log n).
-    public func isMemory(_ address: PhysicalAddress) -> Bool { memory.region(containing: address) != nil }
+    public func isMemory(_ address: PhysicalAddress) -> Bool { memory.element(containing: address) != nil }
 
     /// True when all of `range` is memory.
     public func isMemory(_ range: PhysicalRange) -> Bool { memory.covers(range) }

@@ -43,6 +43,10 @@ public struct Word: Sendable {
         return true
     }
 
+    /// True when there is a value, be it empty.
+    // Looks whether there is a buffer, not into it.
+    public var hasValue: Bool { unsafe value != nil }
+
     /// True when the value is `text`.
     public func hasValue(_ text: StaticString) -> Bool {
         guard let value = unsafe value else { return false }

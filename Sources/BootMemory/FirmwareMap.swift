@@ -1,14 +1,10 @@
 import MemoryPrimitives
 
 /// A range of physical addresses and what it is.
-public struct FirmwareRegion: Equatable, Sendable {
-    public var range: PhysicalRange
-    public var kind: MemoryKind
+public typealias FirmwareRegion = TaggedRange<MemoryKind>
 
-    public init(_ range: PhysicalRange, _ kind: MemoryKind) {
-        self.range = range
-        self.kind = kind
-    }
+extension TaggedRange where Tag == MemoryKind {
+    public var kind: MemoryKind { tag }
 }
 
 /// The firmware's memory map made fit for use: sorted, disjoint, merged, and within what the CPU can address.
@@ -16,22 +12,16 @@ public struct FirmwareRegion: Equatable, Sendable {
 /// Entries come in any order and may overlap; where they do, the more restrictive kind holds, whichever came first.
 /// The result does not depend on the order of the entries, unless the map runs out of room.
 ///
-///     filling --insert--> filling --trimPartialPages--> ready
+///     filling --insert, limitAvailable--> filling --trimPartialPages--> ready
 ///
 /// The map is an array in memory that the caller provides. Nothing is allocated; inserting n entries takes O(n^2),
 /// which for the tens of entries of real machines, and for the few hundred that fit, is nothing.
 @safe
 public struct FirmwareMap: ~Copyable {
-    private let storage: UnsafeMutableBufferPointer<FirmwareRegion>
+    private(set) var regions: RangeList<MemoryKind>
 
     /// The end of what the CPU can address.
     public let limit: PhysicalAddress
-
-    /// The end of the memory that the user lets the kernel use (`mem=`).
-    public let userLimit: PhysicalAddress
-
-    /// The number of regions.
-    public private(set) var count = 0
 
     /// What was changed, and why.
     public private(set) var adjustments: MapAdjustmentLog
@@ -45,30 +35,26 @@ public struct FirmwareMap: ~Copyable {
     ///   - storage: room for the regions.
     ///   - adjustments: room for the record of what was changed. Both are the map's own for as long as it lives.
     ///   - physicalAddressBits: how many address bits the CPU has; more than 52 count as 52.
-    ///   - userLimit: where available memory is cut off.
     @unsafe
     public init(
         storage: UnsafeMutableBufferPointer<FirmwareRegion>, adjustments: UnsafeMutableBufferPointer<MapAdjustment>,
-        physicalAddressBits: Int, userLimit: PhysicalAddress = .limit
+        physicalAddressBits: Int
     ) {
-        unsafe self.storage = storage
+        unsafe regions = RangeList(storage: storage)
         unsafe self.adjustments = MapAdjustmentLog(storage: adjustments)
         let bits = UInt(min(max(physicalAddressBits, 0), 52))
         limit = PhysicalAddress(1 << bits)
-        self.userLimit = userLimit
     }
 
+    /// The number of regions.
+    public var count: Int { regions.count }
+
     /// The number of regions that there is room for.
-    // Reads the buffer's length, no memory.
-    public var capacity: Int { unsafe storage.count }
+    public var capacity: Int { regions.capacity }
 
     /// The region at `index`, in ascending order of addresses.
     /// - Precondition: `0 <= index < count`.
-    public subscript(index: Int) -> FirmwareRegion {
-        precondition(0 <= index && index < count, "no such region")
-        // Entries below count are initialised, and count <= storage.count.
-        return unsafe storage[index]
-    }
+    public subscript(index: Int) -> FirmwareRegion { regions[index] }
 
     /// The bytes of all regions of `kind`.
     /// - Complexity: O(n).
@@ -97,12 +83,26 @@ public struct FirmwareMap: ~Copyable {
             adjustments.append(.clipped, PhysicalRange(limit, end), kind)
             end = limit
         }
-        if kind == .available && end > userLimit {
-            adjustments.append(.beyondUserLimit, PhysicalRange(max(start, userLimit), end), kind)
-            if start >= userLimit { return }
-            end = userLimit
-        }
         insert(PhysicalRange(start, end), kind)
+    }
+
+    /// Takes away what memory is available at or above `address` by now: the user wants less than there is.
+    /// - Complexity: O(n^2).
+    public mutating func limitAvailable(to address: PhysicalAddress) {
+        var index = regions.firstIndex(endingAfter: address)
+        while index < count {
+            let region = self[index]
+            let start = max(region.range.start, address)
+            if region.kind == .available {
+                adjustments.append(.beyondUserLimit, PhysicalRange(start, region.range.end), region.kind)
+                if start == region.range.start {
+                    regions.remove(at: index)
+                    continue
+                }
+                regions.replace(index, with: PhysicalRange(region.range.start, start))
+            }
+            index &+= 1
+        }
     }
 
     /// Trims available memory to whole pages. The last step: a page may be made of several entries.
@@ -111,12 +111,13 @@ public struct FirmwareMap: ~Copyable {
         var index = 0
         while index < count {
             let region = self[index]
-            index &+= 1
-            if region.kind != .available { continue }
+            if region.kind != .available {
+                index &+= 1
+                continue
+            }
             guard let pages = region.range.wholePages() else {
                 adjustments.append(.partialPage, region.range, region.kind)
-                index &-= 1
-                removeRegion(at: index)
+                regions.remove(at: index)
                 continue
             }
             if region.range.start < pages.start {
@@ -125,7 +126,8 @@ public struct FirmwareMap: ~Copyable {
             if pages.end < region.range.end {
                 adjustments.append(.partialPage, PhysicalRange(pages.end, region.range.end), region.kind)
             }
-            replace(index &- 1, with: pages)
+            regions.replace(index, with: pages)
+            index &+= 1
         }
     }
 
@@ -135,7 +137,7 @@ public struct FirmwareMap: ~Copyable {
     private mutating func insert(_ range: PhysicalRange, _ kind: MemoryKind) {
         var cursor = range.start
         while cursor < range.end {
-            let index = firstIndex(endingAfter: cursor)
+            let index = regions.firstIndex(endingAfter: cursor)
             guard index < count, self[index].range.start < range.end else {
                 return fill(PhysicalRange(cursor, range.end), kind, at: index)
             }
@@ -164,24 +166,24 @@ public struct FirmwareMap: ~Copyable {
         }
         switch (below.isEmpty, above.isEmpty) {
         case (true, true):
-            removeRegion(at: index)
+            regions.remove(at: index)
             fill(part, kind, at: index)
         case (true, false):
-            replace(index, with: above)
+            regions.replace(index, with: above)
             fill(part, kind, at: index)
         case (false, true):
-            replace(index, with: below)
+            regions.replace(index, with: below)
             fill(part, kind, at: index &+ 1)
         case (false, false):
             if count &+ pieces <= capacity {
-                replace(index, with: below)
-                insertRegion(FirmwareRegion(above, region.kind), at: index &+ 1)
+                regions.replace(index, with: below)
+                regions.insert(FirmwareRegion(above, region.kind), at: index &+ 1)
                 fill(part, kind, at: index &+ 1)
             } else {
                 // Available memory on one side has to go: the smaller part.
                 let keepsBelow = below.byteCount >= above.byteCount
                 adjustments.append(.noRoom, keepsBelow ? above : below, region.kind)
-                replace(index, with: keepsBelow ? below : above)
+                regions.replace(index, with: keepsBelow ? below : above)
                 fill(part, kind, at: keepsBelow ? index &+ 1 : index)
             }
         }
@@ -190,60 +192,8 @@ public struct FirmwareMap: ~Copyable {
     /// Says that `gap`, which lies between the regions at `index - 1` and `index`, is of `kind`.
     private mutating func fill(_ gap: PhysicalRange, _ kind: MemoryKind, at index: Int) {
         if kind == .available && refusesAvailable { return adjustments.append(.noRoom, gap, kind) }
-        let left = index > 0 && self[index &- 1].kind == kind && self[index &- 1].range.end == gap.start
-        let right = index < count && self[index].kind == kind && self[index].range.start == gap.end
-        switch (left, right) {
-        case (true, true):
-            let end = self[index].range.end
-            removeRegion(at: index)
-            replace(index &- 1, with: PhysicalRange(self[index &- 1].range.start, end))
-        case (true, false):
-            replace(index &- 1, with: PhysicalRange(self[index &- 1].range.start, gap.end))
-        case (false, true):
-            replace(index, with: PhysicalRange(gap.start, self[index].range.end))
-        case (false, false):
-            if count < capacity { return insertRegion(FirmwareRegion(gap, kind), at: index) }
-            adjustments.append(.noRoom, gap, kind)
-            if kind != .available { refusesAvailable = true }
-        }
-    }
-
-    /// The index of the first region that ends beyond `address`, or `count`.
-    private func firstIndex(endingAfter address: PhysicalAddress) -> Int {
-        var low = 0
-        var high = count
-        while low < high {
-            let middle = (low &+ high) >> 1
-            if self[middle].range.end > address { high = middle } else { low = middle &+ 1 }
-        }
-        return low
-    }
-
-    // MARK: Entries
-
-    private mutating func replace(_ index: Int, with range: PhysicalRange) {
-        precondition(index < count, "no such region")
-        unsafe storage[index].range = range
-    }
-
-    private mutating func insertRegion(_ region: FirmwareRegion, at index: Int) {
-        precondition(count < capacity && index <= count, "no room for a region")
-        var position = count
-        while position > index {
-            // count < capacity, so that position is within the storage.
-            unsafe storage[position] = storage[position &- 1]
-            position &-= 1
-        }
-        unsafe storage[index] = region
-        count &+= 1
-    }
-
-    private mutating func removeRegion(at index: Int) {
-        precondition(index < count, "no such region")
-        for position in index..<(count &- 1) {
-            // position + 1 < count.
-            unsafe storage[position] = storage[position &+ 1]
-        }
-        count &-= 1
+        if regions.fill(gap, kind, at: index) { return }
+        adjustments.append(.noRoom, gap, kind)
+        if kind != .available { refusesAvailable = true }
     }
 }

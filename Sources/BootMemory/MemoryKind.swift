@@ -13,6 +13,10 @@ public enum MemoryKind: UInt8, Comparable, CaseIterable, Sendable {
     case acpiNVS
     /// RAM that the firmware found faulty.
     case bad
+    /// Memory that keeps its contents without power. Not RAM.
+    case persistent
+    /// The same, as firmware named it before ACPI had a type for it, and as the user names it (`memmap=SIZE!START`).
+    case persistentLegacy
     /// A type that this kernel does not know. Never to be used.
     case other
 
@@ -24,6 +28,8 @@ public enum MemoryKind: UInt8, Comparable, CaseIterable, Sendable {
         case 3: self = .acpiReclaimable
         case 4: self = .acpiNVS
         case 5: self = .bad
+        case 7: self = .persistent
+        case 12: self = .persistentLegacy
         default: self = .other
         }
     }
@@ -36,6 +42,8 @@ public enum MemoryKind: UInt8, Comparable, CaseIterable, Sendable {
         case .acpiReclaimable: "ACPI tables"
         case .acpiNVS: "ACPI non-volatile storage"
         case .bad: "bad memory"
+        case .persistent: "persistent memory"
+        case .persistentLegacy: "persistent memory (legacy)"
         case .other: "unknown type"
         }
     }

@@ -97,12 +97,18 @@ extension MultibootInformation {
 }
 
 extension FirmwareMap {
-    /// Fills the map from what the boot loader says and makes it ready. The map must be empty.
+    /// Fills the map from what the boot loader says, changes it as the user asks for, and makes it ready. The map must be
+    /// empty.
+    /// - Parameters:
+    ///   - information: what the boot loader says.
+    ///   - commandLine: `mem=` and `memmap=` are read from it.
+    ///   - malformed: called for what of those words means nothing.
     /// - Returns: where the memory was learnt from, and how the walk along the boot loader's map ended.
     /// - Throws: `noMemoryInformation` where there is neither a map with memory in it nor limits.
     /// - Complexity: O(n^2).
     public mutating func fill(
-        from information: MultibootInformation
+        from information: MultibootInformation, commandLine: CommandLine = CommandLine(),
+        malformed: (CommandLineError) -> Void = { _ in }
     ) throws(BootInformationError) -> (source: MapSource, end: MapWalkEnd) {
         precondition(count == 0, "the map is filled already")
         let end = information.forEachMapEntry { base, byteCount, type in
@@ -117,6 +123,7 @@ extension FirmwareMap {
             if limits.lower > 0 { insert(base: 0, byteCount: UInt64(limits.lower) << 10, kind: .available) }
             if limits.upper > 0 { insert(base: 1 << 20, byteCount: UInt64(limits.upper) << 10, kind: .available) }
         }
+        apply(commandLine, malformed: malformed)
         trimPartialPages()
         return (source, end)
     }

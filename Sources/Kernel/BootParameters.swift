@@ -4,33 +4,42 @@ import PageFrames
 
 /// What the command line asks for. docs/boot.md lists the words.
 struct BootParameters {
-    /// Memory at or above this address is not used.
-    var memoryLimit = PhysicalAddress.limit
     var logLevel = LogLevel.info
     var runsSelfTests = true
     /// Measure instead of testing.
     var runsBenchmarks = false
     /// How the page frames are to work, and what is checked of them.
     var frames = PageFrameOptions()
+    /// How often free memory is tested; 0 for not at all.
+    var memoryTestPasses: UInt = 0
+    /// What is printed after bring-up.
+    var reports = ReportSelection()
     /// How to end on purpose; nil for an ordinary boot.
     var crash: CrashTest?
 
     /// Reads the words; what is unknown or malformed is named in a warning and otherwise passed over.
+    @inline(never)
     init(_ line: CommandLine) {
         for word in line.words {
             do throws(CommandLineError) {
                 if !(try apply(word)) { unsafe Log.warning("command line: unknown word \"\(word.bytes)\"") }
             } catch {
-                unsafe Log.warning("command line: \"\(error.word.bytes)\" \(Self.reason(error.kind)); ignored")
+                Self.warn(of: error)
             }
         }
     }
 
     private mutating func apply(_ word: Word) throws(CommandLineError) -> Bool {
-        if word.hasKey("mem") {
-            memoryLimit = PhysicalAddress(try word.size())
+        if word.hasKey("mem") || word.hasKey("memmap") {
+            // FirmwareMap reads them.
         } else if word.hasKey("loglevel") {
             logLevel = LogLevel(number: try word.number())
+        } else if word.hasKey("memtest") {
+            // Alone it means each pattern once, as in Linux.
+            memoryTestPasses = word.hasValue ? try word.number() : MemoryTest.patternCount
+        } else if word.hasKey("report") {
+            if !word.hasValue { throw CommandLineError(kind: .valueMissing, word: word) }
+            for item in word.items { select(item) }
         } else if word.hasKey("selftest") {
             runsSelfTests = try word.flag()
         } else if word.hasKey("bench") {
@@ -79,12 +88,25 @@ struct BootParameters {
         return number
     }
 
+    private mutating func select(_ item: Word) {
+        guard let report = Report(named: item) else {
+            return unsafe Log.warning("command line: unknown report \"\(item.bytes)\"")
+        }
+        reports.insert(report)
+    }
+
+    /// Names a word that does not mean what it should.
+    static func warn(of error: CommandLineError) {
+        unsafe Log.warning("command line: \"\(error.word.bytes)\" \(reason(error.kind)); ignored")
+    }
+
     private static func reason(_ kind: CommandLineError.Kind) -> StaticString {
         switch kind {
         case .valueMissing: "needs a value"
         case .notANumber: "is not a number"
         case .notASize: "is not a size"
         case .notAFlag: "is neither on nor off"
+        case .notAMemoryRange: "has a part that is not SIZE, SIZE@START, SIZE#START, SIZE$START or SIZE!START"
         }
     }
 }

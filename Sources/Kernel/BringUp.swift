@@ -1,6 +1,7 @@
 import BootMemory
 import KernelMemory
 import MemoryPrimitives
+import PageFrames
 import Paging
 import X86
 
@@ -29,32 +30,39 @@ enum BringUp {
         if information.droppedModuleCount > 0 {
             Log.warning("boot modules: \(information.droppedModuleCount) of them cannot be and are left out")
         }
-        let parameters = readParameters(information)
+        let commandLine = readCommandLine(information)
+        let parameters = BootParameters(commandLine)
         unsafe Log.level = parameters.logLevel
         features.enableProtections()
 
-        var map = unsafe FirmwareMap(
-            storage: BootStorage.mapRegions, adjustments: BootStorage.mapAdjustments,
-            physicalAddressBits: Int(features.physicalAddressBits), userLimit: parameters.memoryLimit)
-        fill(&map, from: information)
+        let log = BringUpLog(memoryTestPasses: parameters.memoryTestPasses)
+        bringUp(fillMap(features, from: information, commandLine), information, features, parameters.frames, log)
+        return parameters
+    }
 
+    // Out of line, so that what each step needs for its lines takes no room in the frames of the others.
+
+    @inline(never)
+    private static func bringUp(
+        _ map: consuming FirmwareMap, _ information: MultibootInformation, _ features: CPUFeatures,
+        _ frames: PageFrameOptions, _ observer: BringUpLog
+    ) {
         var machine = MachineDescription(
             reachableLimit: bootMapLimit, directMap: directMap,
             layout: .x86FourLevel, image: .running,
             features: PagingFeatures(
                 noExecute: features.noExecute, gigabytePages: features.gigabytePages,
                 globalPages: features.globalPages, physicalAddressBits: features.physicalAddressBits))
-        machine.frames = parameters.frames
+        machine.frames = frames
         let boot = unsafe BootAllocator(
             memoryStorage: BootStorage.memoryRegions, reservedStorage: BootStorage.reservedRegions)
-        var log = BringUpLog()
+        var log = observer
         do throws(BringUpError) {
             unsafe Quarry.memory = try KernelMemory<X86Platform>.bringUp(
                 machine, map: map, information: information, boot: boot, observer: &log)
         } catch {
             fail(error)
         }
-        return parameters
     }
 
     private static func readInformation(_ address: PhysicalAddress) -> MultibootInformation {
@@ -65,18 +73,24 @@ enum BringUp {
         }
     }
 
-    private static func readParameters(_ information: MultibootInformation) -> BootParameters {
+    @inline(never)
+    private static func readCommandLine(_ information: MultibootInformation) -> CommandLine {
         // BootStorage's buffer is this line's alone, and stays.
         let line = unsafe BootStorage.commandLine
         let length = unsafe information.copyCommandLine(into: line)
         let text = unsafe UnsafeRawBufferPointer(rebasing: line[0..<length])
         unsafe Log.info("command line: \"\(text)\"")
-        return BootParameters(
-            unsafe CommandLine(text, dropsFirstWord: information.commandLineStartsWithFileName))
+        return unsafe CommandLine(text, dropsFirstWord: information.commandLineStartsWithFileName)
     }
 
-    /// Fills the map, and logs it as the boot loader reported it and as it is used.
-    private static func fill(_ map: inout FirmwareMap, from information: MultibootInformation) {
+    /// Makes the map, and logs it as the boot loader reported it and as it is used.
+    @inline(never)
+    private static func fillMap(
+        _ features: CPUFeatures, from information: MultibootInformation, _ commandLine: CommandLine
+    ) -> FirmwareMap {
+        var map = unsafe FirmwareMap(
+            storage: BootStorage.mapRegions, adjustments: BootStorage.mapAdjustments,
+            physicalAddressBits: Int(features.physicalAddressBits))
         Log.info("memory map as reported:")
         _ = information.forEachMapEntry { base, byteCount, type in
             let end = base &+ byteCount &- 1
@@ -90,7 +104,8 @@ enum BringUp {
             Log.info("  mem_lower \(UInt(limits.lower)) KiB, mem_upper \(UInt(limits.upper)) KiB")
         }
         do throws(BootInformationError) {
-            let result = try map.fill(from: information)
+            let result = try map.fill(
+                from: information, commandLine: commandLine, malformed: { BootParameters.warn(of: $0) })
             if result.end != .complete { Log.warning("memory map: \(result.end.name)") }
             if result.source == .memoryLimits { Log.warning("memory map: taken from mem_lower and mem_upper") }
         } catch {
@@ -108,6 +123,7 @@ enum BringUp {
             Log.info("  \(map[index].range) \(map[index].kind.name), \(bytes: map[index].range.byteCount)")
         }
         Log.info("memory available: \(bytes: map.byteCount(of: .available))")
+        return map
     }
 
     private static func logCPU(_ features: CPUFeatures) {

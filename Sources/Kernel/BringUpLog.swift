@@ -11,6 +11,9 @@ import X86
 ///
 /// Each method stays out of line, so that what it needs for its lines takes no room in bring-up's own frame.
 struct BringUpLog: BringUpObserver {
+    /// How often free memory is tested; 0 for not at all.
+    let memoryTestPasses: UInt
+
     @inline(never)
     mutating func bootMemoryIsReady(_ boot: borrowing BootAllocator) {
         Log.info(
@@ -36,6 +39,10 @@ struct BringUpLog: BringUpObserver {
             page tables: root \(tables.root), \(audit.tables) tables, \(audit.pages1GiB) pages of 1 GiB, \
             \(audit.pages2MiB) of 2 MiB, \(audit.pages4KiB) of 4 KiB; boot tables and identity map gone
             """)
+    }
+
+    mutating func memoryIsMapped(_ boot: inout BootAllocator) {
+        MemoryTester.run(passes: memoryTestPasses, over: &boot)
     }
 
     @inline(never)

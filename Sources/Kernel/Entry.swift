@@ -55,6 +55,7 @@ enum MainStack {
         guard let memory = unsafe Quarry.memory, let parameters = unsafe parameters else {
             FatalReport.panic("the main stack without memory")
         }
+        parameters.reports.print(memory)
         if let crash = parameters.crash { crash.run() }
         if parameters.runsBenchmarks { Benchmarks.run(memory) }
         if !parameters.runsSelfTests {

@@ -21,6 +21,7 @@ extension KernelImage {
             code: segment(image_text_start_address(), image_text_end_address(), .readExecute),
             constants: segment(image_rodata_start_address(), image_rodata_end_address(), .readOnly),
             data: segment(image_data_start_address(), image_data_end_address(), .readWrite),
+            bss: physical(image_bss_start_address(), image_data_end_address()),
             guardPages: guards)
     }
 

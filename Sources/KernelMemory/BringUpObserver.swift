@@ -17,10 +17,18 @@ public protocol BringUpObserver {
     /// the boot tables, is free memory from here on.
     mutating func activate(_ tables: borrowing PageTables<P>)
 
+    /// All memory is mapped, and nobody but the boot allocator hands it out: what is free may be tested, and reserved
+    /// where it is bad.
+    mutating func memoryIsMapped(_ boot: inout BootAllocator)
+
     /// Page frames have taken over all that the boot allocator has not given away.
     mutating func pageFramesAreReady(_ frames: borrowing PageFrameAllocator<P>, _ boot: borrowing BootAllocator)
 
     mutating func kmallocIsReady(_ kmalloc: borrowing Kmalloc<P>)
 
     mutating func vmallocIsReady(_ vmalloc: borrowing Vmalloc<P>)
+}
+
+extension BringUpObserver {
+    public mutating func memoryIsMapped(_ boot: inout BootAllocator) {}
 }

@@ -27,18 +27,22 @@ public struct KernelImage: Sendable {
     public var code: ImageSegment
     public var constants: ImageSegment
     public var data: ImageSegment
+    /// The end of `data`: what the file has no bytes for, zero when the kernel starts.
+    public var bss: PhysicalRange
     /// Pages within `data` that are left unmapped: the guard pages of stacks that are part of the image.
     public var guardPages: InlineArray<8, VirtualAddress?>
 
+    /// - Parameter bss: nil where the file has bytes for all of `data`.
     public init(
         loaded: PhysicalRange, bootPart: PhysicalRange, code: ImageSegment, constants: ImageSegment,
-        data: ImageSegment, guardPages: InlineArray<8, VirtualAddress?>
+        data: ImageSegment, bss: PhysicalRange? = nil, guardPages: InlineArray<8, VirtualAddress?>
     ) {
         self.loaded = loaded
         self.bootPart = bootPart
         self.code = code
         self.constants = constants
         self.data = data
+        self.bss = bss ?? PhysicalRange(data.physical.end, data.physical.end)
         self.guardPages = guardPages
     }
 }
@@ -58,6 +62,7 @@ extension KernelImage {
             else { return false }
             end = part.end
         }
+        guard data.physical.contains(bss), bss.end == data.physical.end else { return false }
         return Self.contains(space, code.virtual) && Self.contains(space, constants.virtual)
             && Self.contains(space, data.virtual) && guardPagesAreData
     }

@@ -14,6 +14,9 @@ import VirtualMemory
 public struct KernelMemory<P: Platform>: ~Copyable {
     public let layout: AddressSpaceLayout
     public let directMap: DirectMap
+    /// What the firmware says that there is, as it is used.
+    public let firmwareMap: Permanent<FirmwareMap>
+    public let image: Permanent<KernelImage>
     /// Who owns what of the memory that never reached the page frames.
     public let boot: Permanent<BootAllocator>
     public let pageTables: Permanent<PageTables<P>>
@@ -28,7 +31,8 @@ public struct KernelMemory<P: Platform>: ~Copyable {
     /// Bytes of memory that the values themselves take, in whole pages: a part of one would be nobody's.
     private static var rootByteCount: UInt {
         let values =
-            RootMemory.byteCount(of: KernelMemory<P>.self) + RootMemory.byteCount(of: BootAllocator.self)
+            RootMemory.byteCount(of: KernelMemory<P>.self) + RootMemory.byteCount(of: FirmwareMap.self)
+            + RootMemory.byteCount(of: KernelImage.self) + RootMemory.byteCount(of: BootAllocator.self)
             + RootMemory.byteCount(of: PageTables<P>.self) + RootMemory.byteCount(of: PageFrameAllocator<P>.self)
             + RootMemory.byteCount(of: Kmalloc<P>.self) + RootMemory.byteCount(of: Vmalloc<P>.self)
         return pageCount(forBytes: values) << PageSize.shift
@@ -39,21 +43,25 @@ public struct KernelMemory<P: Platform>: ~Copyable {
     /// For one CPU, before others run and before interrupts are enabled.
     /// - Parameters:
     ///   - machine: the machine, as far as its firmware's map does not describe it.
-    ///   - map: the sanitised map.
+    ///   - map: the sanitised map, kept for the kernel's life.
     ///   - information: where the map came from; what it lies in is reserved.
     ///   - boot: an empty boot allocator.
     ///   - observer: is told of each step, and switches to the new page tables.
     /// - Throws: what is missing; the machine is then of no use to these allocators.
     public static func bringUp<Observer: BringUpObserver>(
-        _ machine: borrowing MachineDescription, map: borrowing FirmwareMap, information: MultibootInformation,
+        _ machine: borrowing MachineDescription, map: consuming FirmwareMap, information: MultibootInformation,
         boot: consuming BootAllocator, observer: inout Observer
     ) throws(BringUpError) -> Permanent<KernelMemory<P>> where Observer.P == P {
         var root = try prepare(&boot, machine, map, information, &observer)
         // The boot allocator's place for good. Bring-up alone uses it until the page frames have taken over.
         let bootPointer = unsafe root.placeMutable(boot)
+        let firmwareMap = root.place(map)
+        let image = root.place(machine.image)
         let pageTables = try unsafe startPageTables(&root, bootPointer, machine)
         observer.activate(pageTables.value)
         unsafe bootPointer.pointee.free(machine.image.bootPart)
+        unsafe observer.memoryIsMapped(&bootPointer.pointee)
+        if unsafe bootPointer.pointee.hasLostReservation { throw .mapTooLarge }
         let frames = try unsafe startPageFrames(&root, &bootPointer.pointee, machine)
         // In the root's memory for good; from here on nobody changes it.
         let keptBoot = unsafe Permanent(to: bootPointer)
@@ -64,8 +72,8 @@ public struct KernelMemory<P: Platform>: ~Copyable {
         observer.vmallocIsReady(vmalloc.value)
         return root.place(
             KernelMemory(
-                layout: machine.layout, directMap: machine.directMap, boot: keptBoot, pageTables: pageTables,
-                frames: frames, kmalloc: kmalloc, vmalloc: vmalloc))
+                layout: machine.layout, directMap: machine.directMap, firmwareMap: firmwareMap, image: image,
+                boot: keptBoot, pageTables: pageTables, frames: frames, kmalloc: kmalloc, vmalloc: vmalloc))
     }
 
     // Each step is a function of its own that is not inlined: the values that it makes and moves to their place would
@@ -133,12 +141,14 @@ public struct KernelMemory<P: Platform>: ~Copyable {
     }
 
     private init(
-        layout: AddressSpaceLayout, directMap: DirectMap, boot: Permanent<BootAllocator>,
-        pageTables: Permanent<PageTables<P>>, frames: Permanent<PageFrameAllocator<P>>,
-        kmalloc: Permanent<Kmalloc<P>>, vmalloc: Permanent<Vmalloc<P>>
+        layout: AddressSpaceLayout, directMap: DirectMap, firmwareMap: Permanent<FirmwareMap>,
+        image: Permanent<KernelImage>, boot: Permanent<BootAllocator>, pageTables: Permanent<PageTables<P>>,
+        frames: Permanent<PageFrameAllocator<P>>, kmalloc: Permanent<Kmalloc<P>>, vmalloc: Permanent<Vmalloc<P>>
     ) {
         self.layout = layout
         self.directMap = directMap
+        self.firmwareMap = firmwareMap
+        self.image = image
         self.boot = boot
         self.pageTables = pageTables
         self.frames = frames

@@ -56,6 +56,13 @@ public struct SpinLock<P: Platform>: ~Copyable {
         P.restoreInterrupts(state)
     }
 
+    /// The opposite of `acquireWithInterruptsDisabled()`; interrupts stay disabled.
+    @inline(__always)
+    public borrowing func releaseWithInterruptsDisabled() {
+        P.leaveAtomicContext()
+        holder.store(0, ordering: .releasing)
+    }
+
     /// Takes the lock where that is possible at once. For fatal reports, which must not wait.
     public borrowing func tryAcquire() -> InterruptState? {
         let state = P.disableInterrupts()

@@ -187,7 +187,7 @@ struct BuddyAllocator: ~Copyable {
                 return insert(node, order: order, place)
             }
             counts.addBlocks(-1, order: order, place.mobility)
-            if wasLast { index.remove(place.number &- firstBlock, order: order, place.mobility) }
+            if wasLast { index.remove(frame &>> 9 &- firstBlock, order: order, place.mobility) }
             node &>>= 1
             order &+= 1
         } while order != PageBlock.order

@@ -11,12 +11,10 @@ enum FrameCacheLayout {
 
     /// Where the rings begin in a frame cache, behind its lock and counts; and the bytes of one ring.
     @inline(__always) static var ringsOffset: Int { 64 }
-    @inline(__always) static var ringByteCount: Int { 256 }
+    @inline(__always) static var ringByteCount: Int { 128 }
 
     /// The rings of page blocks whose frames are not cached: behind those of all zones, and always empty and full.
-    @inline(__always) static var noRings: UInt32 {
-        UInt32(ringsOffset + ZoneKind.count * ringsPerZone * ringByteCount)
-    }
+    @inline(__always) static var noRings: Int { ringsOffset + ZoneKind.count * ringsPerZone * ringByteCount }
 
     @inline(__always) static var ringsPerZone: Int { mobilityCount * orderCount }
 
@@ -33,29 +31,29 @@ enum FrameCacheLayout {
     /// The frames in a zone's rings when each holds one block.
     static var framesPerRingDepth: Int { mobilityCount * (1 << orderCount - 1) }
 
-    /// The high mark of the rings of a zone that is not small.
+    /// The high mark of the rings of a zone that is not small: as many as the cost of refilling and draining needs, and
+    /// no more, because what lies in the rings breaks up larger blocks. Chosen by measuring both (docs/page-frames.md).
     static func usualHigh(order: Int) -> UInt32 {
         switch order {
-        case 0: 60
-        case 1: 24
-        case 2: 12
-        default: 8
+        case 0: 24
+        case 1: 12
+        case 2: 8
+        default: 6
         }
     }
 
     /// Where in a frame cache the rings for a zone's frames in page blocks of `mobility` lie, one for each order.
     @inline(__always)
-    static func rings(zone: Int, _ mobility: Mobility) -> UInt32 {
+    static func rings(zone: Int, _ mobility: Mobility) -> Int {
         if Int(mobility.rawValue) >= mobilityCount { return noRings }
-        return UInt32(
-            truncatingIfNeeded: ringsOffset &+ ring(zone: zone, mobility, order: 0) &* ringByteCount)
+        return ringsOffset &+ ring(zone: zone, mobility, order: 0) &* ringByteCount
     }
 }
 
-/// A stack of free blocks of one order, in four cache lines. The one freed last is handed out first.
+/// A stack of free blocks of one order, in two cache lines. The one freed last is handed out first.
 struct FrameRing {
     /// The most blocks that any ring can hold.
-    @inline(__always) static var capacity: Int { 60 }
+    @inline(__always) static var capacity: Int { 28 }
 
     /// The blocks in the ring, of which `frames` has the first that many, the coldest first.
     var count: UInt32 = 0
@@ -73,7 +71,7 @@ struct FrameRing {
     /// How many blocks a refill fetches and an overflow gives back; at least 1 where caching is on.
     var batch: UInt32 = 0
 
-    var frames = InlineArray<60, UInt32>(repeating: 0)
+    var frames = InlineArray<28, UInt32>(repeating: 0)
 
     /// Whether a block may go into the ring as it is.
     @inline(__always)
@@ -137,9 +135,15 @@ struct FrameRing {
 ///
 /// The lock is nearly always this CPU's own and free; it is there so that any CPU can drain the caches of all. Lock
 /// order: frame cache, zone. Zero bytes are a cache that is turned off.
+///
+/// What changes is a value apart from the lock: who has the lock has all of it, while others look at the lock.
 struct FrameCache<P: Platform>: ~Copyable {
     let lock = SpinLock<P>()
+    var contents = FrameCacheContents()
+}
 
+/// What changes in a frame cache, under its lock.
+struct FrameCacheContents {
     /// Blocks handed out from the rings.
     var allocations: UInt = 0
 

@@ -38,6 +38,15 @@ public struct FrameDescriptor: Sendable {
         UInt64(UInt(bitPattern: order)) &+ UInt64(state.rawValue) &<< 8
     }
 
+    /// What a use says, as a descriptor without its owner's word.
+    @inline(__always)
+    init(use: UInt64) {
+        order = UInt8(truncatingIfNeeded: use)
+        state = FrameState(rawValue: UInt8(truncatingIfNeeded: use &>> 8))
+        tag = UInt16(truncatingIfNeeded: use &>> 16)
+        extraReferences = UInt32(truncatingIfNeeded: use &>> 32)
+    }
+
     /// The use of a frame that no block in use begins at.
     @inline(__always)
     static var unused: UInt64 { 0 }
@@ -54,4 +63,9 @@ extension UnsafeMutablePointer where Pointee == FrameDescriptor {
         // Bytes 8 to 15 of the descriptor, which is aligned to 8; an `Atomic` has its value's layout.
         unsafe (UnsafeMutableRawPointer(self) + 8).assumingMemoryBound(to: Atomic<UInt64>.self)
     }
+
+    /// The descriptor without its owner's word, read in one step: for whoever does not have the block, while others may
+    /// allocate or free it.
+    @inline(__always)
+    var snapshot: FrameDescriptor { unsafe FrameDescriptor(use: use.pointee.load(ordering: .relaxed)) }
 }

@@ -17,15 +17,15 @@ extension FrameTable {
         guard let descriptor = unsafe descriptor(of: frame) else {
             return violation(.wildFree, "the frame was never handed out", UInt(order))
         }
-        // The descriptor is the table's own, and the caller holds the lock.
-        let found = unsafe descriptor.pointee
+        // The descriptor is the table's own; others may free the block just now.
+        let found = unsafe descriptor.snapshot
         switch found.state {
         case .allocatedHead, .compoundHead:
             return diagnoseBlock(found, violation)
         case .slab, .slabTail:
-            return violation(.wildFree, "the frame belongs to a slab", found.owner)
+            return violation(.wildFree, "the frame belongs to a slab", unsafe descriptor.pointee.owner)
         case .table:
-            return violation(.wildFree, "the frame is a page table", found.owner)
+            return violation(.wildFree, "the frame is a page table", unsafe descriptor.pointee.owner)
         case .guardPage:
             return violation(.wildFree, "the frame is a guard page", UInt(found.order))
         case .reserved:
@@ -77,9 +77,10 @@ extension FrameTable {
         for order in 0...BlockOrder.highest {
             let start = PageFrameNumber(frame.rawValue & ~(1 << UInt(order) - 1))
             // Each candidate lies in the frame's own section, which has descriptors.
-            if let head = unsafe descriptor(of: start), unsafe head.pointee.state.isHead {
+            guard let head = unsafe descriptor(of: start) else { continue }
+            let found = unsafe head.snapshot
+            if found.state.isHead {
                 // The nearest head below decides: blocks do not overlap.
-                let found = unsafe head.pointee
                 return Int(found.order) >= order ? (start, found.state, Int(found.order)) : (frame, .interior, 0)
             }
         }

@@ -1,39 +1,42 @@
 import MemoryPrimitives
 import Synchronization
 
-/// One section's place in the frame table.
-struct SectionEntry: ~Copyable {
+/// One page block's place in the frame table. Zero bytes are that of one that is not in use.
+struct PageBlockEntry: ~Copyable {
     /// Where the descriptor of frame 0 would be if all descriptors lay in one array of which the section's are a part: so
     /// that a frame's descriptor is found by adding 16 times its number. 0 while the section has no descriptors. Changes
     /// once, under the lock of the section's zone.
-    let origin = Atomic<UInt>(0)
-    /// For each of the two page blocks, where in a frame cache the rings lie that its frames go to.
-    let firstRings = Atomic<UInt32>(FrameCacheLayout.noRings)
-    let secondRings = Atomic<UInt32>(FrameCacheLayout.noRings)
+    let origin: Atomic<UInt>
+    /// Where in a frame cache the rings lie that the page block's frames go to.
+    let rings: Atomic<UInt>
 }
 
-/// The descriptors of all page frames: an array of sections, each with 1024 descriptors or with none.
+/// The descriptors of all page frames: an array of page blocks, each with 512 descriptors or with none.
 ///
 /// A section has no descriptors while it has no managed RAM or has not been brought into use. Its entry is read without
 /// a lock, so that the slab finds an object's slab in a bounds check, a load, a test and an addition. The array, the
 /// descriptors and the page blocks' bits behind them are reached through the direct map.
 @safe
 public struct FrameTable: @unchecked Sendable {
-    private let entries: UnsafeMutablePointer<SectionEntry>
+    private let entries: UnsafeMutablePointer<PageBlockEntry>
 
-    /// The number of entries: no frame from `sectionCount * 1024` on is managed.
-    public let sectionCount: UInt
+    /// Frames from here on have no entry.
+    private let blockCount: UInt
+
+    /// The number of sections, of two entries each: no frame from `sectionCount * 1024` on is managed.
+    public var sectionCount: UInt { blockCount >> 1 }
 
     /// The bytes that the entries of `sectionCount` sections take.
-    static func byteCount(sectionCount: UInt) -> UInt { sectionCount * UInt(MemoryLayout<SectionEntry>.stride) }
+    static func byteCount(sectionCount: UInt) -> UInt { 2 * sectionCount * UInt(MemoryLayout<PageBlockEntry>.stride) }
 
     /// A table without descriptors in `memory`, which is `byteCount(sectionCount:)` bytes, aligned to 8, and never given
     /// back.
     @unsafe
     init(in memory: UnsafeMutableRawPointer, sectionCount: UInt) {
-        unsafe entries = memory.bindMemory(to: SectionEntry.self, capacity: Int(bitPattern: sectionCount))
-        for index in 0..<Int(bitPattern: sectionCount) { unsafe (entries + index).initialize(to: SectionEntry()) }
-        self.sectionCount = sectionCount
+        let byteCount = Int(bitPattern: Self.byteCount(sectionCount: sectionCount))
+        unsafe memory.initializeMemory(as: UInt64.self, repeating: 0, count: byteCount / 8)
+        blockCount = 2 * sectionCount
+        unsafe entries = memory.bindMemory(to: PageBlockEntry.self, capacity: Int(bitPattern: blockCount))
     }
 
     /// The descriptor of `frame`; nil for a frame that the table does not know: no RAM, or not yet brought into use.
@@ -41,10 +44,10 @@ public struct FrameTable: @unchecked Sendable {
     /// - Complexity: O(1). Callable from any context.
     @inline(__always)
     public func descriptor(of frame: PageFrameNumber) -> UnsafeMutablePointer<FrameDescriptor>? {
-        let section = frame.rawValue &>> Section.shift
-        guard section < sectionCount else { return nil }
+        let block = frame.rawValue &>> UInt(PageBlock.order)
+        guard block < blockCount else { return nil }
         // Within the table by the check above.
-        let origin = unsafe entries[Int(bitPattern: section)].origin.load(ordering: .acquiring)
+        let origin = unsafe entries[Int(bitPattern: block)].origin.load(ordering: .acquiring)
         if origin == 0 { return nil }
         return unsafe Self.descriptor(frame.rawValue, from: origin)
     }
@@ -74,7 +77,7 @@ public struct FrameTable: @unchecked Sendable {
     @unsafe
     @inline(__always)
     func managedDescriptor(of frame: UInt32) -> UnsafeMutablePointer<FrameDescriptor> {
-        let index = Int(frame &>> UInt32(truncatingIfNeeded: Section.shift))
+        let index = Int(frame &>> UInt32(truncatingIfNeeded: PageBlock.order))
         // Within the table, and with an origin, by the caller's certainty.
         let origin = unsafe entries[index].origin.load(ordering: .relaxed)
         return unsafe Self.descriptor(UInt(frame), from: origin)
@@ -89,7 +92,7 @@ public struct FrameTable: @unchecked Sendable {
     @inline(__always)
     func pageBlock(_ number: UInt32) -> PageBlock {
         // The zones note down page blocks of sections in use only.
-        let origin = unsafe entries[Int(number &>> 1)].origin.load(ordering: .relaxed)
+        let origin = unsafe entries[Int(number)].origin.load(ordering: .relaxed)
         let first = unsafe Self.descriptor(UInt(number &<< 9), from: origin)
         // Both page blocks lie behind the section's descriptors, of which the second's begin half way.
         let whole = Section.pageBlocksOffset
@@ -101,24 +104,15 @@ public struct FrameTable: @unchecked Sendable {
     @inline(__always)
     func rings(of frame: UInt) -> Int {
         // Within the table, or there would be no descriptor.
-        let entry = unsafe entries + Int(bitPattern: frame &>> Section.shift)
-        let isFirst = frame & UInt(PageBlock.frameCount) == 0
-        return Int(
-            unsafe isFirst
-                ? entry.pointee.firstRings.load(ordering: .relaxed) : entry.pointee.secondRings.load(ordering: .relaxed)
-        )
+        unsafe Int(
+            bitPattern: entries[Int(bitPattern: frame &>> UInt(PageBlock.order))].rings.load(ordering: .relaxed))
     }
 
     /// Chooses the rings for a page block's frames. Under the zone's lock.
     @inline(__always)
-    func setRings(_ offset: UInt32, ofPageBlock number: UInt32) {
-        let entry = unsafe entries + Int(number >> 1)
+    func setRings(_ offset: Int, ofPageBlock number: UInt32) {
         // Within the table: the page block is one of ours.
-        if number & 1 == 0 {
-            unsafe entry.pointee.firstRings.store(offset, ordering: .relaxed)
-        } else {
-            unsafe entry.pointee.secondRings.store(offset, ordering: .relaxed)
-        }
+        unsafe entries[Int(number)].rings.store(UInt(bitPattern: offset), ordering: .relaxed)
     }
 
     /// Gives a section its descriptors, all alike, and page blocks without free blocks. Under the zone's lock.
@@ -143,6 +137,7 @@ public struct FrameTable: @unchecked Sendable {
         let origin = UInt(bitPattern: descriptors) &- (section << Section.shift) &* Self.descriptorByteCount
         precondition(origin != 0, "descriptors at an address that means there are none")
         // Released after the descriptors are written: who finds the entry finds them.
-        unsafe entries[Int(bitPattern: section)].origin.store(origin, ordering: .releasing)
+        unsafe entries[Int(bitPattern: 2 * section)].origin.store(origin, ordering: .releasing)
+        unsafe entries[Int(bitPattern: 2 * section + 1)].origin.store(origin, ordering: .releasing)
     }
 }

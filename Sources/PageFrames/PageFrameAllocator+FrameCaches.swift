@@ -44,7 +44,7 @@ extension PageFrameAllocator {
         return frames
     }
 
-    private func drain(_ cache: inout FrameCache<P>) {
+    private func drain(_ cache: inout FrameCacheContents) {
         for zone in 0..<ZoneKind.count {
             zones[zone].value.withState { state in
                 let first = FrameCacheLayout.ring(zone: zone, .unmovable, order: 0)
@@ -58,7 +58,7 @@ extension PageFrameAllocator {
     }
 
     /// Small zones have small rings: the caches of all CPUs together keep no more than an eighth of a zone.
-    private func setHigh(_ cache: inout FrameCache<P>, _ isEnabled: Bool) {
+    private func setHigh(_ cache: inout FrameCacheContents, _ isEnabled: Bool) {
         for zone in 0..<ZoneKind.count {
             let managed = zones[zone].value.withState { state in state.managedFrames }
             let share = managed / UInt(8 * P.cpuCount * FrameCacheLayout.framesPerRingDepth)
@@ -72,9 +72,9 @@ extension PageFrameAllocator {
         }
     }
 
-    private func withCache(ofCPU cpu: Int, _ body: (inout FrameCache<P>) -> Void) {
+    private func withCache(ofCPU cpu: Int, _ body: (inout FrameCacheContents) -> Void) {
         // There is a cache for each CPU, and the lock makes this the only access.
         let cache = unsafe caches.pointer(cpu)
-        unsafe cache.pointee.lock.withLock { unsafe body(&cache.pointee) }
+        unsafe cache.pointee.lock.withLock { unsafe body(&cache.pointee.contents) }
     }
 }

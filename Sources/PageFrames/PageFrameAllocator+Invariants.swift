@@ -37,10 +37,10 @@ extension PageFrameAllocator {
         let interrupts = unsafe cache.pointee.lock.acquire()
         defer { unsafe cache.pointee.lock.release(interrupts) }
         for ring in 0..<FrameCacheLayout.ringsPerZone * ZoneKind.count {
-            let count = unsafe Int(cache.pointee.rings[ring].count)
+            let count = unsafe Int(cache.pointee.contents.rings[ring].count)
             if count > FrameRing.capacity { throw InvariantViolation("a ring has room for its blocks", at: UInt(ring)) }
             for index in 0..<count {
-                let frame = unsafe UInt(cache.pointee.rings[ring].frames[index])
+                let frame = unsafe UInt(cache.pointee.contents.rings[ring].frames[index])
                 let order = UInt(ring % FrameCacheLayout.orderCount)
                 if frame & (1 << order - 1) != 0 || state(of: PageFrameNumber(frame)) != .interior
                     || ZoneKind(of: PageFrameNumber(frame)).rawValue != ring / FrameCacheLayout.ringsPerZone

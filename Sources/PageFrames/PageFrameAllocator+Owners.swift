@@ -18,7 +18,7 @@ extension PageFrameAllocator {
     public func state(of frame: PageFrameNumber) -> FrameState {
         guard let descriptor = unsafe descriptor(of: frame) else { return .absent }
         // The table's own descriptor, which is never given back.
-        let state = unsafe descriptor.pointee.state
+        let state = unsafe descriptor.snapshot.state
         if state != .interior { return state }
         let isFree = zone(of: frame).value.withState { _ in table.freeOrder(covering: frame) != nil }
         return isFree ? .free : .interior

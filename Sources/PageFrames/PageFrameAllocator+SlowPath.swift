@@ -67,21 +67,32 @@ extension PageFrameAllocator {
     func putSlow(_ frame: UInt32, order: Int) {
         if checks.areActive { return putChecked(frame, order: order) }
         let zone = zone(of: PageFrameNumber(UInt(frame)))
-        if order <= FrameCacheLayout.highestOrder {
-            let ring = FrameCacheLayout.ring(at: table.rings(of: UInt(frame))) + order
-            let isCached = withThisCPUsCache { cache in
-                if frame >= cache.rings[ring].limit || cache.rings[ring].high == 0 { return false }
-                if cache.rings[ring].count >= cache.rings[ring].high {
-                    let number = Int(min(cache.rings[ring].batch, cache.rings[ring].count))
-                    zone.value.withState { state in state.drain(&cache.rings[ring], number, order: order) }
-                    cache.drained &+= UInt(number)
-                }
-                cache.rings[ring].push(frame)
-                return true
-            }
-            if isCached { return }
-        }
+        if order <= FrameCacheLayout.highestOrder, putIntoRing(frame, order: order, zone) { return }
         zone.value.withState { state in state.free(frame, order: order) }
+    }
+
+    /// Pushes a block onto this CPU's ring, which gives its coldest blocks back where it is full.
+    /// - Returns: false where the block is not for the ring.
+    @inline(__always)
+    private func putIntoRing(_ frame: UInt32, order: Int, _ zone: Permanent<Zone<P>>) -> Bool {
+        let offset = table.rings(of: UInt(frame)) &+ order &* FrameCacheLayout.ringByteCount
+        let interrupts = P.disableInterrupts()
+        // This CPU's cache; the lock makes this the only access. There are rings at the offset.
+        let cache = unsafe caches.pointer(P.currentCPU)
+        unsafe cache.pointee.lock.acquireWithInterruptsDisabled()
+        defer { unsafe cache.pointee.lock.release(interrupts) }
+        let ring = unsafe cache.ring(at: offset)
+        if unsafe frame >= ring.pointee.limit || ring.pointee.high == 0 { return false }
+        if unsafe ring.pointee.count >= ring.pointee.high {
+            // A batch is at most `high`.
+            let number = unsafe Int(ring.pointee.batch)
+            unsafe zone.value.withStateInterruptsDisabled { state in
+                unsafe state.drain(&ring.pointee, number, order: order)
+            }
+            unsafe cache.pointee.contents.drained &+= UInt(bitPattern: number)
+        }
+        unsafe ring.pointee.push(frame)
+        return true
     }
 
     @inline(__always)
@@ -89,13 +100,13 @@ extension PageFrameAllocator {
 
     /// Runs `body` on this CPU's frame cache with its lock held.
     @inline(__always)
-    func withThisCPUsCache<Result>(_ body: (inout FrameCache<P>) -> Result) -> Result {
+    func withThisCPUsCache<Result>(_ body: (inout FrameCacheContents) -> Result) -> Result {
         let interrupts = P.disableInterrupts()
         // This CPU's cache; the lock makes this the only access.
         let cache = unsafe caches.pointer(P.currentCPU)
         unsafe cache.pointee.lock.acquireWithInterruptsDisabled()
         defer { unsafe cache.pointee.lock.release(interrupts) }
-        return unsafe body(&cache.pointee)
+        return unsafe body(&cache.pointee.contents)
     }
 
     @inline(never)

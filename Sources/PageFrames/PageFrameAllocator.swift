@@ -59,9 +59,9 @@ public struct PageFrameAllocator<P: Platform>: ~Copyable, @unchecked Sendable {
         self.presentFrames = presentFrames
         self.preferredZones = preferredZones
         preferredRings = [
-            Int(FrameCacheLayout.rings(zone: preferredZones[0], .unmovable)),
-            Int(FrameCacheLayout.rings(zone: preferredZones[1], .unmovable)),
-            Int(FrameCacheLayout.rings(zone: preferredZones[2], .unmovable)),
+            FrameCacheLayout.rings(zone: preferredZones[0], .unmovable),
+            FrameCacheLayout.rings(zone: preferredZones[1], .unmovable),
+            FrameCacheLayout.rings(zone: preferredZones[2], .unmovable),
         ]
         self.metadataByteCount = metadataByteCount
     }
@@ -102,7 +102,7 @@ public struct PageFrameAllocator<P: Platform>: ~Copyable, @unchecked Sendable {
             return allocateSlow(order: order, flags: flags)
         }
         let frame = unsafe ring.pointee.pop()
-        unsafe cache.pointee.allocations &+= 1
+        unsafe cache.pointee.contents.allocations &+= 1
         unsafe cache.pointee.lock.releaseBriefly()
         P.restoreInterrupts(interrupts)
         return finish(frame, order: order, flags)

@@ -26,4 +26,14 @@ struct Zone<P: Platform>: ~Copyable, @unchecked Sendable {
         // The lock makes this the only access.
         return try unsafe body(&state.pointee)
     }
+
+    /// The same, where the caller holds a lock already, and so has interrupts disabled. `body` must not wait for anything.
+    @unsafe
+    @inline(__always)
+    func withStateInterruptsDisabled<Result>(_ body: (inout ZoneState) -> Result) -> Result {
+        lock.acquireWithInterruptsDisabled()
+        defer { lock.releaseWithInterruptsDisabled() }
+        // As above.
+        return unsafe body(&state.pointee)
+    }
 }

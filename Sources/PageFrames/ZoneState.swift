@@ -39,7 +39,8 @@ struct ZoneState: ~Copyable {
     @inline(__always)
     func canSpare(_ request: ZoneRequest, more: UInt = 0) -> Bool {
         let kept = promisedFrames &+ more &+ buddy.counts.setAsideFrames(.isolated)
-        return freeFrames > kept
+        // All of the block, also for requests that the watermarks let down to the last frame.
+        return freeFrames >= kept &+ request.frameCount
             && watermarks.isAbove(
                 request.mark, free: freeFrames &- kept, order: request.order, highestZone: request.highestZone,
                 flags: request.flags, contiguous: buddy.counts.setAsideFrames(.contiguous))

@@ -19,8 +19,8 @@ struct TranslationCache {
     private var tables: [[UInt: CachedTable]] = [[:], [:], [:], [:]]
 
     func page(at address: UInt) -> PageWalker.Leaf? {
-        for size in 0..<3 {
-            if let leaf = pages[size][address >> PageWalker.shift(size)] { return leaf }
+        for (size, known) in pages.enumerated() {
+            if let leaf = known[address >> PageWalker.shift(size)] { return leaf }
         }
         return nil
     }

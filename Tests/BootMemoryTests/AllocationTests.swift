@@ -87,11 +87,12 @@ private let memory = bytes(base, 0x8000)
     func allocate(_ test: Case, direction: BootAllocator.Direction) throws {
         try withBootAllocator { boot in
             boot.add(memory)
+            boot.direction = direction
             for range in test.reserved { boot.reserve(range, owner: .module) }
             let reservedBefore = boot.totalReserved
             let found = boot.allocate(
                 byteCount: test.byteCount, alignment: test.alignment, from: PhysicalAddress(test.from),
-                below: PhysicalAddress(test.below), direction: direction, owner: .zones)
+                below: PhysicalAddress(test.below), owner: .zones)
             let offset = direction == .topDown ? test.topDown : test.bottomUp
             #expect(found == offset.map { PhysicalAddress(base + $0) })
             try boot.checkInvariants()
@@ -114,6 +115,27 @@ private let memory = bytes(base, 0x8000)
             #expect(found == PhysicalAddress(base + 0x3000))
             let reserved = boot.reservations
             #expect(reserved == [Region(memory, .zones)])
+        }
+    }
+
+    /// Where Linux merges neighbours we do not: each keeps its owner. The total is the same.
+    @Test(arguments: BootAllocator.Direction.allCases)
+    func threeOwnersStayThree(direction: BootAllocator.Direction) throws {
+        try withBootAllocator { boot in
+            boot.add(memory)
+            boot.direction = direction
+            boot.reserve(range(base, base + 0x3000), owner: .kernelImage)
+            boot.reserve(range(base + 0x4000, base + 0x8000), owner: .module)
+            let found = boot.allocate(byteCount: 0x1000, alignment: 64, owner: .zones)
+            #expect(found == PhysicalAddress(base + 0x3000))
+            let (reserved, total) = (boot.reservations, boot.totalReserved)
+            #expect(
+                reserved == [
+                    Region(range(base, base + 0x3000), .kernelImage),
+                    Region(range(base + 0x3000, base + 0x4000), .zones),
+                    Region(range(base + 0x4000, base + 0x8000), .module),
+                ])
+            #expect(total == memory.byteCount)
         }
     }
 

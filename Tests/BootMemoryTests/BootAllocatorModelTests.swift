@@ -8,20 +8,51 @@ import Testing
     struct Model {
         static let unit: UInt = 0x400
         static let count = 96
-        var isMemory = [Bool](repeating: false, count: count)
+        /// The node of each unit that is memory.
+        var nodes = [MemoryNode?](repeating: nil, count: count)
         var owners = [RegionOwner?](repeating: nil, count: count)
 
         /// Where a request must go, found by trying every place.
-        func place(
-            _ byteCount: UInt, _ alignment: UInt, _ from: UInt, _ below: UInt, _ direction: BootAllocator.Direction
-        ) -> UInt? {
+        func place(_ request: Request) -> UInt? {
             let fits = (0..<Model.count).filter { first in
                 let start = UInt(first) * Model.unit
-                let last = first + Int(byteCount / Model.unit)
-                return start >= max(from, 0x1000) && start % alignment == 0 && start + byteCount <= below
-                    && last <= Model.count && (first..<last).allSatisfy { isMemory[$0] && owners[$0] == nil }
+                let last = first + Int(request.byteCount / Model.unit)
+                return start >= 0x1000 && start % request.alignment == 0 && start + request.byteCount <= request.below
+                    && last <= Model.count
+                    && (first..<last).allSatisfy { nodes[$0] != nil && nodes[$0] == nodes[first] && owners[$0] == nil }
             }
-            return (direction == .bottomUp ? fits.first : fits.last).map { UInt($0) * Model.unit }
+            // The wishes from the strongest to none: both, the limit alone, the node alone.
+            let limited = fits.filter { UInt($0) * Model.unit >= request.from }
+            let isOnNode = { (first: Int) in request.node == nil || nodes[first] == request.node }
+            var choices = [limited.filter(isOnNode)]
+            if !request.options.contains(.exactNode) { choices.append(limited) }
+            if request.options.contains(.mayLieBelowLowerLimit) {
+                choices.append(fits.filter(isOnNode))
+                if !request.options.contains(.exactNode) { choices.append(fits) }
+            }
+            let chosen = choices.first { !$0.isEmpty } ?? []
+            return (request.direction == .bottomUp ? chosen.first : chosen.last).map { UInt($0) * Model.unit }
+        }
+    }
+
+    struct Request {
+        var byteCount: UInt
+        var alignment: UInt
+        var from: UInt
+        var below: UInt
+        var node: MemoryNode?
+        var options: PlacementOptions
+        var direction: BootAllocator.Direction
+
+        init(using generator: inout SeededGenerator) {
+            byteCount = UInt.random(in: 1...6, using: &generator) * Model.unit
+            alignment = Model.unit << UInt.random(in: 0...4, using: &generator)
+            from = UInt.random(in: 0..<32, using: &generator) * Model.unit
+            below = UInt.random(in: 16...96, using: &generator) * Model.unit
+            // Of three nodes, the last has no memory.
+            node = [nil, MemoryNode(rawValue: .random(in: 0..<3, using: &generator))].randomElement(using: &generator)!
+            options = PlacementOptions(rawValue: .random(in: 0...3, using: &generator))
+            direction = BootAllocator.Direction.allCases.randomElement(using: &generator)!
         }
     }
 
@@ -34,9 +65,9 @@ import Testing
         }
         for index in 0..<Model.count {
             let address = PhysicalAddress(UInt(index) * Model.unit)
-            let found = (boot.isMemory(address), boot.owner(of: address), free[index])
+            let found = (boot.node(of: address), boot.owner(of: address), free[index])
             let expected = (
-                model.isMemory[index], model.owners[index], model.isMemory[index] && model.owners[index] == nil
+                model.nodes[index], model.owners[index], model.nodes[index] != nil && model.owners[index] == nil
             )
             if found != expected {
                 Issue.record("\(note) unit \(index): found \(found), expected \(expected)")
@@ -79,11 +110,12 @@ import Testing
         let owner: RegionOwner = [.module, .zones, .firmware].randomElement(using: &generator)!
         switch Int.random(in: 0..<8, using: &generator) {
         case 0, 1:
-            expect(boot.add(chosen), note)
-            for index in first..<last { model.isMemory[index] = true }
+            let node = MemoryNode(rawValue: .random(in: 0..<2, using: &generator))
+            expect(boot.add(chosen, node: node), note)
+            for index in first..<last where model.nodes[index] == nil { model.nodes[index] = node }
         case 2:
             expect(boot.remove(chosen), note)
-            for index in first..<last { model.isMemory[index] = false }
+            for index in first..<last { model.nodes[index] = nil }
         case 3:
             expect(boot.reserve(chosen, owner: owner), note)
             for index in first..<last where model.owners[index] == nil { model.owners[index] = owner }
@@ -91,18 +123,17 @@ import Testing
             expect(boot.free(chosen), note)
             for index in first..<last { model.owners[index] = nil }
         default:
-            let byteCount = UInt.random(in: 1...6, using: &generator) * unit
-            let alignment = unit << UInt.random(in: 0...4, using: &generator)
-            let from = UInt.random(in: 0..<32, using: &generator) * unit
-            let below = UInt.random(in: 16...96, using: &generator) * unit
-            let direction = BootAllocator.Direction.allCases.randomElement(using: &generator)!
-            let expected = model.place(byteCount, alignment, from, below, direction)
+            let request = Request(using: &generator)
+            let expected = model.place(request)
             let found = boot.allocate(
-                byteCount: byteCount, alignment: alignment, from: PhysicalAddress(from),
-                below: PhysicalAddress(below), direction: direction, owner: owner)
+                byteCount: request.byteCount, alignment: request.alignment, from: PhysicalAddress(request.from),
+                below: PhysicalAddress(request.below), node: request.node, options: request.options,
+                direction: request.direction, owner: owner)
             #expect(found?.rawValue == expected, note)
             if let expected {
-                for index in Int(expected / unit)..<Int((expected + byteCount) / unit) { model.owners[index] = owner }
+                for index in Int(expected / unit)..<Int((expected + request.byteCount) / unit) {
+                    model.owners[index] = owner
+                }
             }
         }
     }

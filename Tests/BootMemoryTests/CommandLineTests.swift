@@ -102,6 +102,29 @@ import Testing
         }
     }
 
+    @Test(
+        arguments: [
+            ("report=iomem", ["iomem"]), ("report=iomem,zones", ["iomem", "zones"]),
+            ("report=a,,b,", ["a", "", "b", ""]),
+            ("report=", [""]), ("report", []), ("report=\"a b,c\"", ["a b", "c"]),
+        ] as [(String, [String])])
+    func items(line: String, expected: [String]) {
+        with(line) { commandLine in
+            let word = commandLine.words.map { $0 }.first
+            #expect(word?.items.map { text($0.bytes) } == expected)
+        }
+    }
+
+    @Test func anItemIsAWord() throws {
+        try with("slub=cache-a=3,b") { (line) throws in
+            let items = line.word("slub")!.items.map { $0 }
+            #expect(items[0].hasKey("cache_a"))
+            #expect(try items[0].number() == 3)
+            #expect(items[1].hasKey("b"))
+            #expect(!items[1].hasValue)
+        }
+    }
+
     @Test func valuesAndFormsOfTheirOwn() throws {
         with("crash=stack-overflow memmap=64K$0x100000") { line in
             #expect(line.word("crash")?.hasValue("stack-overflow") == true)

@@ -108,8 +108,10 @@ private func region(_ start: UInt, _ end: UInt, _ kind: MemoryKind) -> FirmwareR
     }
 
     @Test func firmwareTypesHaveTheirACPIMeaning() {
-        let kinds = (0...7).map { MemoryKind(firmwareType: $0) }
-        #expect(kinds == [.other, .available, .reserved, .acpiReclaimable, .acpiNVS, .bad, .other, .other])
+        let kinds = (0...8).map { MemoryKind(firmwareType: $0) }
+        #expect(
+            kinds == [.other, .available, .reserved, .acpiReclaimable, .acpiNVS, .bad, .other, .persistent, .other])
+        #expect(MemoryKind(firmwareType: 12) == .persistentLegacy)
         #expect(MemoryKind(firmwareType: .max) == .other)
         #expect(MemoryKind.allCases == MemoryKind.allCases.sorted())
     }

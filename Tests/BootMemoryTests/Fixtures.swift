@@ -80,7 +80,7 @@ struct MapEntry: Equatable, Sendable {
 
 /// Runs `body` with an empty map.
 func withFirmwareMap<Result>(
-    capacity: Int = 128, adjustmentCapacity: Int = 256, bits: Int = 52, userLimit: PhysicalAddress = .limit,
+    capacity: Int = 128, adjustmentCapacity: Int = 256, bits: Int = 52,
     _ body: (inout FirmwareMap) throws -> Result
 ) rethrows -> Result {
     let regions = UnsafeMutableBufferPointer<FirmwareRegion>.allocate(capacity: capacity)
@@ -90,7 +90,7 @@ func withFirmwareMap<Result>(
         adjustments.deallocate()
     }
     var map = unsafe FirmwareMap(
-        storage: regions, adjustments: adjustments, physicalAddressBits: bits, userLimit: userLimit)
+        storage: regions, adjustments: adjustments, physicalAddressBits: bits)
     return try body(&map)
 }
 
@@ -111,12 +111,13 @@ func buildMap(
     userLimit: PhysicalAddress = .limit
 ) throws -> BuiltMap {
     try withFirmwareMap(
-        capacity: capacity, adjustmentCapacity: adjustmentCapacity, bits: bits, userLimit: userLimit
+        capacity: capacity, adjustmentCapacity: adjustmentCapacity, bits: bits
     ) { map in
         for entry in entries {
             map.insert(base: entry.base, byteCount: entry.byteCount, kind: entry.kind)
             try map.checkInvariants()
         }
+        map.limitAvailable(to: userLimit)
         map.trimPartialPages()
         try map.checkInvariants()
         return map.snapshot

@@ -68,6 +68,28 @@ import Testing
         try lied.check()
     }
 
+    /// What a memory test finds bad is reserved before the page frames take over, the boot part of the image included.
+    @Test func badMemoryReachesNobody() throws {
+        var configuration = Self.crowded
+        // In the boot part, twice in one page, in a page of its own, and in the image, which is not tested.
+        configuration.badWords = [0x10_2008, 0x180_0000, 0x180_0ff8, 0x18_0000, 0x200_0008]
+        let machine = try KernelMachine(.pc(bytes: 64 << 20), configuration)
+        let bad: [UInt] = [0x10_2000, 0x180_0000, 0x200_0000]
+        #expect(
+            machine.run {
+                bad.map { machine.memory.value.boot.value.owner(of: PhysicalAddress($0)) }
+            } == [.badMemory, .badMemory, .badMemory])
+        let total = machine.run { machine.memory.value.boot.value.totalReserved(by: .badMemory) }
+        #expect(total == 3 * 4096)
+        #expect(machine.observer.freeAtHandOver.allSatisfy { free in bad.allSatisfy { !free.addresses.contains($0) } })
+        var taken: Set<UInt> = []
+        machine.run {
+            let frames = machine.memory.value.frames
+            while let frame = frames.value.allocate(order: 0) { taken.insert(frame.address.rawValue) }
+        }
+        #expect(taken.count > 10_000 && taken.isDisjoint(with: bad))
+    }
+
     /// Takes all memory that there is to have, in blocks as large as can be had.
     @Test(arguments: [MachineMap.pc(bytes: 64 << 20), .pc(bytes: 512 << 20), .large(gibibytes: 5), .oddEnds])
     func nothingThatIsInUseIsHandedOut(map: MachineMap) throws {

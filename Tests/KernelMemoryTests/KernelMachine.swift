@@ -23,6 +23,10 @@ struct Configuration: Sendable {
     var modules: [Range<UInt>] = []
     /// The length of the memory map that the boot loader claims, in bytes; nil for the true one.
     var claimedMapLength: UInt32?
+    /// Words of memory with a stuck bit; memory is tested where there are any.
+    var badWords: Set<UInt> = []
+    /// Loses a reservation where memory could be tested.
+    var losesReservation = false
     /// Room in the region lists before they can grow.
     var memoryCapacity = 128
     var reservedCapacity = 128
@@ -73,7 +77,8 @@ final class KernelMachine: @unchecked Sendable {
             directMap: machine.arena.directMap, layout: configuration.layout, image: configuration.image,
             features: configuration.features, frames: configuration.frames)
         let lists = BootLists(configuration)
-        var observer = RecordingObserver(machine: machine)
+        var observer = RecordingObserver(
+            machine: machine, badWords: configuration.badWords, losesReservation: configuration.losesReservation)
         memory = try machine.run {
             let information = try MultibootInformation(
                 at: PhysicalAddress(configuration.information), through: machine.arena.directMap, mappedBelow: limit)

@@ -9,7 +9,7 @@ import Testing
 @Suite struct ObserverTests {
     @Test func stepsComeInOrder() throws {
         let machine = try KernelMachine(.pc(bytes: 64 << 20), AccountingTests.crowded)
-        #expect(machine.observer.steps == [.bootMemory, .activate, .pageFrames, .kmalloc, .vmalloc])
+        #expect(machine.observer.steps == [.bootMemory, .activate, .mapped, .pageFrames, .kmalloc, .vmalloc])
         // Nothing has been allocated when the first step is told.
         #expect(machine.observer.ownersAtStart == [.lowMemory, .kernelImage, .multiboot, .module])
         try machine.check()

@@ -4,6 +4,7 @@ import PageFrames
 import Paging
 import SimulatedMachine
 import Slab
+import Testing
 import VirtualMemory
 
 @testable import KernelMemory
@@ -13,7 +14,7 @@ struct RecordingObserver: BringUpObserver {
     typealias P = SimulatedPlatform
 
     enum Step: Equatable {
-        case bootMemory, activate, pageFrames, kmalloc, vmalloc
+        case bootMemory, activate, mapped, pageFrames, kmalloc, vmalloc
     }
 
     let machine: SimulatedMachine
@@ -29,7 +30,16 @@ struct RecordingObserver: BringUpObserver {
     private(set) var freeAtHandOver: [PhysicalRange] = []
     private(set) var framesAtHandOver: (managed: UInt, free: UInt) = (0, 0)
 
-    init(machine: SimulatedMachine) { self.machine = machine }
+    /// Words with a bit that reads as 1 whatever is written. Memory is tested where there are any.
+    private let badWords: Set<UInt>
+
+    private let losesReservation: Bool
+
+    init(machine: SimulatedMachine, badWords: Set<UInt> = [], losesReservation: Bool = false) {
+        self.machine = machine
+        self.losesReservation = losesReservation
+        self.badWords = badWords
+    }
 
     mutating func bootMemoryIsReady(_ boot: borrowing BootAllocator) {
         steps.append(.bootMemory)
@@ -47,6 +57,19 @@ struct RecordingObserver: BringUpObserver {
         wordThroughNewTables = try? machine.load(AddressSpaceLayout.x86FourLevel.directMap.start + 0x10_0000)
     }
 
+    mutating func memoryIsMapped(_ boot: inout BootAllocator) {
+        steps.append(.mapped)
+        if losesReservation {
+            // Nothing is free for a larger list, and so the list is full one day.
+            boot.reserve(PhysicalRange(.zero, PhysicalAddress(1 << 40)), owner: .badMemory)
+            var next = PhysicalAddress(1 << 41)
+            while boot.reserve(PhysicalRange(next, next + 0x1000), owner: .badMemory) { next = next + 0x2000 }
+        }
+        if badWords.isEmpty { return }
+        var memory = BadMemory(machine: machine, badWords: badWords)
+        _ = boot.testFreeMemory(passes: 1, on: &memory)
+    }
+
     mutating func pageFramesAreReady(
         _ frames: borrowing PageFrameAllocator<SimulatedPlatform>, _ boot: borrowing BootAllocator
     ) {
@@ -60,4 +83,28 @@ struct RecordingObserver: BringUpObserver {
     mutating func kmallocIsReady(_ kmalloc: borrowing Kmalloc<SimulatedPlatform>) { steps.append(.kmalloc) }
 
     mutating func vmallocIsReady(_ vmalloc: borrowing Vmalloc<SimulatedPlatform>) { steps.append(.vmalloc) }
+}
+
+/// The machine's memory with a bit stuck in some of its words.
+private struct BadMemory: MemoryUnderTest {
+    let machine: SimulatedMachine
+    let badWords: Set<UInt>
+
+    mutating func store(_ word: UInt64, at address: PhysicalAddress) {
+        machine.arena.directMap.pointer(to: address).storeBytes(of: word, as: UInt64.self)
+    }
+
+    mutating func load(_ address: PhysicalAddress) -> UInt64 {
+        let word = machine.arena.directMap.pointer(to: address).load(as: UInt64.self)
+        return badWords.contains(address.rawValue) ? word | 1 << 40 : word
+    }
+
+    /// All of it must be mapped by now.
+    mutating func testBegins(of range: PhysicalRange, pattern: UInt64) {
+        let base = AddressSpaceLayout.x86FourLevel.directMap.start
+        #expect(throws: Never.self) { try machine.store(0, to: base + range.start.rawValue) }
+        #expect(throws: Never.self) { try machine.store(0, to: base + (range.end.rawValue - 8)) }
+    }
+
+    mutating func foundBad(_ range: PhysicalRange, pattern: UInt64) {}
 }

@@ -140,4 +140,11 @@ extension BringUpError {
         }
         try machine.check()
     }
+
+    /// Bad memory that there is no room to note down would be handed out.
+    @Test func badMemoryThatCannotBeRecordedIsRefused() throws {
+        var configuration = Configuration()
+        configuration.losesReservation = true
+        #expect(try refusal(.pc(bytes: 64 << 20), configuration) == "the memory map has too many parts")
+    }
 }

@@ -139,7 +139,7 @@ import Testing
         machine.run { $0.free(frame, order: 1) }
         #expect(machine.allocate(order: 1) == frame)
         #expect(descriptor.pointee.owner == 0)
-        #expect(descriptor.pointee.count == 1)
+        #expect(descriptor.pointee.extraReferences == 0)
         #expect(descriptor.pointee.tag == 0)
         #expect(descriptor.pointee.order == 1)
         #expect(machine.takeKinds().isEmpty)

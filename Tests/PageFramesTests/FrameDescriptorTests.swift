@@ -8,8 +8,9 @@ import Testing
         #expect(MemoryLayout<FrameDescriptor>.size == 16)
         #expect(MemoryLayout<FrameDescriptor>.stride == 16)
         // A section's descriptors, and behind them the trees of its two page blocks.
-        #expect(Section.bitsOffset == 16 << 10)
-        #expect(Section.metadataByteCount == 16 << 10 + 256)
+        #expect(Section.pageBlocksOffset == 16 << 10)
+        #expect(Section.metadataByteCount == 16 << 10 + 320)
+        #expect(MemoryLayout<PageBlockInfo>.size <= PageBlock.byteCount - PageBlock.bitsByteCount)
     }
 
     @Test func zeroesAreTheInsideOfABlock() {
@@ -27,16 +28,18 @@ import Testing
         let descriptor = memory.bindMemory(to: FrameDescriptor.self, capacity: 1)
         var value = FrameDescriptor(.allocatedHead, order: 7)
         value.owner = .max
-        value.count = 1
         descriptor.initialize(to: value)
         #expect(descriptor.use.pointee.load(ordering: .relaxed) == FrameDescriptor.use(.allocatedHead, order: 7))
         descriptor.pointee.tag = 0x1234
-        descriptor.pointee.count = 0x89ab_cdef
+        descriptor.pointee.extraReferences = 0x89ab_cdef
         let use = descriptor.use.pointee.load(ordering: .relaxed)
-        #expect(use == 0x89ab_cdef | 0x1234 << 32 | UInt64(FrameState.allocatedHead.rawValue) << 48 | 7 << 56)
+        #expect(use == 7 | UInt64(FrameState.allocatedHead.rawValue) << 8 | 0x1234 << 16 | 0x89ab_cdef << 32)
+        let snapshot = descriptor.snapshot
+        #expect(snapshot.isHead(.allocatedHead, order: 7))
+        #expect(snapshot.tag == 0x1234 && snapshot.extraReferences == 0x89ab_cdef && snapshot.owner == 0)
         descriptor.use.pointee.store(FrameDescriptor.unused, ordering: .relaxed)
         #expect(descriptor.pointee.state == .interior)
-        #expect(descriptor.pointee.order == 0 && descriptor.pointee.count == 0 && descriptor.pointee.tag == 0)
+        #expect(descriptor.pointee.order == 0 && descriptor.pointee.extraReferences == 0 && descriptor.pointee.tag == 0)
         #expect(descriptor.pointee.owner == .max)
         #expect(value.isHead(.allocatedHead, order: 7))
         #expect(!value.isHead(.allocatedHead, order: 6))

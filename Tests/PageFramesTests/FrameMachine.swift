@@ -77,7 +77,7 @@ final class FrameMachine: @unchecked Sendable {
     ) -> (frames: [UInt32], high: UInt32, batch: UInt32, limit: UInt32) {
         machine.run {
             let place = FrameCacheLayout.ring(zone: kind.rawValue, mobility, order: order)
-            let ring = permanent.value.caches.pointer(cpu).pointee.rings[place]
+            let ring = permanent.value.caches.pointer(cpu).pointee.contents.rings[place]
             return ((0..<Int(ring.count)).map { ring.frames[$0] }, ring.high, ring.batch, ring.limit)
         }
     }

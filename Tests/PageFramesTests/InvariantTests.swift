@@ -43,41 +43,30 @@ import Testing
         #expect(try rule { flip($0, 0, order: 0) } == "no two buddies are both free")
         #expect(try rule { flip($0, 12, order: 2) } == "no free block lies within another")
         #expect(try rule { flip($0, 3, order: 0) } == "no free block lies within another")
-        // The only block of its order is lost, and one of two.
-        #expect(try rule { flip($0, 8, order: 3) } == "a page block's orders are those of its free blocks")
-        #expect(try rule { flip($0, 2, order: 1) } == "free blocks are counted")
-        // Frames beyond those that there are.
-        #expect(try rule { flip($0, 32, order: 3) } == "a free frame is not in use")
-        #expect(try rule { flip($0, 32, order: 5) } == "a page block's orders are those of its free blocks")
-    }
-
-    /// Where an entry of the frame table has its notes: behind the pointer and the ring groups.
-    private static let words = 12
-    private static let orders = 14
-    private static let mobility = 16
-
-    private func note(_ small: SmallMachine, _ place: Int, block: Int = 0) -> UnsafeMutablePointer<UInt16> {
-        let notes = small.machine.notes(ofSection: SmallMachine.firstFrame >> 10)
-        let offset = place + block * MemoryLayout<PageBlockInfo>.stride
-        return (notes.baseAddress! + offset).assumingMemoryBound(to: UInt16.self)
+        // The only block of its order is lost, and one of two; blocks beyond the frames that there are.
+        for (frame, order) in [(8, 3), (2, 1), (32, 3), (32, 5)] as [(UInt32, Int)] {
+            #expect(try rule { flip($0, frame, order: order) } == "a page block counts its free blocks")
+        }
+        // Where the count agrees.
+        #expect(
+            try rule {
+                flip($0, 32, order: 3)
+                $0.notes().pointee.blockCounts[3] += 1
+            } == "a free frame is not in use")
     }
 
     @Test func damagedNotesAreFound() throws {
-        #expect(try rule { note($0, Self.words).pointee ^= 1 } == "a page block's notes name the words that are not 0")
+        let words = "a page block's notes name the words that are not 0"
+        #expect(try rule { $0.notes().pointee.words ^= 1 } == words)
+        #expect(try rule { $0.notes().pointee.words ^= 1 << 8 } == words)
+        let counts = "a page block counts its free blocks"
+        #expect(try rule { $0.notes().pointee.blockCounts[3] = 0 } == counts)
+        #expect(try rule { $0.notes().pointee.blockCounts[1] = 1 } == counts)
+        #expect(try rule { $0.notes().pointee.blockCounts[7] = 1 } == counts)
+        #expect(try rule { $0.notes(1).pointee.blockCounts[0] = 1 } == counts)
+        #expect(try rule { $0.notes().pointee.blockCounts[10] = 1 } == "a free section is one block")
         #expect(
-            try rule { note($0, Self.words).pointee ^= 1 << 8 } == "a page block's notes name the words that are not 0")
-        #expect(
-            try rule { note($0, Self.orders).pointee ^= 1 << 3 } == "a page block's orders are those of its free blocks"
-        )
-        #expect(
-            try rule { note($0, Self.orders).pointee ^= 1 << 7 } == "a page block's orders are those of its free blocks"
-        )
-        #expect(try rule { note($0, Self.orders).pointee ^= 1 << 10 } == "a free section is one block")
-        #expect(
-            try rule { note($0, Self.orders, block: 1).pointee ^= 1 }
-                == "a page block's orders are those of its free blocks")
-        #expect(
-            try rule { note($0, Self.mobility).pointee = UInt16(Mobility.reclaimable.rawValue) }
+            try rule { $0.notes().pointee.mobility = .reclaimable }
                 == "the index names the page blocks that have free blocks")
     }
 
@@ -94,7 +83,7 @@ import Testing
         #expect(try rule { index($0) { $0.insert(block | 1, order: 3, .movable) } } == found)
     }
 
-    /// Of an index with several levels, one that does not say what the one below does.
+    /// Of an index with several levels, one that does not lead to what is below.
     @Test func aDamagedLevelOfTheIndexIsFound() {
         let blockCount: UInt = 64 * 64 * 2
         let byteCount = Int(FreeIndex.byteCount(blockCount: blockCount))
@@ -102,19 +91,28 @@ import Testing
         defer { memory.deallocate() }
         let index = FreeIndex(in: memory.baseAddress!, blockCount: blockCount)
         index.insert(5000, order: 2, .unmovable)
-        let holds = index.contains(5000, order: 2, .unmovable)
-        let empty = index.contains(4999, order: 2, .unmovable)
-        #expect(holds && !empty)
-        // Behind the line of offsets every word that is not 0 is a level of this block.
+        func state() -> (holds: Bool, leads: Bool, first: UInt32?) {
+            (
+                index.contains(5000, order: 2, .unmovable), index.leads(to: 5000, order: 2, .unmovable),
+                index.first(order: 2, .unmovable)
+            )
+        }
+        #expect(state() == (true, true, 5000))
+        let isElsewhere = index.contains(4999, order: 2, .unmovable) || index.contains(5000, order: 2, .movable)
+        #expect(!isElsewhere)
+        // Behind the line of measures every word that is not 0 is a level's.
         let words = memory[64...].bindMemory(to: UInt64.self)
         let levels = words.indices.filter { words[$0] != 0 }
         #expect(levels.count == 3)
-        for level in levels.dropFirst() {
-            let intact = words[level]
+        for level in levels {
             words[level] = 0
-            let stillHolds = index.contains(5000, order: 2, .unmovable)
-            #expect(!stillHolds)
-            words[level] = intact
+            let found = state()
+            #expect(found.holds == (level != levels[0]) && !found.leads)
+            // A search that was led astray clears what led it there.
+            #expect(found.first == nil)
+            for other in levels { words[other] = 0 }
+            index.insert(5000, order: 2, .unmovable)
+            #expect(state() == (true, true, 5000))
         }
     }
 
@@ -124,8 +122,9 @@ import Testing
         }
         #expect(try rule { counts($0) { $0.addBlocks(1, order: 3, .movable) } } == "free blocks are counted")
         #expect(try rule { counts($0) { $0.addBlocks(1, order: 9, .highAtomic) } } == "free blocks are counted")
-        #expect(try rule { counts($0) { $0.addFrames(-1, .movable) } } == "free frames are counted by mobility")
-        #expect(try rule { counts($0) { $0.addFrames(1, .unmovable) } } == "free frames are counted by mobility")
+        let aside = "free frames that are set aside are counted"
+        #expect(try rule { counts($0) { $0.addFrames(1, .contiguous) } } == aside)
+        #expect(try rule { counts($0) { $0.addFrames(1, .isolated) } } == aside)
         #expect(
             try rule { $0.machine.withZone(.dma32) { $0.promisedFrames = 14 } } == "promised frames are free")
     }
@@ -162,7 +161,7 @@ import Testing
         let caches = small.machine.permanent.value.caches
         let place = FrameCacheLayout.ring(zone: 1, .movable, order: 0)
         func change(_ body: @escaping (inout FrameRing) -> Void) -> (SmallMachine) -> Void {
-            { small in small.machine.run { _ in body(&caches.pointer(0).pointee.rings[place]) } }
+            { small in small.machine.run { _ in body(&caches.pointer(0).pointee.contents.rings[place]) } }
         }
         let first = UInt32(SmallMachine.firstFrame)
         let notNobodys = "a cached block is nobody's, and in its zone's ring"
@@ -178,9 +177,9 @@ import Testing
         #expect(
             try rule(small) { small in
                 small.machine.run { _ in
-                    caches.pointer(0).pointee.rings[place].count = 1
-                    caches.pointer(0).pointee.rings[pair].count = 1
-                    caches.pointer(0).pointee.rings[pair].frames[0] = first + 1
+                    caches.pointer(0).pointee.contents.rings[place].count = 1
+                    caches.pointer(0).pointee.contents.rings[pair].count = 1
+                    caches.pointer(0).pointee.contents.rings[pair].frames[0] = first + 1
                 }
             } == notNobodys)
     }

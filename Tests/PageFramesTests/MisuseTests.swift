@@ -125,7 +125,6 @@ import Testing
         }
         #expect(kinds { $0.state = FrameState(rawValue: 200) } == [.corruption])
         #expect(kinds { $0.state = .free } == [.corruption])
-        #expect(kinds { $0.count = 0 } == [.corruption])
         #expect(kinds { $0.tag = 7 } == [.wildFree])
         #expect(kinds { $0.order = 2 } == [.wrongOrder])
         // Nothing says any more that the block is in use.

@@ -11,7 +11,7 @@ final class SmallMachine {
 
     let frameCount: Int
     let machine: FrameMachine
-    /// What changes: zones and caches, page-block notes, the descriptors that are in use and the page blocks' bits.
+    /// What changes: zones and caches, the section's entry, the descriptors that are in use, and the page blocks.
     private let changing: [UnsafeMutableRawBufferPointer]
 
     /// - Parameter ringDepth: how many blocks each ring of the frame caches holds; 0 for no caches.
@@ -30,15 +30,16 @@ final class SmallMachine {
         let descriptors = UnsafeMutableRawPointer(table.descriptor(of: PageFrameNumber(Self.firstFrame))!)
         changing =
             machine.metadata.filter { $0.owner == .zones }.map { machine.bytes($0.range) } + [
-                machine.notes(ofSection: Self.firstFrame >> 10),
+                machine.entry(ofSection: Self.firstFrame >> 10),
                 UnsafeMutableRawBufferPointer(start: descriptors, count: frameCount * 16),
-                UnsafeMutableRawBufferPointer(start: descriptors + Section.bitsOffset, count: 2 * PageBlock.byteCount),
+                UnsafeMutableRawBufferPointer(
+                    start: descriptors + Section.pageBlocksOffset, count: 2 * PageBlock.byteCount),
             ]
         machine.run { frames in
             let cache = frames.caches.pointer(0)
             for ring in 0..<FrameCacheLayout.ringsPerZone * ZoneKind.count {
-                cache.pointee.rings[ring].high = ringDepth
-                cache.pointee.rings[ring].batch = max(1, ringDepth / 2)
+                cache.pointee.contents.rings[ring].high = ringDepth
+                cache.pointee.contents.rings[ring].batch = max(1, ringDepth / 2)
             }
         }
     }
@@ -54,7 +55,13 @@ final class SmallMachine {
 
     /// The words of the page block's tree.
     var tree: UnsafeMutablePointer<UInt64> {
-        (UnsafeMutableRawPointer(descriptors) + Section.bitsOffset).assumingMemoryBound(to: UInt64.self)
+        (UnsafeMutableRawPointer(descriptors) + Section.pageBlocksOffset).assumingMemoryBound(to: UInt64.self)
+    }
+
+    /// The notes about the page block, or the section's second, behind its tree.
+    func notes(_ half: Int = 0) -> UnsafeMutablePointer<PageBlockInfo> {
+        let place = UnsafeMutableRawPointer(tree) + half * PageBlock.byteCount + PageBlock.bitsByteCount
+        return place.assumingMemoryBound(to: PageBlockInfo.self)
     }
 
     /// The number of the page block.
@@ -119,9 +126,8 @@ extension FrameMachine {
             start: machine.arena.directMap.pointer(to: range.start), count: Int(range.byteCount))
     }
 
-    /// A section's entry in the frame table: a pointer, two ring groups, and the notes about two page blocks (which of
-    /// their words are not 0, the orders that they have, and their mobility).
-    func notes(ofSection section: UInt) -> UnsafeMutableRawBufferPointer {
+    /// A section's entry in the frame table.
+    func entry(ofSection section: UInt) -> UnsafeMutableRawBufferPointer {
         let table = bytes(metadata.first { $0.owner == .frameTable }!.range)
         let stride = MemoryLayout<SectionEntry>.stride
         return UnsafeMutableRawBufferPointer(rebasing: table[Int(section) * stride..<(Int(section) + 1) * stride])

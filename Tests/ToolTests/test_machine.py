@@ -61,6 +61,13 @@ def test_the_menu_carries_the_arguments_and_refuses_what_grub_would_change():
     assert menu("multiboot /k @ARGUMENTS@", "mem=64M loglevel=7") == "multiboot /k mem=64M loglevel=7"
     with pytest.raises(Failure):
         menu("@ARGUMENTS@", "x; reboot")
+    with pytest.raises(Failure):
+        menu("@ARGUMENTS@", "x='$root'")
+
+
+def test_the_menu_quotes_what_grub_would_expand():
+    quoted = menu("multiboot /k @ARGUMENTS@", "mem=64M memmap=64K$16M,1M#32M loglevel=7")
+    assert quoted == "multiboot /k mem=64M 'memmap=64K$16M,1M#32M' loglevel=7"
 
 
 def test_counts_of_a_host_run():

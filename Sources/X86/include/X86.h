@@ -124,7 +124,7 @@ X86_INLINE void x86_count_down_from_thousand(void) {
 X86_INLINE uintptr_t x86_frame_pointer(void) { return (uintptr_t)__builtin_frame_address(0); }
 X86_INLINE uintptr_t x86_stack_pointer(void) { uintptr_t v = 0; X86_ASM("movq %%rsp, %0" : "=r"(v)); return v; }
 
-// Memory as a program sees it: never optimised away, moved or merged. What self tests and crash tests touch with.
+// Memory as a program sees it: never optimised away, moved or merged. What memtest, self tests and crash tests touch with.
 X86_INLINE uint8_t x86_load8(uintptr_t address) { return *(volatile uint8_t *)address; }
 X86_INLINE void x86_store8(uintptr_t address, uint8_t value) { *(volatile uint8_t *)address = value; }
 X86_INLINE uint64_t x86_load64(uintptr_t address) { return *(volatile uint64_t *)address; }
@@ -149,6 +149,7 @@ X86_ADDRESS_OF(image_text_end_address, image_text_end)
 X86_ADDRESS_OF(image_rodata_start_address, image_rodata_start)
 X86_ADDRESS_OF(image_rodata_end_address, image_rodata_end)
 X86_ADDRESS_OF(image_data_start_address, image_data_start)
+X86_ADDRESS_OF(image_bss_start_address, image_bss_start)
 X86_ADDRESS_OF(image_data_end_address, image_data_end)
 
 X86_ADDRESS_OF(boot_stack_guard_address, boot_stack_guard)

@@ -1,0 +1,67 @@
+import BootMemory
+import KernelMemory
+import MemoryPrimitives
+import PageFrames
+
+/// A report that `report=NAME,NAME` prints after bring-up, between the lines `--- NAME` and `--- end NAME`.
+///
+/// Raw values count up from 0 without a gap.
+enum Report: UInt8 {
+    case iomem
+    case buddyinfo
+    case pagetypeinfo
+    case pageOwner
+
+    var name: StaticString {
+        switch self {
+        case .iomem: "iomem"
+        case .buddyinfo: "buddyinfo"
+        case .pagetypeinfo: "pagetypeinfo"
+        case .pageOwner: "page_owner"
+        }
+    }
+
+    private func write(_ memory: Permanent<KernelMemory<X86Platform>>, to writer: inout SerialReportWriter) {
+        switch self {
+        case .iomem: memory.value.writeIomem(to: &writer)
+        case .buddyinfo: BuddyInfoReport.write(memory.value.frames.value, to: &writer)
+        case .pagetypeinfo: PageTypeInfoReport.write(memory.value.frames.value, to: &writer)
+        case .pageOwner: memory.value.frames.value.writePageOwners(to: &writer)
+        }
+    }
+
+    init?(named word: Word) {
+        var value: UInt8 = 0
+        while let report = Report(rawValue: value) {
+            if word.hasKey(report.name) {
+                self = report
+                return
+            }
+            value += 1
+        }
+        return nil
+    }
+
+    func print(_ memory: Permanent<KernelMemory<X86Platform>>) {
+        Log.plain("--- \(name)")
+        var writer = SerialReportWriter()
+        write(memory, to: &writer)
+        Log.plain("--- end \(name)")
+    }
+}
+
+/// The reports that the command line asks for.
+struct ReportSelection {
+    private var bits: UInt32 = 0
+
+    mutating func insert(_ report: Report) { bits |= 1 << UInt32(report.rawValue) }
+
+    /// Prints those that were asked for, in the order of `Report`'s cases.
+    func print(_ memory: Permanent<KernelMemory<X86Platform>>) {
+        var value: UInt8 = 0
+        while let report = Report(rawValue: value) {
+            if bits >> UInt32(value) & 1 != 0 { report.print(memory) }
+            value += 1
+        }
+    }
+}

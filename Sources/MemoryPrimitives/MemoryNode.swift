@@ -1,0 +1,13 @@
+/// A NUMA node: CPUs and the memory that is near to them. The kernel knows one, number 0; the calls that take a node
+/// are ready for more.
+public struct MemoryNode: RawRepresentable, Comparable, Hashable, Sendable {
+    public var rawValue: UInt8
+
+    @inline(__always)
+    public init(rawValue: UInt8) { self.rawValue = rawValue }
+
+    public static let zero = MemoryNode(rawValue: 0)
+
+    @inline(__always)
+    public static func < (left: MemoryNode, right: MemoryNode) -> Bool { left.rawValue < right.rawValue }
+}
