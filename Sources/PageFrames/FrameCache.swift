@@ -142,8 +142,8 @@ struct FrameCache<P: Platform>: ~Copyable {
     var contents = FrameCacheContents()
 }
 
-/// What changes in a frame cache, under its lock.
-struct FrameCacheContents {
+/// What changes in a frame cache, under its lock. Five KiB, and so never copied.
+struct FrameCacheContents: ~Copyable {
     /// Blocks handed out from the rings.
     var allocations: UInt = 0
 
@@ -164,7 +164,8 @@ struct FrameCacheContents {
     }
 
     /// Frames in all rings of a zone.
-    func frames(inZone zone: Int) -> UInt {
+    /// `mutating` passes the rings by address; nothing changes.
+    mutating func frames(inZone zone: Int) -> UInt {
         var frames: UInt = 0
         let first = zone * FrameCacheLayout.mobilityCount * FrameCacheLayout.orderCount
         for ring in 0..<FrameCacheLayout.mobilityCount * FrameCacheLayout.orderCount {

@@ -96,3 +96,17 @@ def test_memory_that_runs_out_is_reported_as_linux_does(boot):
     blocks = [int(kib) for kib in re.findall(r"= (\d+)kB", result.log.partition("Mem-Info:")[2])[:2]]
     assert sum(zones) == 4 * free and zones == blocks
     assert result.number(r"\n(\d+) pages RAM") * 4096 > (62 << 20)
+
+
+def test_the_reports_of_page_frames_are_printed_on_request(boot):
+    result = boot(memory="64M", arguments="report=buddyinfo,pagetypeinfo,page_owner page_owner=on selftest=no")
+    result.expect_end(SUCCESS)
+    log = result.log.replace("\r", "")
+    parts = {name: log.partition(f"--- {name}\n")[2].partition(f"--- end {name}\n")[0]
+             for name in ("buddyinfo", "pagetypeinfo", "page_owner")}
+    assert re.fullmatch(r"(Node 0, zone +\w+(?: +\d+){11} \n){2}", parts["buddyinfo"])
+    assert parts["pagetypeinfo"].startswith("Page block order: 9\nPages per block:  512\n")
+    owner = (r"Page allocated via order \d+, mask 0x[0-9a-f]+\(\S+\), cpu 0, ts \d+, free_ts \d+\n"
+             r"PFN \d+ type \w+ Block \d+ type \w+\n(?: 0x[0-9a-f]{16} .*\n)+\n")
+    assert re.fullmatch(f"(?:{owner})+", parts["page_owner"])
+    assert len(re.findall(owner, parts["page_owner"])) > 5
