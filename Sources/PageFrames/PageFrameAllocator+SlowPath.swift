@@ -87,7 +87,7 @@ extension PageFrameAllocator {
             unsafe zone.value.withStateInterruptsDisabled { state in
                 unsafe state.drain(&ring.pointee, number, order: order)
             }
-            unsafe cache.pointee.contents.drained &+= UInt(bitPattern: number)
+            unsafe cache.pointee.drained &+= UInt(bitPattern: number)
         }
         unsafe ring.pointee.push(frame)
         return true
