@@ -60,6 +60,9 @@ let package = Package(
         tests(of: "BootMemory"),
         tests(of: "PageFrames"),
         tests(of: "PageFrames", as: "PageFrameScenario", with: ["FuzzTargets"]),
+        .testTarget(
+            name: "PageFrameCallTests", dependencies: ["PageFrames", "SimulatedMachine"],
+            swiftSettings: [.treatAllWarnings(as: .error)]),
         tests(of: "Paging"),
         tests(of: "Slab"),
         tests(of: "VirtualMemory"),

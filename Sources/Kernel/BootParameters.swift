@@ -1,5 +1,6 @@
 import BootMemory
 import MemoryPrimitives
+import PageFrames
 
 /// What the command line asks for. docs/boot.md lists the words.
 struct BootParameters {
@@ -13,6 +14,8 @@ struct BootParameters {
     var reports = ReportSelection()
     /// How to end on purpose; nil for an ordinary boot.
     var crash: CrashTest?
+    /// How the page frames are to work.
+    var frames = PageFrameOptions()
 
     /// Reads the words; what is unknown or malformed is named in a warning and otherwise passed over.
     @inline(never)
@@ -29,6 +32,8 @@ struct BootParameters {
     private mutating func apply(_ word: Word) throws(CommandLineError) -> Bool {
         if word.hasKey("mem") || word.hasKey("memmap") {
             // FirmwareMap reads them.
+        } else if word.hasKey("cma") {
+            frames.contiguousByteCount = try word.size()
         } else if word.hasKey("loglevel") {
             logLevel = LogLevel(number: try word.number())
         } else if word.hasKey("memtest") {

@@ -34,7 +34,7 @@ enum BringUp {
         unsafe Log.level = parameters.logLevel
         features.enableProtections()
 
-        let log = BringUpLog(memoryTestPasses: parameters.memoryTestPasses)
+        let log = BringUpLog(memoryTestPasses: parameters.memoryTestPasses, frames: parameters.frames)
         bringUp(fillMap(features, from: information, commandLine), information, features, log)
         return parameters
     }
@@ -46,12 +46,13 @@ enum BringUp {
         _ map: consuming FirmwareMap, _ information: MultibootInformation, _ features: CPUFeatures,
         _ observer: BringUpLog
     ) {
-        let machine = MachineDescription(
+        var machine = MachineDescription(
             reachableLimit: bootMapLimit, directMap: directMap,
             layout: .x86FourLevel, image: .running,
             features: PagingFeatures(
                 noExecute: features.noExecute, gigabytePages: features.gigabytePages,
                 globalPages: features.globalPages, physicalAddressBits: features.physicalAddressBits))
+        machine.frames = observer.frames
         let boot = unsafe BootAllocator(
             memoryStorage: BootStorage.memoryRegions, reservedStorage: BootStorage.reservedRegions)
         var log = observer

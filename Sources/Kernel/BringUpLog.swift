@@ -13,6 +13,8 @@ import X86
 struct BringUpLog: BringUpObserver {
     /// How often free memory is tested; 0 for not at all.
     let memoryTestPasses: UInt
+    /// How the page frames were asked to work.
+    let frames: PageFrameOptions
 
     @inline(never)
     mutating func bootMemoryIsReady(_ boot: borrowing BootAllocator) {
@@ -60,6 +62,7 @@ struct BringUpLog: BringUpObserver {
             \(MemoryLayout<FrameDescriptor>.stride) a descriptor
             """)
         ZoneKind.forEach { Self.log(frames.statistics(of: $0)) }
+        logContiguousArea(frames.contiguousArea)
         Log.info("page frames ready")
     }
 
@@ -84,6 +87,19 @@ struct BringUpLog: BringUpObserver {
         Log.info(
             "vmalloc: \(areas), \(bytes: areas.byteCount), \(statistics.areas) areas, \(statistics.reservedPages) pages"
         )
+    }
+
+    private func logContiguousArea(_ area: Range<PageFrameNumber>) {
+        let wanted = frames.contiguousByteCount
+        if wanted == 0 { return }
+        if area.isEmpty {
+            return Log.warning(
+                "cma: \(bytes: wanted) are more than half of memory, or do not lie together; no area is kept")
+        }
+        let last = area.upperBound.address.rawValue - 1
+        let byteCount = area.upperBound.address.rawValue - area.lowerBound.address.rawValue
+        Log.info(
+            "cma: \(hex: area.lowerBound.address.rawValue, digits: 12)-\(hex: last, digits: 12), \(bytes: byteCount)")
     }
 
     private static func log(_ zone: ZoneStatistics) {

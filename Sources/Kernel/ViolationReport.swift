@@ -47,6 +47,7 @@ enum ViolationReport {
         case .corruption: "damaged structure"
         case .brokenPromise: "a promise of frames that was not made"
         case .waitInAtomicContext: "a request that may wait, where waiting is not allowed"
+        case .badReference: "a reference to a block that is not in use"
         }
     }
 }

@@ -20,6 +20,8 @@ public struct MemoryViolation: Sendable {
         /// A request that may wait was made in an interrupt handler or with a spin lock held. It is served without
         /// waiting.
         case waitInAtomicContext
+        /// A reference to a block that is not in use, or one more than can be counted.
+        case badReference
     }
 
     public var kind: Kind

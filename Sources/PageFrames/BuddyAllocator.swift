@@ -15,7 +15,7 @@ struct BuddyAllocator: ~Copyable {
     let table: FrameTable
     let index: FreeIndex
     /// The first page block of the zone, from which the index counts.
-    private let firstBlock: UInt32
+    let firstBlock: UInt32
     /// The zone's number, which chooses the rings of the frame caches.
     private let zone: Int
     let counts: FreeCounts
@@ -31,14 +31,14 @@ struct BuddyAllocator: ~Copyable {
     }
 
     /// A page block with what is often asked of it.
-    private struct Place {
+    struct Place {
         let number: UInt32
         let block: PageBlock
         let mobility: Mobility
     }
 
     @inline(__always)
-    private func place(_ number: UInt32) -> Place {
+    func place(_ number: UInt32) -> Place {
         let block = table.pageBlock(number)
         return Place(number: number, block: block, mobility: block.mobility)
     }
@@ -54,7 +54,7 @@ struct BuddyAllocator: ~Copyable {
 
     /// Makes a free block, a node of a page block's tree, one that is not free.
     @inline(__always)
-    private func remove(_ node: Int, order: Int, _ place: Place) {
+    func remove(_ node: Int, order: Int, _ place: Place) {
         counts.addBlocks(-1, order: order, place.mobility)
         if place.block.remove(node, order: order) {
             index.remove(place.number &- firstBlock, order: order, place.mobility)

@@ -1,4 +1,5 @@
 import MemoryPrimitives
+import Synchronization
 
 extension FrameTable {
     /// What is wrong with freeing `frame` as a block of `order`, which is not the head of an allocated block of that
@@ -75,10 +76,10 @@ extension FrameTable {
             let start = PageFrameNumber(frame.rawValue & ~(1 << UInt(order) - 1))
             // Each candidate lies in the frame's own section, which has descriptors.
             guard let head = unsafe descriptor(of: start) else { continue }
-            let found = unsafe head.snapshot
+            let found = FrameUse(unsafe head.use.pointee.load(ordering: .relaxed))
             if found.state.isHead {
                 // The nearest head below decides: blocks do not overlap.
-                return Int(found.order) >= order ? (start, found.state, Int(found.order)) : (frame, .interior, 0)
+                return found.order >= order ? (start, found.state, found.order) : (frame, .interior, 0)
             }
         }
         return (frame, .interior, 0)

@@ -1,6 +1,6 @@
 import MemoryPrimitives
 
-/// Where the three zones, the CPUs' frame caches and the list of shrinkers lie in the memory that is taken for them.
+/// Where the three zones, the CPUs' frame caches and the lists of shrinkers and movers lie in the memory that is taken for them.
 struct MetadataLayout<P: Platform> {
     private let dma: ZoneLayout<P>
     private let dma32: ZoneLayout<P>
@@ -17,14 +17,24 @@ struct MetadataLayout<P: Platform> {
 
     private var shrinkersOffset: UInt { cachesOffset + UInt(PerCPU<FrameCache<P>, P>.byteCount) }
 
+    private var moversOffset: UInt { shrinkersOffset + (UInt(ShrinkerList<P>.byteCount) + 15) & ~15 }
+
     /// The bytes for all, to be aligned to 64.
-    var byteCount: UInt { shrinkersOffset + UInt(ShrinkerList<P>.byteCount) }
+    var byteCount: UInt { moversOffset + UInt(MemoryLayout<FrameMoverTable>.size) }
+
+    /// Puts the list of movers into its place. - Parameter memory: as of `place`.
+    @unsafe
+    @inline(never)
+    func placeMovers(in memory: UnsafeMutableRawPointer) -> FrameMoverList<P> {
+        // The last part of the memory, which nothing else uses.
+        unsafe FrameMoverList(table: FrameMoverTable.place(in: memory + Int(moversOffset)))
+    }
 
     /// Puts the list of shrinkers into its place. - Parameter memory: as of `place`.
     @unsafe
     @inline(never)
     func placeShrinkers(in memory: UnsafeMutableRawPointer) -> ShrinkerList<P> {
-        // The last part of the memory, which nothing else uses.
+        // A part of the memory, which nothing else uses.
         unsafe ShrinkerList(in: memory + Int(shrinkersOffset))
     }
 

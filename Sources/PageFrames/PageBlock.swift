@@ -8,6 +8,9 @@ struct PageBlockInfo {
 
     /// What the page block is kept for.
     var mobility: Mobility = .movable
+
+    /// What it was kept for before it was isolated.
+    var formerMobility: Mobility = .movable
 }
 
 /// A page block: 512 frames, 2 MiB, the unit in which memory is grouped by mobility, and a buddy system of its own.
@@ -65,6 +68,12 @@ struct PageBlock {
     var mobility: Mobility {
         get { unsafe info.pointee.mobility }
         nonmutating set { unsafe info.pointee.mobility = newValue }
+    }
+
+    /// What the page block is kept for again when it is no longer isolated.
+    var formerMobility: Mobility {
+        get { unsafe info.pointee.formerMobility }
+        nonmutating set { unsafe info.pointee.formerMobility = newValue }
     }
 
     /// Whether a section that is wholly free begins here; such a block has no bit in the tree.

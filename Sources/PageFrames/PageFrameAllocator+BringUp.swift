@@ -20,6 +20,31 @@ extension PageFrameAllocator {
     init?(
         takingOver boot: inout BootAllocator, directMap: DirectMap, options: PageFrameOptions, maximumRuns: Int
     ) {
+        guard let metadata = Self.takeMetadata(from: &boot, maximumRuns: maximumRuns) else { return nil }
+        let layout = metadata.layout
+        // Both blocks were just allocated with these sizes, and the direct map covers them.
+        let table = unsafe FrameTable(
+            in: directMap.pointer(to: metadata.table), sectionCount: metadata.census.endSection)
+        let placed = unsafe layout.place(
+            in: directMap.pointer(to: metadata.zones), table: table, census: metadata.census,
+            sectionMetadata: directMap.pointer(to: metadata.sections))
+        unsafe self.init(
+            directMap: directMap, table: table, zones: placed.zones, caches: placed.caches,
+            shrinkers: layout.placeShrinkers(in: directMap.pointer(to: metadata.zones)),
+            movers: layout.placeMovers(in: directMap.pointer(to: metadata.zones)),
+            preferredZones: metadata.census.preferredZones, metadataByteCount: metadata.byteCount)
+        takeRanges(of: boot)
+        contiguousArea = keepContiguousArea(byteCount: options.contiguousByteCount)
+        setWatermarks(minimumFreeKiB: options.minimumFreeKiB)
+        setFrameCaches(enabled: options.frameCaches)
+    }
+
+    /// Takes the memory for the zones and for the frame table out of what is free. A function of its own, and not inlined,
+    /// so that what it needs takes no room in the frame of `init`.
+    ///
+    /// - Returns: nil, with `boot` as before, where there is too little memory.
+    @inline(never)
+    private static func takeMetadata(from boot: inout BootAllocator, maximumRuns: Int) -> BringUpMetadata<P>? {
         // A range more may be free after each of the allocations below, and each zone boundary cuts one in two.
         let before = BringUpCensus(of: boot)
         let layout = MetadataLayout<P>(
@@ -46,22 +71,13 @@ extension PageFrameAllocator {
             return nil
         }
 
-        // Both blocks were just allocated with these sizes, and the direct map covers them.
-        let table = unsafe FrameTable(in: directMap.pointer(to: tableAddress), sectionCount: sectionCount)
-        let metadata = tableAddress + entryBytes
-        let placed = unsafe layout.place(
-            in: directMap.pointer(to: zonesAddress), table: table, census: census,
-            sectionMetadata: directMap.pointer(to: metadata))
-        unsafe self.init(
-            directMap: directMap, table: table, zones: placed.zones, caches: placed.caches,
-            shrinkers: layout.placeShrinkers(in: directMap.pointer(to: zonesAddress)),
-            preferredZones: census.preferredZones, metadataByteCount: layout.byteCount + tableBytes)
-        takeRanges(of: boot)
-        setWatermarks(minimumFreeKiB: options.minimumFreeKiB)
-        setFrameCaches(enabled: options.frameCaches)
+        return BringUpMetadata(
+            layout: layout, census: census, zones: zonesAddress, table: tableAddress,
+            sections: tableAddress + entryBytes, byteCount: layout.byteCount + tableBytes)
     }
 
     /// Computes every zone's marks from the size of all.
+    @inline(never)
     private func setWatermarks(minimumFreeKiB: UInt?) {
         let managed: InlineArray<3, UInt> = [
             managedFrames(inZone: 0), managedFrames(inZone: 1), managedFrames(inZone: 2),
@@ -85,6 +101,7 @@ extension PageFrameAllocator {
     }
 
     /// Not within `init`: a closure there that captures `self` makes a `-Onone` build box it, on the Swift heap.
+    @inline(never)
     private func takeRanges(of boot: borrowing BootAllocator) {
         boot.forEachFreeRange { range in handOver(range) }
         boot.forEachReserved { range, _ in markReserved(range) }
@@ -124,6 +141,17 @@ extension PageFrameAllocator {
             frame = sectionEnd
         }
     }
+}
+
+/// What `init` takes from the boot allocator for itself.
+private struct BringUpMetadata<P: Platform> {
+    let layout: MetadataLayout<P>
+    let census: BringUpCensus
+    let zones: PhysicalAddress
+    let table: PhysicalAddress
+    /// Behind the table's entries, in the same block.
+    let sections: PhysicalAddress
+    let byteCount: UInt
 }
 
 extension UInt {

@@ -39,7 +39,7 @@ extension PageFrameAllocator {
         guard let descriptor = unsafe descriptor(of: frame) else { return nil }
         // The table's own descriptor, which is never given back.
         switch unsafe descriptor.pointee.state {
-        case .slab, .slabTail, .table, .allocatedHead: return unsafe descriptor.pointee.owner
+        case .slab, .slabTail, .table, .allocatedHead, .compoundHead: return unsafe descriptor.pointee.owner
         default: return nil
         }
     }
@@ -50,7 +50,7 @@ extension PageFrameAllocator {
         guard let descriptor = unsafe descriptor(of: frame) else { return nil }
         // The table's own descriptor, which is never given back.
         switch unsafe descriptor.pointee.state {
-        case .slab, .table, .allocatedHead: return unsafe descriptor.pointee.tag
+        case .slab, .table, .allocatedHead, .compoundHead: return unsafe descriptor.pointee.tag
         default: return nil
         }
     }

@@ -54,9 +54,7 @@ extension PageFrameAllocator {
 
     @inline(never)
     func freeSlow(_ frame: PageFrameNumber, order: Int) {
-        if 0 <= order, order <= BlockOrder.highest, makeUnused(frame, order: order) {
-            return putSlow(UInt32(truncatingIfNeeded: frame.rawValue), order: order)
-        }
+        if 0 <= order, order <= BlockOrder.highest, dropReference(frame, order: order) { return }
         let violation = zone(of: frame).value.withState { _ in table.diagnoseFree(frame, order: order) }
         P.report(violation)
     }

@@ -33,6 +33,13 @@ public struct PageFrameAllocator<P: Platform>: ~Copyable, @unchecked Sendable {
     /// Who is asked for memory when it runs short.
     public let shrinkers: ShrinkerList<P>
 
+    /// Who is asked to move its contents out of a contiguous range.
+    public let movers: FrameMoverList<P>
+
+    /// The frames that are kept for large contiguous buffers (`PageFrameOptions.contiguousByteCount`); empty where none
+    /// were asked for, or there was no such run of them.
+    public internal(set) var contiguousArea = PageFrameNumber(0)..<PageFrameNumber(0)
+
     /// Set when a request finds a zone below its low mark.
     let isReclaimWanted = Atomic<Bool>(false)
 
@@ -41,7 +48,8 @@ public struct PageFrameAllocator<P: Platform>: ~Copyable, @unchecked Sendable {
 
     init(
         directMap: DirectMap, table: FrameTable, zones: InlineArray<3, Permanent<Zone<P>>>,
-        caches: PerCPU<FrameCache<P>, P>, shrinkers: consuming ShrinkerList<P>, preferredZones: InlineArray<3, Int>,
+        caches: PerCPU<FrameCache<P>, P>, shrinkers: consuming ShrinkerList<P>,
+        movers: consuming FrameMoverList<P>, preferredZones: InlineArray<3, Int>,
         metadataByteCount: UInt
     ) {
         self.directMap = directMap
@@ -49,6 +57,7 @@ public struct PageFrameAllocator<P: Platform>: ~Copyable, @unchecked Sendable {
         self.zones = zones
         self.caches = caches
         self.shrinkers = shrinkers
+        self.movers = movers
         self.preferredZones = preferredZones
         preferredRings = [
             FrameCacheLayout.rings(zone: preferredZones[0], .unmovable),
@@ -112,6 +121,14 @@ public struct PageFrameAllocator<P: Platform>: ~Copyable, @unchecked Sendable {
         guard UInt(bitPattern: order) <= UInt(bitPattern: FrameCacheLayout.highestOrder),
             makeUnused(frame, order: order)
         else { return freeSlow(frame, order: order) }
+        putCached(frame, order: order)
+    }
+
+    // MARK: The short way
+
+    /// Pushes a block of a cached order that has just become unused onto this CPU's ring for its page block.
+    @inline(__always)
+    func putCached(_ frame: PageFrameNumber, order: Int) {
         let number = UInt32(truncatingIfNeeded: frame.rawValue)
         let offset = table.rings(of: frame.rawValue) &+ order &* FrameCacheLayout.ringByteCount
         let interrupts = P.disableInterrupts()
@@ -131,8 +148,6 @@ public struct PageFrameAllocator<P: Platform>: ~Copyable, @unchecked Sendable {
         unsafe cache.pointee.lock.releaseBriefly()
         P.restoreInterrupts(interrupts)
     }
-
-    // MARK: The short way
 
     /// False for a request that may wait where that is not allowed.
     @inline(__always)

@@ -8,6 +8,10 @@ public struct PageFrameOptions: Sendable {
     /// nothing in reserve.
     public var minimumFreeKiB: UInt?
 
+    /// The size, in bytes, of the area that is kept for large contiguous buffers, rounded up to whole sections; 0 for none.
+    /// See `PageFrameAllocator.allocateContiguousArea`.
+    public var contiguousByteCount: UInt = 0
+
     public init(frameCaches: Bool = true, minimumFreeKiB: UInt? = nil) {
         self.frameCaches = frameCaches
         self.minimumFreeKiB = minimumFreeKiB

@@ -14,6 +14,10 @@ extension ZoneState {
         if watermarks.min > watermarks.low || watermarks.low > watermarks.high {
             throw InvariantViolation("the watermarks ascend", found: watermarks.low, expected: watermarks.min)
         }
+        let forAll = freeFrames - buddy.counts.setAsideFrames(.contiguous) - buddy.counts.setAsideFrames(.isolated)
+        if promisedFrames > forAll {
+            throw InvariantViolation("promised frames can serve any request", found: promisedFrames, expected: forAll)
+        }
         if managedFrames == 0 { return 0 }
 
         var frames = Frames()

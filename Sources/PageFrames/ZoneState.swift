@@ -11,7 +11,7 @@ struct ZoneState: ~Copyable {
 
     /// Frames that are handed out or free: all that bring-up found free.
     private(set) var managedFrames: UInt = 0
-    private(set) var freeFrames: UInt = 0
+    var freeFrames: UInt = 0
     var promisedFrames: UInt = 0
 
     /// How many frames ordinary requests must leave. Set at bring-up, when the size of all zones is known.
@@ -39,8 +39,8 @@ struct ZoneState: ~Copyable {
     @inline(__always)
     func canSpare(_ request: ZoneRequest, more: UInt = 0) -> Bool {
         let kept = promisedFrames &+ more &+ buddy.counts.setAsideFrames(.isolated)
-        // All of the block, also for requests that the watermarks let down to the last frame.
-        return freeFrames >= kept &+ request.frameCount
+        let unusable = request.mobility == .movable ? 0 : buddy.counts.setAsideFrames(.contiguous)
+        return freeFrames >= kept &+ unusable &+ request.frameCount
             && watermarks.isAbove(
                 request.mark, free: freeFrames &- kept, order: request.order, highestZone: request.highestZone,
                 flags: request.flags, contiguous: buddy.counts.setAsideFrames(.contiguous))
@@ -95,7 +95,9 @@ struct ZoneState: ~Copyable {
     @inline(never)
     mutating func refill(_ ring: inout FrameRing, for request: ZoneRequest) -> Bool {
         let batch = Int(min(ring.batch, ring.high))
-        if canSpare(request, more: UInt(batch &- 1) << UInt(request.order)), refill(&ring, batch, request) {
+        if canSpare(request, more: UInt(batch &- 1) << UInt(request.order)), mayTakeBatch(batch, request),
+            refill(&ring, batch, request)
+        {
             return true
         }
         guard canSpare(request), let frame = take(order: request.order, request.mobility) else {
@@ -105,6 +107,14 @@ struct ZoneState: ~Copyable {
         ring.push(frame)
         ring.setLimit(from: frame)
         return true
+    }
+
+    /// False where movable contents had better come from the contiguous area: see `takeMovable`.
+    @inline(__always)
+    private func mayTakeBatch(_ batch: Int, _ request: ZoneRequest) -> Bool {
+        if request.mobility != .movable || buddy.counts.frames(.contiguous) == 0 { return true }
+        return buddy.counts.frames(.contiguous) <= freeFrames / 2
+            && canTakeMovable(frames: UInt(batch) << UInt(request.order))
     }
 
     /// Takes blocks out of page blocks of the request's own mobility. - Returns: false where they have none.
@@ -141,11 +151,33 @@ struct ZoneState: ~Copyable {
 
     @inline(__always)
     private mutating func take(order: Int, _ mobility: Mobility) -> UInt32? {
-        guard let frame = buddy.take(order: order, mobility) ?? takeElsewhere(order: order, mobility) else {
-            return nil
-        }
+        let isChoosy = mobility == .movable && buddy.counts.frames(.contiguous) > 0
+        guard
+            let frame = isChoosy
+                ? takeMovable(order: order)
+                : buddy.take(order: order, mobility) ?? takeElsewhere(order: order, mobility)
+        else { return nil }
         freeFrames &-= 1 << UInt(bitPattern: order)
         return frame
+    }
+
+    /// Movable contents, where there is a contiguous area that only they can use: they go there when it has more than
+    /// half of what is free, so that the rest is not used up before it, and when all the rest is promised.
+    @inline(never)
+    private mutating func takeMovable(order: Int) -> UInt32? {
+        let mayTakeOthers = canTakeMovable(frames: 1 << UInt(order))
+        if !mayTakeOthers || buddy.counts.frames(.contiguous) > freeFrames / 2,
+            let frame = buddy.take(order: order, .contiguous)
+        {
+            return frame
+        }
+        return mayTakeOthers ? buddy.take(order: order, .movable) ?? takeElsewhere(order: order, .movable) : nil
+    }
+
+    /// Whether movable contents may have that many frames outside of contiguous areas: those are what promises stand on.
+    private func canTakeMovable(frames: UInt) -> Bool {
+        let usable = freeFrames &- buddy.counts.frames(.contiguous) &- buddy.counts.frames(.isolated)
+        return usable >= promisedFrames &+ frames
     }
 
     /// When page blocks of the request's own mobility have nothing: contiguous ones, for what can be moved out again;
@@ -168,7 +200,7 @@ struct ZoneState: ~Copyable {
         return true
     }
 
-    private mutating func bringIn(section: UInt, as state: FrameState, _ mobility: Mobility) {
+    mutating func bringIn(section: UInt, as state: FrameState, _ mobility: Mobility) {
         // The pool's memory is nobody else's.
         unsafe buddy.table.initialize(section: section, in: descriptors.take(), as: state, mobility)
         let first = UInt32(truncatingIfNeeded: section << 1)

@@ -56,6 +56,21 @@ def test_a_memory_limit_is_kept(boot):
     assert result.number(r"page frames: (\d+) managed") * PAGE < 128 << 20
 
 
+@pytest.mark.parametrize(("memory", "cpu"), [("512M", "max"), ("512M", "qemu64"), ("5G", "max")])
+def test_a_contiguous_area_can_be_had_as_a_whole(boot, memory, cpu):
+    result = boot(memory=memory, cpu=cpu, arguments="cma=100M")
+    result.expect_end(SUCCESS)
+    result.expect(r"cma: 0x[0-9a-f]+-0x[0-9a-f]+, 100 MiB")
+    result.expect(r"all of the area, after movable contents filled it: ok")
+
+
+@pytest.mark.parametrize("size", ["300M", "1T", "0xffffffffffffffff"])
+def test_a_contiguous_area_that_cannot_be_is_named(boot, size):
+    result = boot(memory="512M", arguments=f"cma={size} selftest=no")
+    result.expect_end(SUCCESS)
+    result.expect(r"warn.*cma:.*no area is kept")
+
+
 def test_unknown_words_of_the_command_line_are_named(boot):
     result = boot(memory="64M", arguments="frobnicate=3 selftest=no")
     result.expect_end(SUCCESS)

@@ -69,11 +69,13 @@ public struct FirmwareMapFuzz {
         }
         // The map's own until the end of this function.
         var firmware = unsafe FirmwareMap(
-            storage: regions, adjustments: adjustments, physicalAddressBits: addressBits,
-            userLimit: PhysicalAddress(UInt(min(userLimit, UInt64(PhysicalAddress.limit.rawValue)))))
+            storage: regions, adjustments: adjustments, physicalAddressBits: addressBits)
         let information = try writeInformation()
         do {
             _ = try firmware.fill(from: information)
+            firmware.limitAvailable(
+                to: PhysicalAddress(UInt(min(userLimit, UInt64(PhysicalAddress.limit.rawValue)))))
+            firmware.trimPartialPages()
         } catch BootInformationError.noMemoryInformation {
             try require(firmware.byteCount(of: .available) == 0, "memory without information")
             return try firmware.checkInvariants()

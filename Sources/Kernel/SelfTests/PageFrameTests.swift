@@ -47,11 +47,12 @@ enum PageFrameTests {
     private static func exhaustion(_ memory: Permanent<KernelMemory<X86Platform>>) {
         let frames = memory.value.frames
         let isLarge = frames.value.managedFrames > (8 << 30) / PageSize.byteCount
-        // To the last frame: the reserves, too.
-        let all: AllocationFlags = .kernel | .noWarn | .memoryReserves
+        // To the last frame: the reserves, too, and what only movable contents may use.
+        let all: AllocationFlags = .kernel | .noWarn | .memoryReserves | .movable
         let flags = isLarge ? all | .dma32 : all
-        let normal = isLarge ? frames.value.statistics(of: .normal).freeFrames : 0
+        // What the caches hold is not among a zone's free frames.
         frames.value.drainFrameCaches()
+        let normal = isLarge ? frames.value.statistics(of: .normal).freeFrames : 0
         let before = counts(frames)
         var chain: UInt = 0
         var taken: UInt = 0

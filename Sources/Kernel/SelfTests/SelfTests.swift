@@ -19,6 +19,8 @@ enum SelfTests {
         }
         PageFrameTests.run(memory)
         ShrinkerTests.run(memory)
+        PageFrameCallTests.run(memory)
+        ContiguousTests.run(memory)
         PagingTests.run(memory)
         KmallocTests.run(memory)
         VmallocTests.run(memory)
