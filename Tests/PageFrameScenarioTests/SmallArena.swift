@@ -26,15 +26,17 @@ final class SmallArena {
         ]
         let table = machine.machine.arena.directMap.pointer(to: machine.tableStart)
         for section in frames.lowerBound / 1024...(frames.upperBound - 1) / 1024 {
-            let size = MemoryLayout<SectionEntry>.stride
+            let size = 2 * MemoryLayout<PageBlockEntry>.stride
             pieces.append(UnsafeMutableRawBufferPointer(start: table + Int(section) * size, count: size))
-            let descriptors = UnsafeMutableRawPointer(machine.frames.value.table.descriptors(ofSection: section)!)
+            let descriptors = UnsafeMutableRawPointer(
+                machine.frames.value.table.descriptor(of: PageFrameNumber(section * 1024))!)
             let own = frames.clamped(to: section * 1024..<section * 1024 + 1024)
             pieces.append(
                 UnsafeMutableRawBufferPointer(
                     start: descriptors + Int(own.lowerBound % 1024) * 16, count: own.count * 16))
             pieces.append(
-                UnsafeMutableRawBufferPointer(start: descriptors + Section.bitsOffset, count: 2 * PageBlock.byteCount))
+                UnsafeMutableRawBufferPointer(
+                    start: descriptors + Section.pageBlocksOffset, count: 2 * PageBlock.byteCount))
         }
         self.pieces = pieces
     }
@@ -116,9 +118,9 @@ final class SmallArena {
             }
             let isRight =
                 if case .head(let order) = model[frame] {
-                    found.isHead(.allocatedHead, order: order) && found.count == 1
+                    found.isHead(.allocatedHead, order: order) && found.extraReferences == 0
                 } else {
-                    found.state == .interior && found.count == 0
+                    found.state == .interior && found.extraReferences == 0
                 }
             guard isRight else { throw wrong("descriptor of frame \(frame): \(found)") }
         }
