@@ -1,4 +1,5 @@
 import MemoryPrimitives
+import Synchronization
 
 // What happens when this CPU's frame cache cannot serve a call by itself.
 extension PageFrameAllocator {
@@ -11,19 +12,21 @@ extension PageFrameAllocator {
             flags = AllocationFlags(rawValue: flags.rawValue & ~AllocationFlags.directReclaim.rawValue)
         }
         if checks.areActive { return allocateChecked(order: order, flags) }
-        if order > FrameCacheLayout.highestOrder, let frame = takeLarge(order: order, flags) {
+        if order > FrameCacheLayout.highestOrder || !hasFrameCaches.load(ordering: .relaxed),
+            let frame = takeUncached(order: order, flags)
+        {
             return finish(frame, order: order, flags)
         }
         guard let frame = takeFromZones(order: order, flags) else { return nil }
         return finish(frame, order: order, flags)
     }
 
-    /// Takes a block that is too large for the frame caches from the zone that is preferred, above its low mark: what
-    /// nearly always works.
+    /// Takes a block that is not for the frame caches from the zone that is preferred, above its low mark: what nearly
+    /// always works.
     @inline(__always)
-    private func takeLarge(order: Int, _ flags: AllocationFlags) -> UInt32? {
+    private func takeUncached(order: Int, _ flags: AllocationFlags) -> UInt32? {
         zones[preferredZones[flags.highestZone.rawValue]].value.withState { state in
-            state.allocateLarge(ZoneRequest(order: order, flags: flags, above: .low))
+            state.allocateReadily(ZoneRequest(order: order, flags: flags, above: .low))
         }
     }
 
@@ -82,7 +85,11 @@ extension PageFrameAllocator {
     func putSlow(_ frame: UInt32, order: Int) {
         if checks.areActive { return putChecked(frame, order: order) }
         let zone = zone(of: PageFrameNumber(UInt(frame)))
-        if order <= FrameCacheLayout.highestOrder, putIntoRing(frame, order: order, zone) { return }
+        if order <= FrameCacheLayout.highestOrder, hasFrameCaches.load(ordering: .relaxed),
+            putIntoRing(frame, order: order, zone)
+        {
+            return
+        }
         zone.value.withState { state in state.free(frame, order: order) }
     }
 

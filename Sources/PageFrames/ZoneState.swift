@@ -74,7 +74,7 @@ struct ZoneState: ~Copyable {
     /// As `allocate`, of page blocks of the request's own mobility alone, and without counting failures: for a caller who
     /// asks again in full.
     @inline(__always)
-    mutating func allocateLarge(_ request: ZoneRequest) -> UInt32? {
+    mutating func allocateReadily(_ request: ZoneRequest) -> UInt32? {
         guard canSpare(request), let frame = buddy.take(order: request.order, request.mobility) else { return nil }
         freeFrames &-= request.frameCount
         allocations &+= 1
