@@ -75,7 +75,7 @@ def print_table(calibration, rows, descriptor_bytes, bounds):
         for pair in figures.pairs(rows):
             if pair.kind == kind:
                 limit = pair.limit(bounds)
-                mark = "" if pair.instructions <= limit else "  above"
+                mark = "  above" if pair.instructions > limit else "  misses its goal" if limit > pair.goal(bounds) else ""
                 print(
                     f"{pair.name:56} {number(pair.instructions):>10} {number(pair.linux):>10} "
                     f"{ratio(pair.ratio):>7} {limit:>10.2f}{mark}")

@@ -49,10 +49,13 @@ class Pair:
     def ratio(self):
         return self.instructions / self.linux
 
+    def goal(self, bounds):
+        """The most instructions that the pair is meant to take: a share of Linux's."""
+        return self.linux * bounds[f"{self.kind} pair over Linux's"]
+
     def limit(self, bounds):
-        """The most instructions that `bounds` allow: a share of Linux's beyond what both must spend."""
-        same = bounds["instructions that both must spend"].get(self.name, 0)
-        return (self.linux - same) * bounds[f"{self.kind} pair over Linux's"] + same
+        """The most instructions that `bounds` allow: the goal, or the best that was reached where that is not."""
+        return bounds["reached where the goal is not"].get(self.name, self.goal(bounds))
 
 
 def boot_row_name(size):

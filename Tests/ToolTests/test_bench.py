@@ -87,11 +87,11 @@ def test_a_pair_above_its_bound(rows, bounds, name, most):
     assert len(problems) == 1 and problems[0].startswith(name.removesuffix(" free") + " pair")
 
 
-def test_what_both_must_spend_is_no_part_of_the_bound(rows, bounds):
+def test_a_pair_that_misses_its_goal_is_held_to_what_was_reached(rows, bounds):
     bounds["geometric mean of the ratios"] = 1
-    bounds["instructions that both must spend"] = {"a hot": 300}
-    assert figures.bound_problems(change(rows, "a hot free", 340), 16, bounds) == []
-    assert len(figures.bound_problems(change(rows, "a hot free", 341), 16, bounds)) == 1
+    bounds["reached where the goal is not"] = {"a hot": 400}
+    assert figures.bound_problems(change(rows, "a hot free", 300), 16, bounds) == []
+    assert len(figures.bound_problems(change(rows, "a hot free", 301), 16, bounds)) == 1
 
 
 def test_the_geometric_mean_above_its_bound(rows, bounds):
@@ -132,7 +132,7 @@ def test_the_checked_in_files_fit_each_other(bounds):
     found = figures.pairs([Row(name, statistic, 1, value) for name, (statistic, value) in linux.items()])
     loops = [name for name in linux if name.startswith("loop ")]
     assert 2 * len(found) + len(loops) == len(linux), "every row but the loops is one of a pair"
-    assert set(bounds["instructions that both must spend"]) <= {pair.name for pair in found}
+    assert set(bounds["reached where the goal is not"]) <= {pair.name for pair in found}
 
 
 def test_the_result_file(rows):
