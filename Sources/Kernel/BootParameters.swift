@@ -32,6 +32,8 @@ struct BootParameters {
     private mutating func apply(_ word: Word) throws(CommandLineError) -> Bool {
         if word.hasKey("mem") || word.hasKey("memmap") {
             // FirmwareMap reads them.
+        } else if word.hasKey("min_free_kbytes") {
+            frames.minimumFreeKiB = try word.number()
         } else if word.hasKey("cma") {
             frames.contiguousByteCount = try word.size()
         } else if word.hasKey("loglevel") {
