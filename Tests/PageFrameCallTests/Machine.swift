@@ -95,3 +95,15 @@ func need<Value>(_ value: Value?, sourceLocation: SourceLocation = #_sourceLocat
     Issue.record("a value is missing", sourceLocation: sourceLocation)
     throw Missing()
 }
+
+/// Why a contiguous range cannot be had; nil where it was allocated.
+func failure(_ machine: Machine, _ range: Range<PageFrameNumber>, _ flags: AllocationFlags = .kernel)
+    -> ContiguousError?
+{
+    do throws(ContiguousError) {
+        try machine.frames.value.allocateContiguous(range, flags: flags)
+        return nil
+    } catch {
+        return error
+    }
+}

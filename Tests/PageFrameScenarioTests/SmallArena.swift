@@ -28,8 +28,8 @@ final class SmallArena {
         for section in frames.lowerBound / 1024...(frames.upperBound - 1) / 1024 {
             let size = 2 * MemoryLayout<PageBlockEntry>.stride
             pieces.append(UnsafeMutableRawBufferPointer(start: table + Int(section) * size, count: size))
-            let descriptors = UnsafeMutableRawPointer(
-                machine.frames.value.table.descriptor(of: PageFrameNumber(section * 1024))!)
+            let first = PageFrameNumber(section * 1024)
+            let descriptors = UnsafeMutableRawPointer(machine.frames.value.table.descriptor(of: first)!)
             let own = frames.clamped(to: section * 1024..<section * 1024 + 1024)
             pieces.append(
                 UnsafeMutableRawBufferPointer(
