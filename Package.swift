@@ -59,6 +59,9 @@ let package = Package(
         tests(of: "MemoryPrimitives"),
         tests(of: "BootMemory"),
         tests(of: "PageFrames"),
+        .testTarget(
+            name: "PageFrameCheckTests", dependencies: ["PageFrames", "SimulatedMachine"],
+            swiftSettings: [.treatAllWarnings(as: .error)]),
         tests(of: "PageFrames", as: "PageFrameScenario", with: ["FuzzTargets"]),
         .testTarget(
             name: "PageFrameCallTests", dependencies: ["PageFrames", "SimulatedMachine"],

@@ -36,5 +36,19 @@ enum Backtrace {
         print(rip: UInt(x86_load64(framePointer + 8)), framePointer: UInt(x86_load64(framePointer)))
     }
 
+    /// Calls `body` with the return addresses of the callers of the function whose frame pointer is given, the nearest
+    /// first, until it answers false.
+    static func forEachCaller(ofFrame framePointer: UInt, _ body: (UInt) -> Bool) {
+        var frame = framePointer
+        while isReadable(frame), isReadable(frame &+ 8) {
+            let caller = UInt(x86_load64(frame &+ 8))
+            if caller == 0 || !body(caller) { return }
+            let next = UInt(x86_load64(frame))
+            // Callers' frames lie above: what leads elsewhere is no chain.
+            if next <= frame { return }
+            frame = next
+        }
+    }
+
     private static func isReadable(_ address: UInt) -> Bool { address & 7 == 0 && KernelAddress.isReadable(address) }
 }

@@ -8,14 +8,14 @@ struct BootParameters {
     var runsSelfTests = true
     /// Measure instead of testing.
     var runsBenchmarks = false
+    /// How the page frames are to work, and what is checked of them.
+    var frames = PageFrameOptions()
     /// How often free memory is tested; 0 for not at all.
     var memoryTestPasses: UInt = 0
     /// What is printed after bring-up.
     var reports = ReportSelection()
     /// How to end on purpose; nil for an ordinary boot.
     var crash: CrashTest?
-    /// How the page frames are to work.
-    var frames = PageFrameOptions()
 
     /// Reads the words; what is unknown or malformed is named in a warning and otherwise passed over.
     @inline(never)
@@ -50,9 +50,44 @@ struct BootParameters {
             crash = CrashTest(named: word)
             if crash == nil { return false }
         } else {
+            return try applyToFrames(word)
+        }
+        return true
+    }
+
+    /// The words that choose checks of page frames; Linux's names, and its `page_owner=on` as any other switch.
+    private mutating func applyToFrames(_ word: Word) throws(CommandLineError) -> Bool {
+        if word.hasKey("page_poison") {
+            choose(.poison, try word.flag())
+        } else if word.hasKey("init_on_alloc") {
+            choose(.zeroOnAllocation, try word.flag())
+        } else if word.hasKey("init_on_free") {
+            choose(.zeroOnFree, try word.flag())
+        } else if word.hasKey("page_owner") {
+            choose(.owners, try word.flag())
+        } else if word.hasKey("debug_guardpage") {
+            choose(.guardPages, try word.flag())
+        } else if word.hasKey("fail_page_alloc") {
+            frames.failedRequest = try Self.failedRequest(word)
+        } else {
             return false
         }
         return true
+    }
+
+    private mutating func choose(_ check: FrameChecks, _ isChosen: Bool) {
+        if isChosen { frames.checks.formUnion(check) } else { frames.checks.subtract(check) }
+    }
+
+    /// The number in `nth:N`.
+    private static func failedRequest(_ word: Word) throws(CommandLineError) -> UInt {
+        guard var scanner = word.scanner else { throw CommandLineError(kind: .valueMissing, word: word) }
+        guard scanner.accept(UInt8(ascii: "n")), scanner.accept(UInt8(ascii: "t")), scanner.accept(UInt8(ascii: "h")),
+            scanner.accept(UInt8(ascii: ":")), let number = scanner.number(), scanner.isAtEnd
+        else {
+            throw CommandLineError(kind: .notANumber, word: word)
+        }
+        return number
     }
 
     private mutating func select(_ item: Word) {

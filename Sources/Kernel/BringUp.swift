@@ -1,6 +1,7 @@
 import BootMemory
 import KernelMemory
 import MemoryPrimitives
+import PageFrames
 import Paging
 import X86
 
@@ -35,7 +36,7 @@ enum BringUp {
         features.enableProtections()
 
         let log = BringUpLog(memoryTestPasses: parameters.memoryTestPasses, frames: parameters.frames)
-        bringUp(fillMap(features, from: information, commandLine), information, features, log)
+        bringUp(fillMap(features, from: information, commandLine), information, features, parameters.frames, log)
         return parameters
     }
 
@@ -44,7 +45,7 @@ enum BringUp {
     @inline(never)
     private static func bringUp(
         _ map: consuming FirmwareMap, _ information: MultibootInformation, _ features: CPUFeatures,
-        _ observer: BringUpLog
+        _ frames: PageFrameOptions, _ observer: BringUpLog
     ) {
         var machine = MachineDescription(
             reachableLimit: bootMapLimit, directMap: directMap,
@@ -52,7 +53,7 @@ enum BringUp {
             features: PagingFeatures(
                 noExecute: features.noExecute, gigabytePages: features.gigabytePages,
                 globalPages: features.globalPages, physicalAddressBits: features.physicalAddressBits))
-        machine.frames = observer.frames
+        machine.frames = frames
         let boot = unsafe BootAllocator(
             memoryStorage: BootStorage.memoryRegions, reservedStorage: BootStorage.reservedRegions)
         var log = observer

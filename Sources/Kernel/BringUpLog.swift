@@ -63,6 +63,7 @@ struct BringUpLog: BringUpObserver {
             """)
         ZoneKind.forEach { Self.log(frames.statistics(of: $0)) }
         logContiguousArea(frames.contiguousArea)
+        if frames.activeChecks.rawValue != 0 { Self.log(frames.activeChecks) }
         Log.info("page frames ready")
     }
 
@@ -100,6 +101,19 @@ struct BringUpLog: BringUpObserver {
         let byteCount = area.upperBound.address.rawValue - area.lowerBound.address.rawValue
         Log.info(
             "cma: \(hex: area.lowerBound.address.rawValue, digits: 12)-\(hex: last, digits: 12), \(bytes: byteCount)")
+    }
+
+    @inline(never)
+    private static func log(_ checks: FrameChecks) {
+        Log.info(
+            """
+            page frame checks, and so no frame caches: page_poison \(checks.contains(.poison)), init_on_alloc \
+            \(checks.contains(.zeroOnAllocation)), init_on_free \(checks.contains(.zeroOnFree)), page_owner \
+            \(checks.contains(.owners)), debug_guardpage \(checks.contains(.guardPages))
+            """)
+        if checks.contains(.poison), checks.contains(.zeroOnFree) {
+            Log.info("page_poison takes precedence over init_on_free")
+        }
     }
 
     private static func log(_ zone: ZoneStatistics) {

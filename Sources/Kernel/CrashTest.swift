@@ -13,7 +13,7 @@ enum CrashTest: UInt8 {
         null, executeNull, guardPage, useAfterVfree, doubleKfree, wildKfree, interiorKfree, doubleFreePages,
         doubleVfree,
         swiftTrap, outOfMemory, doubleFault, wildAccess, generalProtection, breakpoint, divide, userPageAccess,
-        userPageExecution, panic
+        userPageExecution, panic, writeAfterFree, overrun, exhaustAtomic, waitInAtomicContext
 
     init?(named word: Word) {
         // Not allCases, which makes an array: there is no memory for one yet.
@@ -56,6 +56,10 @@ enum CrashTest: UInt8 {
         case .userPageAccess: "smap"
         case .userPageExecution: "smep"
         case .panic: "panic"
+        case .writeAfterFree: "write-after-free"
+        case .overrun: "overrun"
+        case .exhaustAtomic: "exhaust-atomic"
+        case .waitInAtomicContext: "wait-in-atomic"
         }
     }
 
@@ -99,6 +103,10 @@ enum CrashTest: UInt8 {
         case .interiorKfree: Self.interiorKfree(memory)
         case .doubleFreePages: Self.doubleFreePages(memory)
         case .doubleVfree: Self.doubleVfree(memory)
+        case .writeAfterFree: Self.writeAfterFree(memory)
+        case .overrun: Self.overrun(memory)
+        case .exhaustAtomic: Self.exhaustAtomic(memory)
+        case .waitInAtomicContext: Self.waitInAtomicContext(memory)
         case .outOfMemory: Self.exhaustWithObjects()
         case .userPageAccess: Self.touchUserPage(memory, byExecuting: false)
         case .userPageExecution: Self.touchUserPage(memory, byExecuting: true)

@@ -1,22 +1,32 @@
 import BootMemory
 import KernelMemory
 import MemoryPrimitives
+import PageFrames
 
 /// A report that `report=NAME,NAME` prints after bring-up, between the lines `--- NAME` and `--- end NAME`.
 ///
 /// Raw values count up from 0 without a gap.
 enum Report: UInt8 {
     case iomem
+    case buddyinfo
+    case pagetypeinfo
+    case pageOwner
 
     var name: StaticString {
         switch self {
         case .iomem: "iomem"
+        case .buddyinfo: "buddyinfo"
+        case .pagetypeinfo: "pagetypeinfo"
+        case .pageOwner: "page_owner"
         }
     }
 
     private func write(_ memory: Permanent<KernelMemory<X86Platform>>, to writer: inout SerialReportWriter) {
         switch self {
         case .iomem: memory.value.writeIomem(to: &writer)
+        case .buddyinfo: BuddyInfoReport.write(memory.value.frames.value, to: &writer)
+        case .pagetypeinfo: PageTypeInfoReport.write(memory.value.frames.value, to: &writer)
+        case .pageOwner: memory.value.frames.value.writePageOwners(to: &writer)
         }
     }
 
@@ -53,13 +63,5 @@ struct ReportSelection {
             if bits >> UInt32(value) & 1 != 0 { report.print(memory) }
             value += 1
         }
-    }
-}
-
-/// Writes reports to the serial line.
-struct SerialReportWriter: ReportWriter {
-    mutating func write(_ byte: UInt8) {
-        if byte == UInt8(ascii: "\n") { SerialPort.write(UInt8(ascii: "\r")) }
-        SerialPort.write(byte)
     }
 }

@@ -1,4 +1,6 @@
+import KernelMemory
 import MemoryPrimitives
+import PageFrames
 import X86
 
 /// What the kernel does about a broken rule of memory management: name it, and stop before harm spreads.
@@ -14,17 +16,52 @@ enum ViolationReport {
             unsafe last = violation
             return
         }
+        if violation.kind == .waitInAtomicContext { return warnOfWait(violation) }
         FatalReport.begin()
         Log.fatal("\(violation.call): \(name(of: violation.kind))")
         Log.fatal("address \(hex: violation.address, digits: 16): \(violation.detail) (\(violation.value))")
-        if violation.address < AddressSpaceLayout.x86FourLevel.objectAlias.start.rawValue {
-            // What is said of a frame is said of its physical address: no kernel pointer is that low.
-            Log.fatal("that is the physical address of frame \(violation.address >> PageSize.shift)")
+        if violation.byteCount > 0 {
+            Log.fatal(
+                """
+                the byte there is \(hex: violation.value, digits: 2), \(violation.byteCount) bytes differ; \
+                offset \(hex: violation.address &- violation.origin) from \(hex: violation.origin, digits: 12)
+                """)
+        }
+        if isFrame(violation) {
+            reportFrame(violation)
         } else {
             Log.fatal("that address is \(describing: violation.address)")
         }
         Backtrace.printCallers(ofFrame: x86_frame_pointer())
         FatalReport.end(.memoryCorruption)
+    }
+
+    /// What is said of a frame is said of its physical address: no kernel pointer is that low.
+    private static func isFrame(_ violation: MemoryViolation) -> Bool {
+        violation.kind != .lockMisuse && violation.kind != .brokenPromise
+            && violation.address < AddressSpaceLayout.x86FourLevel.objectAlias.start.rawValue
+    }
+
+    /// Names the frame, its state and, where that is noted down, who had it.
+    @inline(never)
+    private static func reportFrame(_ violation: MemoryViolation) {
+        Log.fatal("that is the physical address of frame \(violation.address >> PageSize.shift)")
+        guard let memory = unsafe Quarry.memory else { return }
+        var writer = SerialReportWriter()
+        let frames = memory.value.frames
+        frames.value.writeReport(on: PageFrameNumber(violation.origin >> PageSize.shift), to: &writer)
+    }
+
+    /// The request has been served without waiting, so that nothing is broken yet: names the caller and goes on.
+    @inline(never)
+    private static func warnOfWait(_ violation: MemoryViolation) {
+        let flags = AllocationFlags(rawValue: UInt32(truncatingIfNeeded: violation.address))
+        Log.warning("\(violation.call): \(name(of: violation.kind)): order \(violation.value)")
+        var writer = SerialReportWriter()
+        writer.write("mode:")
+        writer.write(mode: flags)
+        writer.endLine()
+        Backtrace.printCallers(ofFrame: x86_frame_pointer())
     }
 
     /// Runs `body`, which breaks a rule, and returns what was reported; nil where nothing was.
@@ -46,6 +83,8 @@ enum ViolationReport {
         case .lockMisuse: "misuse of a lock"
         case .corruption: "damaged structure"
         case .brokenPromise: "a promise of frames that was not made"
+        case .writeAfterFree: "write after free"
+        case .overrun: "write beyond the end of a block"
         case .waitInAtomicContext: "a request that may wait, where waiting is not allowed"
         case .badReference: "a reference to a block that is not in use"
         }

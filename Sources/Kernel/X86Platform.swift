@@ -52,6 +52,11 @@ enum X86Platform: Platform {
 
     static func fillRandom(_ buffer: UnsafeMutableRawBufferPointer) { unsafe RandomSource.fill(buffer) }
 
+    @inline(never)
+    static func captureTrace(into trace: inout StackTrace) {
+        Backtrace.forEachCaller(ofFrame: x86_frame_pointer()) { trace.append($0) }
+    }
+
     static func report(_ violation: MemoryViolation) { ViolationReport.handle(violation) }
 
     static func report(_ failure: FailedAllocation) { AllocationFailureLog.handle(failure) }

@@ -22,6 +22,10 @@ public struct MemoryViolation: Sendable {
         case waitInAtomicContext
         /// A reference to a block that is not in use, or one more than can be counted.
         case badReference
+        /// Memory was written after it had been freed.
+        case writeAfterFree
+        /// Memory behind the end of a block was written.
+        case overrun
     }
 
     public var kind: Kind
@@ -31,8 +35,13 @@ public struct MemoryViolation: Sendable {
     public var address: UInt
     /// What was found there, in words.
     public var detail: StaticString
-    /// A number that belongs to `detail` (an order, a size, a count); 0 where there is none.
+    /// A number that belongs to `detail` (an order, a size, a count, the byte found); 0 where there is none.
     public var value: UInt
+    /// Where the frame, block or object begins that `address` lies in or beyond; `address` itself where that says no
+    /// more.
+    public var origin: UInt
+    /// The number of bytes that are not as they should be, from `address` on; 0 where bytes are not what is wrong.
+    public var byteCount: UInt = 0
 
     public init(_ kind: Kind, in call: StaticString, at address: UInt, _ detail: StaticString, _ value: UInt = 0) {
         self.kind = kind
@@ -40,6 +49,23 @@ public struct MemoryViolation: Sendable {
         self.address = address
         self.detail = detail
         self.value = value
+        origin = address
+    }
+
+    /// Bytes that are not as they should be.
+    ///
+    /// - Parameters:
+    ///   - address: the first of them.
+    ///   - origin: where the frame or block begins that this is said of.
+    ///   - value: the byte at `address`.
+    ///   - byteCount: how many bytes are wrong.
+    public init(
+        _ kind: Kind, in call: StaticString, at address: UInt, from origin: UInt, _ detail: StaticString, byte: UInt8,
+        byteCount: UInt
+    ) {
+        self.init(kind, in: call, at: address, detail, UInt(byte))
+        self.origin = origin
+        self.byteCount = byteCount
     }
 }
 

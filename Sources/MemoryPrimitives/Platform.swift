@@ -49,6 +49,9 @@ public protocol Platform {
     /// Fills `count` pages from `start`, a page boundary, with zeroes, as fast as the machine can.
     static func clearPages(_ start: UnsafeMutableRawPointer, count: Int)
 
+    /// Adds this code's callers to `trace`, the nearest first, as far as they can be found.
+    static func captureTrace(into trace: inout StackTrace)
+
     /// Takes note of a broken rule: a double free, a wild pointer, a damaged structure. The caller has changed nothing
     /// yet and, where this returns, carries on without obeying the request.
     static func report(_ violation: MemoryViolation)
@@ -63,4 +66,7 @@ extension Platform {
         unsafe start.initializeMemory(
             as: UInt64.self, repeating: 0, count: count &* Int(bitPattern: PageSize.byteCount) / 8)
     }
+
+    /// Finds no caller.
+    public static func captureTrace(into trace: inout StackTrace) {}
 }

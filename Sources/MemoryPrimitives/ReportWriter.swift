@@ -3,9 +3,17 @@
 /// Reports are plain ASCII, in the formats that Linux's tools already read. Writing allocates nothing.
 public protocol ReportWriter {
     mutating func write(_ byte: UInt8)
+
+    /// Writes a return address. Who knows functions by name writes the name, too.
+    mutating func write(returnAddress address: UInt)
 }
 
 extension ReportWriter {
+    public mutating func write(returnAddress address: UInt) {
+        write("0x")
+        write(hex: address, digits: 16)
+    }
+
     /// Writes text.
     @inline(never)
     public mutating func write(_ text: StaticString) {

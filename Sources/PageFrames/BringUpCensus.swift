@@ -9,15 +9,21 @@ struct BringUpCensus {
     /// For each zone, the number of sections with a free page.
     private(set) var sections = InlineArray<3, UInt>(repeating: 0)
 
+    /// For each zone, its whole pages of memory, free or not.
+    private(set) var present = InlineArray<3, UInt>(repeating: 0)
+
     /// The first section beyond all free pages.
     private(set) var endSection: UInt = 0
 
     /// The number of sections with a free page.
     var totalSections: UInt { sections[0] + sections[1] + sections[2] }
 
+    /// Out of line: bring-up counts several times.
+    @inline(never)
     init(of boot: borrowing BootAllocator) {
         var census = BringUpCensus()
         boot.forEachFreeRange { range in census.add(range) }
+        for index in 0..<boot.memoryRangeCount { census.addPresent(boot.memoryRange(at: index)) }
         self = census
     }
 
@@ -36,6 +42,15 @@ struct BringUpCensus {
             // The first section may have been counted with the range before.
             sections[kind.rawValue] += end - max(first, endSection)
             endSection = end
+        }
+    }
+
+    private mutating func addPresent(_ range: PhysicalRange) {
+        guard let whole = range.wholePages() else { return }
+        ZoneKind.forEach { kind in
+            let low = max(PageFrameNumber(containing: whole.start), kind.firstFrame).rawValue
+            let high = min(PageFrameNumber(containing: whole.end), kind.endFrame).rawValue
+            present[kind.rawValue] += high > low ? high - low : 0
         }
     }
 

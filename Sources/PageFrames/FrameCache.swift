@@ -160,7 +160,8 @@ struct FrameCache<P: Platform>: ~Copyable {
     }
 
     /// Frames in all rings of a zone.
-    func frames(inZone zone: Int) -> UInt {
+    /// `mutating` passes the rings by address; nothing changes.
+    mutating func frames(inZone zone: Int) -> UInt {
         var frames: UInt = 0
         let first = zone * FrameCacheLayout.mobilityCount * FrameCacheLayout.orderCount
         for ring in 0..<FrameCacheLayout.mobilityCount * FrameCacheLayout.orderCount {

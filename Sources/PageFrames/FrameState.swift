@@ -10,6 +10,7 @@
 ///     table          a page table                             claim                       release
 ///     reserved       kept from the allocator since boot       bring-up                    -
 ///     absent         no RAM, or RAM that was never given      bring-up                    -
+///     guardPage      first frame behind a guarded block       allocate (`debug_guardpage`)  free of that block
 ///
 ///     interior -allocate-> allocatedHead -claim-> slab | table
 ///     interior <---free--- allocatedHead <-release- slab | table
@@ -33,6 +34,7 @@ public struct FrameState: RawRepresentable, Equatable, Sendable {
     @inline(__always) public static var table: FrameState { FrameState(rawValue: 5) }
     @inline(__always) public static var reserved: FrameState { FrameState(rawValue: 6) }
     @inline(__always) public static var absent: FrameState { FrameState(rawValue: 7) }
+    @inline(__always) public static var guardPage: FrameState { FrameState(rawValue: 16) }
     @inline(__always) public static var compoundHead: FrameState { FrameState(rawValue: 8) }
 
     /// The state in words, for reports.
@@ -47,11 +49,14 @@ public struct FrameState: RawRepresentable, Equatable, Sendable {
         case .table: "page table"
         case .reserved: "reserved"
         case .absent: "absent"
+        case .guardPage: "guard page"
         default: "damaged"
         }
     }
 
     /// True for the first frame of a block in use, whoever owns it: the descriptor's order is valid.
     @inline(__always)
-    var isHead: Bool { self == .allocatedHead || self == .compoundHead || self == .slab || self == .table }
+    var isHead: Bool {
+        self == .allocatedHead || self == .compoundHead || self == .slab || self == .table || self == .guardPage
+    }
 }

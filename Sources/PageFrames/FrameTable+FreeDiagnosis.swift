@@ -27,6 +27,8 @@ extension FrameTable {
             return violation(.wildFree, "the frame belongs to a slab", unsafe descriptor.pointee.owner)
         case .table:
             return violation(.wildFree, "the frame is a page table", unsafe descriptor.pointee.owner)
+        case .guardPage:
+            return violation(.wildFree, "the frame is a guard page", UInt(found.order))
         case .reserved:
             return violation(.wildFree, "the frame is reserved", 0)
         case .absent:
@@ -41,6 +43,7 @@ extension FrameTable {
             case .allocatedHead, .compoundHead:
                 return violation(.freeOfTail, "the frame lies within a larger block", UInt(order))
             case .table: return violation(.wildFree, "the frame is a page table", UInt(order))
+            case .guardPage: return violation(.wildFree, "the frame is a guard page", UInt(order))
             default: return violation(.doubleFree, "the block is free, in a frame cache", UInt(order))
             }
         default:

@@ -2,16 +2,13 @@ import MemoryPrimitives
 
 /// Where the three zones, the CPUs' frame caches and the lists of shrinkers and movers lie in the memory that is taken for them.
 struct MetadataLayout<P: Platform> {
-    private let dma: ZoneLayout<P>
-    private let dma32: ZoneLayout<P>
-    private let normal: ZoneLayout<P>
+    /// As of `ZoneLayout`.
+    let runCapacity: Int
+    let endSection: UInt
 
-    /// - Parameters: as of `ZoneLayout`.
-    init(runCapacity: Int, endSection: UInt) {
-        dma = ZoneLayout(.dma, runCapacity: runCapacity, endSection: endSection)
-        dma32 = ZoneLayout(.dma32, runCapacity: runCapacity, endSection: endSection)
-        normal = ZoneLayout(.normal, runCapacity: runCapacity, endSection: endSection)
-    }
+    private var dma: ZoneLayout<P> { ZoneLayout(.dma, runCapacity: runCapacity, endSection: endSection) }
+    private var dma32: ZoneLayout<P> { ZoneLayout(.dma32, runCapacity: runCapacity, endSection: endSection) }
+    private var normal: ZoneLayout<P> { ZoneLayout(.normal, runCapacity: runCapacity, endSection: endSection) }
 
     private var cachesOffset: UInt { dma.byteCount + dma32.byteCount + normal.byteCount }
 

@@ -20,60 +20,28 @@ extension PageFrameAllocator {
     init?(
         takingOver boot: inout BootAllocator, directMap: DirectMap, options: PageFrameOptions, maximumRuns: Int
     ) {
-        guard let metadata = Self.takeMetadata(from: &boot, maximumRuns: maximumRuns) else { return nil }
-        let layout = metadata.layout
-        // Both blocks were just allocated with these sizes, and the direct map covers them.
-        let table = unsafe FrameTable(
-            in: directMap.pointer(to: metadata.table), sectionCount: metadata.census.endSection)
-        let placed = unsafe layout.place(
-            in: directMap.pointer(to: metadata.zones), table: table, census: metadata.census,
-            sectionMetadata: directMap.pointer(to: metadata.sections))
+        guard let taken = MetadataMemory<P>(from: &boot, checks: options.checks, maximumRuns: maximumRuns) else {
+            return nil
+        }
+        // The blocks were just allocated with the sizes that the layouts want, and the direct map covers them.
+        // What is left now. Each section has room in the metadata, which was measured before some were taken for it.
+        let census = BringUpCensus(of: boot)
+        let zonesMemory = unsafe directMap.pointer(to: taken.zones)
+        let table = unsafe FrameTable(in: directMap.pointer(to: taken.table), sectionCount: taken.sectionCount)
+        let placed = unsafe taken.layout.place(
+            in: zonesMemory, table: table, census: census,
+            sectionMetadata: directMap.pointer(to: taken.sections))
         unsafe self.init(
             directMap: directMap, table: table, zones: placed.zones, caches: placed.caches,
-            shrinkers: layout.placeShrinkers(in: directMap.pointer(to: metadata.zones)),
-            movers: layout.placeMovers(in: directMap.pointer(to: metadata.zones)),
-            preferredZones: metadata.census.preferredZones, metadataByteCount: metadata.byteCount)
+            shrinkers: taken.layout.placeShrinkers(in: zonesMemory),
+            movers: taken.layout.placeMovers(in: zonesMemory), preferredZones: census.preferredZones,
+            checks: CheckState(taken.checkTable.place(in: directMap.pointer(to: taken.checks))),
+            presentFrames: census.present, metadataByteCount: taken.byteCount)
         takeRanges(of: boot)
         contiguousArea = keepContiguousArea(byteCount: options.contiguousByteCount)
         setWatermarks(minimumFreeKiB: options.minimumFreeKiB)
         setFrameCaches(enabled: options.frameCaches)
-    }
-
-    /// Takes the memory for the zones and for the frame table out of what is free. A function of its own, and not inlined,
-    /// so that what it needs takes no room in the frame of `init`.
-    ///
-    /// - Returns: nil, with `boot` as before, where there is too little memory.
-    @inline(never)
-    private static func takeMetadata(from boot: inout BootAllocator, maximumRuns: Int) -> BringUpMetadata<P>? {
-        // A range more may be free after each of the allocations below, and each zone boundary cuts one in two.
-        let before = BringUpCensus(of: boot)
-        let layout = MetadataLayout<P>(
-            runCapacity: min(before.rangeCount + 4, maximumRuns), endSection: before.endSection)
-        guard let zonesAddress = boot.allocate(byteCount: layout.byteCount, alignment: 64, owner: .zones),
-            let zonesRange = PhysicalRange(zonesAddress, byteCount: layout.byteCount)
-        else { return nil }
-
-        let census = BringUpCensus(of: boot)
-        let sectionCount = census.endSection
-        let entryBytes = FrameTable.byteCount(sectionCount: sectionCount).pageMultiple
-        let tableBytes = entryBytes + (census.totalSections * Section.metadataByteCount).pageMultiple
-        guard
-            let tableAddress = boot.allocate(
-                byteCount: tableBytes, alignment: PageSize.byteCount, owner: .frameTable)
-        else {
-            boot.free(zonesRange)
-            return nil
-        }
-        guard BringUpCensus(of: boot).totalSections > 0 else {
-            // There is room for the metadata and for nothing else.
-            boot.free(PhysicalRange(tableAddress, tableAddress + tableBytes))
-            boot.free(zonesRange)
-            return nil
-        }
-
-        return BringUpMetadata(
-            layout: layout, census: census, zones: zonesAddress, table: tableAddress,
-            sections: tableAddress + entryBytes, byteCount: layout.byteCount + tableBytes)
+        failAllocation(nth: options.failedRequest)
     }
 
     /// Computes every zone's marks from the size of all.
@@ -141,20 +109,4 @@ extension PageFrameAllocator {
             frame = sectionEnd
         }
     }
-}
-
-/// What `init` takes from the boot allocator for itself.
-private struct BringUpMetadata<P: Platform> {
-    let layout: MetadataLayout<P>
-    let census: BringUpCensus
-    let zones: PhysicalAddress
-    let table: PhysicalAddress
-    /// Behind the table's entries, in the same block.
-    let sections: PhysicalAddress
-    let byteCount: UInt
-}
-
-extension UInt {
-    /// The number rounded up to whole pages.
-    fileprivate var pageMultiple: UInt { pageCount(forBytes: self) << PageSize.shift }
 }

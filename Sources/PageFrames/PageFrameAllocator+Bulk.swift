@@ -14,7 +14,8 @@ extension PageFrameAllocator {
         into buffer: UnsafeMutableBufferPointer<PageFrameNumber>, flags: AllocationFlags = .kernel
     ) -> Int {
         var filled = 0
-        if mayProceed(flags) {
+        // With checks each frame goes the way that checks it.
+        if mayProceed(flags), !checks.areActive {
             unsafe takeCached(into: buffer, &filled, flags)
             unsafe takeBatches(into: buffer, &filled, flags)
         }
@@ -32,8 +33,8 @@ extension PageFrameAllocator {
         into buffer: UnsafeMutableBufferPointer<PageFrameNumber>, _ filled: inout Int, _ flags: AllocationFlags
     ) {
         let first = filled
-        let ring =
-            preferredRings[flags.highestZone.rawValue] + Int(flags.mobility.rawValue) * FrameCacheLayout.orderCount
+        let zone = preferredZones[flags.highestZone.rawValue]
+        let ring = FrameCacheLayout.ring(zone: zone, flags.mobility, order: 0)
         withThisCPUsCache { cache in
             while filled < buffer.count, cache.rings[ring].count > 0 {
                 // Within the buffer by the check above.

@@ -21,6 +21,7 @@ extension PageFrameAllocator {
         guard
             let first = allocate(order: order, flags: AllocationFlags(rawValue: flags.rawValue & ~passedOver.rawValue))
         else { return nil }
+        if checks.areActive { dropGuard(of: first, order: order) }
         markSingleFrames(first, count: count)
         putUnused(first + count, first + (1 << UInt(order)))
         // Only what is kept: the block is RAM that the direct map covers.

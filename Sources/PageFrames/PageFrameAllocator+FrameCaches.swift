@@ -18,8 +18,17 @@ extension PageFrameAllocator {
     }
 
     /// Turns the frame caches of all CPUs on or off; they are drained first. While they are off every call goes to the
-    /// zones. - Complexity: as `drainFrameCaches()`.
+    /// zones. They stay off for as long as anything is checked beyond what always is.
+    /// - Complexity: as `drainFrameCaches()`.
     public func setFrameCaches(enabled: Bool) {
+        checks.wantsFrameCaches = enabled
+        applyFrameCaches()
+    }
+
+    /// Turns the frame caches on where they are wanted and no check is in the way.
+    @inline(never)
+    func applyFrameCaches() {
+        let enabled = checks.wantsFrameCaches && !checks.areActive
         for cpu in 0..<P.cpuCount {
             withCache(ofCPU: cpu) { cache in
                 drain(&cache)

@@ -34,7 +34,7 @@ extension PageFrameAllocator {
     ///   together want more than there is, both may be refused.
     /// - Complexity: O(1).
     public func promise(frames: Int) -> Bool {
-        guard frames >= 0 else { return false }
+        guard frames >= 0, !(checks.areActive && failsOnPurpose(.none)) else { return false }
         let wanted = UInt(frames)
         // The frame caches may hold what is missing; they are not asked before.
         guard promisableFramesInZones >= wanted || promisableFrames >= wanted else { return false }
@@ -88,7 +88,10 @@ extension PageFrameAllocator {
             var zone = ZoneKind.count - 1
             while zone >= 0 {
                 let frame = zones[zone].value.withState { state in state.allocatePromised() }
-                if let frame { return finish(frame, order: 0, flags) }
+                if let frame {
+                    return checks.areActive
+                        ? handOut(frame, order: 0, flags, isGuarded: false) : finish(frame, order: 0, flags)
+                }
                 zone -= 1
             }
             P.relax()

@@ -69,7 +69,7 @@ extension PageFrameAllocator {
         }
     }
 
-    private func reportFailure(_ request: ZoneRequest) {
+    func reportFailure(_ request: ZoneRequest) {
         failedRequests.add(1, ordering: .relaxed)
         if request.flags.contains(.noWarn) { return }
         P.report(FailedAllocation(order: request.order, flags: request.flags.rawValue))

@@ -112,6 +112,7 @@ extension PageFrameAllocator {
             } else if use.state == .compoundHead {
                 if !exchange(head, use, for: use.bits &- FrameUse.reference) { continue }
             } else {
+                if checks.areActive { dropGuard(of: head, order: order) }
                 if !exchange(head, use, for: use.asSingleFrame.bits &- FrameUse.reference) { continue }
                 for tail in 0..<order { putSlow(number | 1 << UInt32(tail), order: tail) }
             }

@@ -10,13 +10,14 @@ extension PageFrameAllocator {
             reportWaitInAtomicContext(order: order, flags)
             flags = AllocationFlags(rawValue: flags.rawValue & ~AllocationFlags.directReclaim.rawValue)
         }
+        if checks.areActive { return allocateChecked(order: order, flags) }
         guard let frame = takeFromZones(order: order, flags) else { return nil }
         return finish(frame, order: order, flags)
     }
 
     /// Takes a block as Linux does: above the low mark at once; then, with the reclaimer asked for help, above what the
     /// flags allow; then, where the flags allow that, after reclaiming memory itself.
-    private func takeFromZones(order: Int, _ flags: AllocationFlags) -> UInt32? {
+    func takeFromZones(order: Int, _ flags: AllocationFlags) -> UInt32? {
         if let frame = takeFromZones(ZoneRequest(order: order, flags: flags, above: .low)) { return frame }
         if flags.contains(.wakeReclaimer) { askForReclaim(flags) }
         let urgent = ZoneRequest(order: order, flags: flags, above: .min)
@@ -62,6 +63,7 @@ extension PageFrameAllocator {
     /// Gives a block that has become unused back to its zone, or to a ring that is full or beyond whose limit it lies.
     @inline(never)
     func putSlow(_ frame: UInt32, order: Int) {
+        if checks.areActive { return putChecked(frame, order: order) }
         let zone = zone(of: PageFrameNumber(UInt(frame)))
         if order <= FrameCacheLayout.highestOrder, putIntoRing(frame, order: order, zone) { return }
         zone.value.withState { state in state.free(frame, order: order) }

@@ -23,6 +23,7 @@ extension PageFrameAllocator {
                 reportMisuse(of: frame, order: order, in: "split_page")
                 return false
             }
+            if checks.areActive { dropGuard(of: frame, order: order) }
             if exchange(frame, use, for: use.asSingleFrame.bits) { break }
         }
         markSingleFrames(frame + 1, count: 1 << UInt(order) - 1)

@@ -46,11 +46,17 @@ public struct PageFrameAllocator<P: Platform>: ~Copyable, @unchecked Sendable {
     /// Requests that failed.
     let failedRequests = Atomic<UInt>(0)
 
+    /// What is checked and made to fail beyond what always is. Only the slow ways ask, for nothing else is taken then.
+    let checks: CheckState<P>
+
+    /// For each zone, the frames that exist, whoever has them.
+    let presentFrames: InlineArray<3, UInt>
+
     init(
         directMap: DirectMap, table: FrameTable, zones: InlineArray<3, Permanent<Zone<P>>>,
         caches: PerCPU<FrameCache<P>, P>, shrinkers: consuming ShrinkerList<P>,
         movers: consuming FrameMoverList<P>, preferredZones: InlineArray<3, Int>,
-        metadataByteCount: UInt
+        checks: consuming CheckState<P>, presentFrames: InlineArray<3, UInt>, metadataByteCount: UInt
     ) {
         self.directMap = directMap
         self.table = table
@@ -58,6 +64,8 @@ public struct PageFrameAllocator<P: Platform>: ~Copyable, @unchecked Sendable {
         self.caches = caches
         self.shrinkers = shrinkers
         self.movers = movers
+        self.checks = checks
+        self.presentFrames = presentFrames
         self.preferredZones = preferredZones
         preferredRings = [
             FrameCacheLayout.rings(zone: preferredZones[0], .unmovable),

@@ -11,6 +11,11 @@ public struct PageFrameOptions: Sendable {
     /// The size, in bytes, of the area that is kept for large contiguous buffers, rounded up to whole sections; 0 for none.
     /// See `PageFrameAllocator.allocateContiguousArea`.
     public var contiguousByteCount: UInt = 0
+    /// What is checked beyond what always is. Where anything is, there are no frame caches.
+    public var checks = FrameChecks.none
+
+    /// Which request for frames from the beginning on is to fail, counted from 1; 0 for none.
+    public var failedRequest: UInt = 0
 
     public init(frameCaches: Bool = true, minimumFreeKiB: UInt? = nil) {
         self.frameCaches = frameCaches

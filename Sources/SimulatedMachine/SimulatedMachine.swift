@@ -19,6 +19,7 @@ public final class SimulatedMachine: @unchecked Sendable {
     }
 
     public let violationPolicy: ViolationPolicy
+    private let callers = HostLock<[UInt]>([])
     private let recorded = HostLock<[MemoryViolation]>([])
     private let recordedFailures = HostLock<[FailedAllocation]>([])
     private let recordedStale = HostLock<[StaleTranslation]>([])
@@ -78,6 +79,12 @@ public final class SimulatedMachine: @unchecked Sendable {
             fatalError("no simulated machine on this thread: call SimulatedMachine.run")
         }
         return unsafe Unmanaged<SimulatedMachine>.fromOpaque(machine).takeUnretainedValue()
+    }
+
+    /// The return addresses that code finds which asks for its callers, on any CPU.
+    public var trace: [UInt] {
+        get { callers.withLock { $0 } }
+        set { callers.withLock { $0 = newValue } }
     }
 
     func record(_ violation: MemoryViolation) {

@@ -46,6 +46,10 @@ public enum SimulatedPlatform: Platform {
         for index in buffer.indices { unsafe buffer[index] = generator.next() }
     }
 
+    public static func captureTrace(into trace: inout StackTrace) {
+        for address in SimulatedMachine.current.trace { trace.append(address) }
+    }
+
     public static func report(_ violation: MemoryViolation) { SimulatedMachine.current.record(violation) }
 
     public static func report(_ failure: FailedAllocation) { SimulatedMachine.current.record(failure) }

@@ -46,9 +46,30 @@ FINDINGS = [
     ("panic", PANIC, [r"asked to"]),
 ]
 
+# name, what finds it, exit value, what the report says
+CHECKED = [
+    ("write-after-free", "page_poison=1 page_owner=on", CORRUPTION,
+     [r"alloc_pages: write after free", r"address 0x[0-9a-f]+123: a free frame has been written",
+      r"the byte there is 0x42, 2 bytes differ; offset 0x123 from 0x[0-9a-f]+000",
+      r"page_owner tracks the page as freed", r"page last free stack trace:(?:\s*\n .*)*writeAfterFree"]),
+    ("overrun", "debug_guardpage page_owner=on", CORRUPTION,
+     [r"__free_pages: write beyond the end of a block", r"address 0x[0-9a-f]+007: the guard page behind the block",
+      r"the byte there is 0x42, 1 bytes differ; offset 0x2007 from 0x[0-9a-f]+000",
+      r"page last allocated via order 1, migratetype Unmovable, gfp_mask 0xcc0\(GFP_KERNEL\), cpu 0, ts \d+",
+      r"\s*\n 0x[0-9a-f]+ .*overrun.*\s*\n"]),
+    ("double-free-pages", "page_owner=on", CORRUPTION,
+     [r"__free_pages: double free", r"page: pfn:0x[0-9a-f]+ state:free refcount:0",
+      r"page_owner tracks the page as freed", r"page last allocated via order 2, .*(?:\s*\n .*)*doubleFreePages",
+      r"page last free stack trace:(?:\s*\n .*)*doubleFreePages"]),
+    ("wait-in-atomic", "", PANIC,
+     [r"waiting is not allowed: order 0\s*\nmode:0xcc0\(GFP_KERNEL\)\s*\nbacktrace:\s*\n", r"waitInAtomicContext",
+      r"the request was served without waiting"]),
+    ("exhaust-atomic", "", OUT_OF_MEMORY, [r"page allocation failure: order:0, mode:0xa20\(GFP_ATOMIC\)"]),
+]
 
-def crash(boot, name):
-    return boot(memory="64M", cpu="max", arguments=f"crash={name}")
+
+def crash(boot, name, arguments=""):
+    return boot(memory="64M", cpu="max", arguments=f"crash={name} {arguments}".strip())
 
 
 @pytest.mark.parametrize(("name", "value", "patterns"), EXCEPTIONS, ids=[end[0] for end in EXCEPTIONS])
@@ -68,12 +89,20 @@ def test_a_finding_is_reported(boot, name, value, patterns):
     result.expect_backtrace()
 
 
+@pytest.mark.parametrize(("name", "arguments", "value", "patterns"), CHECKED, ids=[end[0] for end in CHECKED])
+def test_a_check_that_was_chosen_finds(boot, name, arguments, value, patterns):
+    result = crash(boot, name, arguments)
+    result.expect_end(value)
+    result.expect(*patterns)
+    result.expect_backtrace()
+
+
 def test_each_crash_of_the_kernel_is_tested_here():
     from toolchain import ROOT
 
     source = (ROOT / "Sources" / "Kernel" / "CrashTest.swift").read_text()
     known = set(re.findall(r'case \.\w+: "([a-z-]+)"', source))
-    assert known == {name for name, _, _ in EXCEPTIONS + FINDINGS}
+    assert known == {name for name, *_ in EXCEPTIONS + FINDINGS + CHECKED}
 
 
 def test_a_page_fault_where_the_cpu_has_no_nx_names_no_fetch(boot):

@@ -18,6 +18,7 @@ enum SelfTests {
                 """, .tooLittleMemory)
         }
         PageFrameTests.run(memory)
+        FrameCheckTests.run(memory)
         ShrinkerTests.run(memory)
         PageFrameCallTests.run(memory)
         ContiguousTests.run(memory)
