@@ -13,6 +13,10 @@ struct FrameUse {
     @inline(__always)
     var count: UInt32 { isReferenced ? UInt32(truncatingIfNeeded: bits &>> 32) &+ 1 : 0 }
 
+    /// The bits of the owner's tag.
+    @inline(__always)
+    static var tagMask: UInt64 { 0xffff << 16 }
+
     /// The owner's tag.
     @inline(__always)
     var tag: UInt16 { UInt16(truncatingIfNeeded: bits &>> 16) }

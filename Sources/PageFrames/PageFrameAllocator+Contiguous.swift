@@ -166,7 +166,7 @@ extension PageFrameAllocator {
         else { throw .outOfMemory(frame) }
         if movers.move(from: found.head, to: new, order: use.order) {
             // Nobody else's any more: the owner has left, and with it what it had noted down here.
-            _ = unsafe descriptor.use.pointee.bitwiseAnd(~(0xffff << 32), ordering: .relaxed)
+            _ = unsafe descriptor.use.pointee.bitwiseAnd(~FrameUse.tagMask, ordering: .relaxed)
             if !dropReference(found.head, order: use.order) {
                 reportMisuse(of: found.head, order: use.order, in: "move")
             }

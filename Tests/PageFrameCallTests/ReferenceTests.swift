@@ -133,9 +133,10 @@ import Testing
         let machine = try Machine(mebibytes: 16)
         try machine.run {
             let block = try need(machine.frames.value.allocate(order: 0))
-            // Where the allocator itself would need hours to get: the count is the low half of the use word.
-            let count = UnsafeMutableRawPointer(try need(machine.frames.value.descriptor(of: block))) + 8
-            count.storeBytes(of: UInt32.max - 1, as: UInt32.self)
+            // Where the allocator itself would need hours to get: the references beyond the first
+            // are the high half of the use word.
+            let count = UnsafeMutableRawPointer(try need(machine.frames.value.descriptor(of: block))) + 12
+            count.storeBytes(of: UInt32.max - 2, as: UInt32.self)
             #expect(machine.frames.value.tryGetPage(block) == true)
             #expect(machine.frames.value.tryGetPage(block) == false)
             machine.frames.value.getPage(block)
