@@ -34,6 +34,7 @@ enum BringUp {
         let parameters = BootParameters(commandLine)
         unsafe Log.level = parameters.logLevel
         features.enableProtections()
+        unsafe X86Platform.hasFastStringStores = features.fastStringStores
 
         let log = BringUpLog(memoryTestPasses: parameters.memoryTestPasses, frames: parameters.frames)
         bringUp(fillMap(features, from: information, commandLine), information, features, parameters.frames, log)

@@ -10,6 +10,8 @@ struct CPUFeatures {
     var userInstructionPrevention: Bool
     var fiveLevelPaging: Bool
     var randomNumbers: Bool
+    /// `rep stos` moves large pieces (ERMS).
+    var fastStringStores: Bool
     var physicalAddressBits: UInt
 
     static func detect() -> CPUFeatures {
@@ -28,6 +30,7 @@ struct CPUFeatures {
             userInstructionPrevention: seven.ecx >> 2 & 1 != 0,
             fiveLevelPaging: seven.ecx >> 16 & 1 != 0,
             randomNumbers: one.ecx >> 30 & 1 != 0,
+            fastStringStores: seven.ebx >> 9 & 1 != 0,
             // More than 52 would be beyond what a page-table entry can hold.
             physicalAddressBits: min(bits, 52))
     }
@@ -37,12 +40,15 @@ struct CPUFeatures {
         if x86_cpuid(1, 0).edx >> 7 & 1 != 0 { x86_write_cr4(x86_read_cr4() | 1 << 6) }
     }
 
-    /// Turns on the protections that are there: WP, global pages, SMEP, SMAP, UMIP.
+    /// Turns on the protections that are there: WP, global pages, SMEP, SMAP, UMIP; and the SSE registers, of which
+    /// clearing pages uses one.
     ///
     /// NX was switched on before paging was. SMAP needs no `stac` anywhere: the kernel owns no user page.
     func enableProtections() {
         x86_write_cr0(x86_read_cr0() | 1 << 16)
-        var cr4 = x86_read_cr4()
+        // CR0: monitor the coprocessor, do not emulate it. CR4: OSFXSR (Intel SDM vol. 3, 13.1.3).
+        x86_write_cr0(x86_read_cr0() & ~(1 << 2) | 1 << 1)
+        var cr4 = x86_read_cr4() | 1 << 9
         if globalPages { cr4 |= 1 << 7 }
         if userInstructionPrevention { cr4 |= 1 << 11 }
         if supervisorExecutionPrevention { cr4 |= 1 << 20 }

@@ -45,6 +45,19 @@ enum X86Platform: Platform {
         }
     }
 
+    /// Whether string stores are the fast way to clear pages on this CPU. True until its features are known.
+    nonisolated(unsafe) static var hasFastStringStores = true
+
+    @inline(__always)
+    static func clearPages(_ start: UnsafeMutableRawPointer, count: Int) {
+        // Whole pages that the caller owns.
+        if unsafe hasFastStringStores {
+            unsafe x86_clear_by_strings(start, UInt64(count) << UInt64(PageSize.shift))
+        } else {
+            unsafe clear_pages_by_vectors(start, UInt64(count))
+        }
+    }
+
     @inline(__always)
     static func relax() { x86_pause() }
 

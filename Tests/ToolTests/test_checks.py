@@ -28,6 +28,12 @@ def test_a_large_frame_a_vector_register_and_a_dynamic_frame_are_named():
     assert [problem.split()[0] for problem in problems] == ["large", "vector", "dynamic", "red"]
 
 
+def test_only_the_function_that_saves_its_vector_register_may_use_one():
+    listing = "ffffffff80100000 <{}>:\nffffffff80100000:\tmovaps %xmm0,(%rdi)\nffffffff80100003:\tret"
+    assert problems_of(listing.format("clear_pages_by_vectors")) == []
+    assert len(problems_of(listing.format("clear_pages"))) == 1
+
+
 def test_a_string_in_the_image_is_found():
     assert symbol_problems("ffffffff80100000 T $ss11_StringGutsV5countSivg")
     assert not symbol_problems("ffffffff80100000 T kernel_main")

@@ -88,6 +88,13 @@ X86_INLINE void x86_load_idt(uintptr_t base, uint16_t limit) {
 }
 X86_INLINE void x86_load_task_register(uint16_t selector) { X86_ASM("ltr %0" ::"r"(selector)); }
 
+// Clearing pages. By string stores, which CPUs with ERMS do in large pieces; or in boot/clear_pages.S.
+X86_INLINE void x86_clear_by_strings(void *start, uint64_t byte_count) {
+    uint64_t count = byte_count / 8;
+    X86_ASM("rep stosq" : "+D"(start), "+c"(count) : "a"(0) : "memory");
+}
+void clear_pages_by_vectors(void *start, uint64_t page_count);
+
 // Identification, time, random numbers.
 struct x86_cpuid_result {
     uint32_t eax, ebx, ecx, edx;
