@@ -61,6 +61,24 @@ struct BuddyAllocator: ~Copyable {
         }
     }
 
+    /// The same, for who does so with several blocks of one page block.
+    @inline(__always)
+    private func insert(_ node: Int, order: Int, _ place: Place, _ path: FreeIndex.Path) {
+        counts.addBlocks(1, order: order, place.mobility)
+        if place.block.insert(node, order: order) { index.insert(order: order, path) }
+    }
+
+    @inline(__always)
+    private func remove(_ node: Int, order: Int, _ place: Place, _ path: FreeIndex.Path) {
+        counts.addBlocks(-1, order: order, place.mobility)
+        if place.block.remove(node, order: order) { index.remove(order: order, path) }
+    }
+
+    @inline(__always)
+    private func path(_ place: Place) -> FreeIndex.Path {
+        index.path(of: place.number &- firstBlock, place.mobility)
+    }
+
     // MARK: Taking
 
     /// Takes a block of `order` out of page blocks of `mobility`, splitting a larger one if need be; nil where there is
@@ -118,21 +136,22 @@ struct BuddyAllocator: ~Copyable {
         let found = place.block.smallestOrder(atLeast: order)
         if found > PageBlock.order { return takeSection(number, order: order) }
         counts.addFrames(-1 &<< order, place.mobility)
+        let path = path(place)
         var node = place.block.first(order: found)
-        remove(node, order: found, place)
-        node = split(node, from: found, to: order, place)
+        remove(node, order: found, place, path)
+        node = split(node, from: found, to: order, place, path)
         return number &<< 9 | PageBlock.frame(of: node, order: order)
     }
 
     /// Halves a node until it has order `order`; the upper halves become free blocks.
     @inline(__always)
-    private func split(_ node: Int, from: Int, to order: Int, _ place: Place) -> Int {
+    private func split(_ node: Int, from: Int, to order: Int, _ place: Place, _ path: FreeIndex.Path) -> Int {
         var node = node
         var half = from
         while half > order {
             half &-= 1
             node &<<= 1
-            insert(node | 1, order: half, place)
+            insert(node | 1, order: half, place, path)
         }
         return node
     }
@@ -147,7 +166,7 @@ struct BuddyAllocator: ~Copyable {
         index.remove(number &- firstBlock, order: BlockOrder.highest, place.mobility)
         if order < BlockOrder.highest {
             insert(1, order: PageBlock.order, self.place(number | 1))
-            _ = split(1, from: PageBlock.order, to: order, place)
+            _ = split(1, from: PageBlock.order, to: order, place, path(place))
         }
         return number &<< 9
     }
@@ -162,14 +181,25 @@ struct BuddyAllocator: ~Copyable {
     mutating func put(_ frame: UInt32, order: Int) {
         let place = place(frame &>> 9)
         counts.addFrames(1 &<< order, place.mobility)
+        var order = order
         if order < PageBlock.order {
-            putSmall(frame, order: order, place)
-        } else {
-            putLarge(place.number, order: order)
+            let path = path(place)
+            var node = PageBlock.node(of: frame, order: order)
+            repeat {
+                guard let wasLast = place.block.removeBuddy(of: node, order: order) else {
+                    return insert(node, order: order, place, path)
+                }
+                counts.addBlocks(-1, order: order, place.mobility)
+                if wasLast { index.remove(order: order, path) }
+                node &>>= 1
+                order &+= 1
+            } while order != PageBlock.order
         }
+        putLarge(place.number, order: order)
     }
 
-    /// The same for a block of order 0 to 3.
+    /// The same for one of many blocks of order 0 to 3, few of which are the first or the last of their order in a page
+    /// block: where that one stands in the index is looked up only then.
     @inline(__always)
     mutating func putCached(_ frame: UInt32, order: Int) {
         let place = place(frame &>> 9)

@@ -52,6 +52,50 @@ struct FreeIndex: ~Copyable {
             as: UInt64.self, repeating: 0, count: shape.treeWords * Mobility.count)
     }
 
+    /// Where a page block (counted from the zone's first) stands in the two lowest levels of a mobility's tree: for who
+    /// notes down several orders of one page block.
+    @safe
+    struct Path {
+        fileprivate let leaf: UnsafeMutablePointer<UInt64>
+        fileprivate let parent: UnsafeMutablePointer<UInt64>
+        fileprivate let bit: UInt64
+        fileprivate let parentBit: UInt64
+        fileprivate let block: UInt32
+        fileprivate let mobility: Mobility
+    }
+
+    @inline(__always)
+    func path(of block: UInt32, _ mobility: Mobility) -> Path {
+        // Level 0 comes first in a tree; blocks are below the count that the trees were made for. A tree of one level has
+        // no parents: there the leaf takes their place, and is told the same twice.
+        let tree = unsafe words + Int(mobility.rawValue) &* header.pointee.treeWords
+        let leaf = unsafe tree + Int(block &>> 6) &* Self.nodeWords
+        let bit: UInt64 = 1 &<< UInt64(block)
+        if levels == 1 {
+            return unsafe Path(leaf: leaf, parent: leaf, bit: bit, parentBit: bit, block: block, mobility: mobility)
+        }
+        let parent = unsafe tree + (offset(1) &+ Int(block &>> 12) &* Self.nodeWords)
+        return unsafe Path(
+            leaf: leaf, parent: parent, bit: bit, parentBit: 1 &<< UInt64(block &>> 6), block: block,
+            mobility: mobility)
+    }
+
+    /// As `insert(_:order:_:)`. - Complexity: O(1) in trees of up to two levels, 8 GiB; else O(levels).
+    @inline(__always)
+    func insert(order: Int, _ path: Path) {
+        if _slowPath(levels > 2) { return insert(path.block, order: order, path.mobility) }
+        // Orders are below 11, and a node has 16 words.
+        unsafe path.leaf[order] |= path.bit
+        unsafe path.parent[order] |= path.parentBit
+    }
+
+    /// As `remove(_:order:_:)`.
+    @inline(__always)
+    func remove(order: Int, _ path: Path) {
+        // As above.
+        unsafe path.leaf[order] &= ~path.bit
+    }
+
     /// Notes that a page block (counted from the zone's first) has a free block of `order`.
     /// - Complexity: O(levels), O(1) mostly.
     @inline(never)

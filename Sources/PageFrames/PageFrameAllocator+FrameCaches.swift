@@ -1,4 +1,5 @@
 import MemoryPrimitives
+import Synchronization
 
 // The frame caches of all CPUs as a whole.
 extension PageFrameAllocator {
@@ -29,6 +30,7 @@ extension PageFrameAllocator {
     @inline(never)
     func applyFrameCaches() {
         let enabled = checks.wantsFrameCaches && !checks.areActive
+        hasFrameCaches.store(enabled, ordering: .relaxed)
         for cpu in 0..<P.cpuCount {
             withCache(ofCPU: cpu) { cache in
                 drain(&cache)

@@ -1,4 +1,5 @@
 import MemoryPrimitives
+import Synchronization
 
 // What happens when this CPU's frame cache cannot serve a call by itself.
 extension PageFrameAllocator {
@@ -11,8 +12,22 @@ extension PageFrameAllocator {
             flags = AllocationFlags(rawValue: flags.rawValue & ~AllocationFlags.directReclaim.rawValue)
         }
         if checks.areActive { return allocateChecked(order: order, flags) }
+        if order > FrameCacheLayout.highestOrder || !hasFrameCaches.load(ordering: .relaxed),
+            let frame = takeUncached(order: order, flags)
+        {
+            return finish(frame, order: order, flags)
+        }
         guard let frame = takeFromZones(order: order, flags) else { return nil }
         return finish(frame, order: order, flags)
+    }
+
+    /// Takes a block that is not for the frame caches from the zone that is preferred, above its low mark: what nearly
+    /// always works.
+    @inline(__always)
+    private func takeUncached(order: Int, _ flags: AllocationFlags) -> UInt32? {
+        zones[preferredZones[flags.highestZone.rawValue]].value.withState { state in
+            state.allocateReadily(ZoneRequest(order: order, flags: flags, above: .low))
+        }
     }
 
     /// Takes a block as Linux does: above the low mark at once; then, with the reclaimer asked for help, above what the
@@ -55,7 +70,12 @@ extension PageFrameAllocator {
 
     @inline(never)
     func freeSlow(_ frame: PageFrameNumber, order: Int) {
-        if 0 <= order, order <= BlockOrder.highest, dropReference(frame, order: order) { return }
+        if 0 <= order, order <= BlockOrder.highest {
+            if makeUnused(frame, order: order) {
+                return putSlow(UInt32(truncatingIfNeeded: frame.rawValue), order: order)
+            }
+            if dropReference(frame, order: order) { return }
+        }
         let violation = zone(of: frame).value.withState { _ in table.diagnoseFree(frame, order: order) }
         P.report(violation)
     }
@@ -65,7 +85,11 @@ extension PageFrameAllocator {
     func putSlow(_ frame: UInt32, order: Int) {
         if checks.areActive { return putChecked(frame, order: order) }
         let zone = zone(of: PageFrameNumber(UInt(frame)))
-        if order <= FrameCacheLayout.highestOrder, putIntoRing(frame, order: order, zone) { return }
+        if order <= FrameCacheLayout.highestOrder, hasFrameCaches.load(ordering: .relaxed),
+            putIntoRing(frame, order: order, zone)
+        {
+            return
+        }
         zone.value.withState { state in state.free(frame, order: order) }
     }
 

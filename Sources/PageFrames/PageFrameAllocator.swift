@@ -43,6 +43,9 @@ public struct PageFrameAllocator<P: Platform>: ~Copyable, @unchecked Sendable {
     /// Set when a request finds a zone below its low mark.
     let isReclaimWanted = Atomic<Bool>(false)
 
+    /// Whether the frame caches are on; while they are not, the slow ways pass them by.
+    let hasFrameCaches = Atomic<Bool>(false)
+
     /// Requests that failed.
     let failedRequests = Atomic<UInt>(0)
 

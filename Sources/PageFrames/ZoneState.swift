@@ -71,6 +71,16 @@ struct ZoneState: ~Copyable {
         return nil
     }
 
+    /// As `allocate`, of page blocks of the request's own mobility alone, and without counting failures: for a caller who
+    /// asks again in full.
+    @inline(__always)
+    mutating func allocateReadily(_ request: ZoneRequest) -> UInt32? {
+        guard canSpare(request), let frame = buddy.take(order: request.order, request.mobility) else { return nil }
+        freeFrames &-= request.frameCount
+        allocations &+= 1
+        return frame
+    }
+
     /// One of the promised frames; nil where the zone has promised none. - Complexity: O(orders).
     mutating func allocatePromised() -> UInt32? {
         // At least as many frames are free as are promised, so that order 0 finds one.

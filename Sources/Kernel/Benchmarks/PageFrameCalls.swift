@@ -11,10 +11,10 @@ struct AllocPages<let order: Int>: Benchmark {
     let frames: MeasuredFrames
 
     @inline(__always)
-    func allocate() -> UInt? { frames.value.allocate(order: order, flags: .kernel)?.rawValue }
+    func allocate() -> UInt? { frames.value.alloc_pages(.GFP_KERNEL, order)?.rawValue }
 
     @inline(__always)
-    func free(_ frame: UInt) { frames.value.free(PageFrameNumber(frame), order: order) }
+    func free(_ frame: UInt) { frames.value.__free_pages(PageFrameNumber(frame), order) }
 }
 
 /// `alloc_pages(GFP_KERNEL | __GFP_ZERO, 0)` and `__free_pages`.
@@ -22,10 +22,10 @@ struct AllocZeroedPage: Benchmark {
     let frames: MeasuredFrames
 
     @inline(__always)
-    func allocate() -> UInt? { frames.value.allocate(order: 0, flags: .kernel | .zero)?.rawValue }
+    func allocate() -> UInt? { frames.value.alloc_pages(.GFP_KERNEL | .__GFP_ZERO, 0)?.rawValue }
 
     @inline(__always)
-    func free(_ frame: UInt) { frames.value.free(PageFrameNumber(frame), order: 0) }
+    func free(_ frame: UInt) { frames.value.__free_pages(PageFrameNumber(frame), 0) }
 }
 
 /// `alloc_pages(GFP_ATOMIC, 0)` and `__free_pages`.
@@ -33,10 +33,10 @@ struct AllocPageAtomically: Benchmark {
     let frames: MeasuredFrames
 
     @inline(__always)
-    func allocate() -> UInt? { frames.value.allocate(order: 0, flags: .atomic)?.rawValue }
+    func allocate() -> UInt? { frames.value.alloc_pages(.GFP_ATOMIC, 0)?.rawValue }
 
     @inline(__always)
-    func free(_ frame: UInt) { frames.value.free(PageFrameNumber(frame), order: 0) }
+    func free(_ frame: UInt) { frames.value.__free_pages(PageFrameNumber(frame), 0) }
 }
 
 /// `alloc_pages(GFP_KERNEL | GFP_DMA, 0)` and `__free_pages`.
@@ -44,10 +44,10 @@ struct AllocPageForDMA: Benchmark {
     let frames: MeasuredFrames
 
     @inline(__always)
-    func allocate() -> UInt? { frames.value.allocate(order: 0, flags: .kernel | .dma)?.rawValue }
+    func allocate() -> UInt? { frames.value.alloc_pages(.GFP_KERNEL | .GFP_DMA, 0)?.rawValue }
 
     @inline(__always)
-    func free(_ frame: UInt) { frames.value.free(PageFrameNumber(frame), order: 0) }
+    func free(_ frame: UInt) { frames.value.__free_pages(PageFrameNumber(frame), 0) }
 }
 
 /// `__alloc_pages(GFP_KERNEL, 0, node, nodemask)` and `__free_pages`: there is one node.
@@ -55,10 +55,10 @@ struct AllocPageOfNode: Benchmark {
     let frames: MeasuredFrames
 
     @inline(__always)
-    func allocate() -> UInt? { frames.value.allocate(order: 0, flags: .kernel)?.rawValue }
+    func allocate() -> UInt? { frames.value.__alloc_pages(.GFP_KERNEL, 0, 0, nil)?.rawValue }
 
     @inline(__always)
-    func free(_ frame: UInt) { frames.value.free(PageFrameNumber(frame), order: 0) }
+    func free(_ frame: UInt) { frames.value.__free_pages(PageFrameNumber(frame), 0) }
 }
 
 /// `get_free_page(GFP_KERNEL)` and `free_page`: the page by its address.
@@ -66,18 +66,11 @@ struct GetFreePage: Benchmark {
     let frames: MeasuredFrames
 
     @inline(__always)
-    func allocate() -> UInt? {
-        guard let frame = frames.value.allocate(order: 0, flags: .kernel) else { return nil }
-        return frames.value.directMap.virtualAddress(of: frame.address).rawValue
-    }
+    func allocate() -> UInt? { unsafe UInt(bitPattern: frames.value.get_free_page(.GFP_KERNEL)) }
 
     @inline(__always)
-    func free(_ page: UInt) {
-        let address = frames.value.directMap.physicalAddress(of: VirtualAddress(page))
-        frames.value.free(PageFrameNumber(containing: address), order: 0)
-    }
+    func free(_ page: UInt) { unsafe frames.value.free_page(UnsafeMutableRawPointer(bitPattern: page)) }
 }
 
-/// Has blocks of orders 0 to 3 come from the buddy itself instead of the per-CPU caches, or from those again. There are
-/// no such caches yet: every block comes from the buddy.
-func setFrameCaches(of frames: MeasuredFrames, enabled: Bool) {}
+/// Has blocks of orders 0 to 3 come from the buddy itself instead of the per-CPU caches, or from those again.
+func setFrameCaches(of frames: MeasuredFrames, enabled: Bool) { frames.value.setFrameCaches(enabled: enabled) }
