@@ -151,7 +151,8 @@ struct ZoneState: ~Copyable {
         return true
     }
 
-    /// Takes back the `number` coldest blocks of a ring.
+    /// Takes back the `number` coldest blocks of a ring. A function of its own, so that its loop has the registers to itself.
+    @inline(never)
     mutating func drain(_ ring: inout FrameRing, _ number: Int, order: Int) {
         ring.removeColdest(number) { frame in buddy.putCached(frame, order: order) }
         freeFrames &+= UInt(bitPattern: number) &<< UInt(bitPattern: order)
