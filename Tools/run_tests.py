@@ -78,7 +78,7 @@ PARTS = {
     "threads": Part(
         "threads of the page frames under ThreadSanitizer",
         [[*SWIFT_TEST, "--sanitize=thread", "--scratch-path", ".build-tsan", "--filter",
-          "PageFramesTests.(ConcurrencyTests|ShrinkerTests/removalHolds)"]], 1800, host_count),
+          "PageFramesTests.(ConcurrencyTests|ShrinkerRegistrationTests/removalHolds)"]], 1800, host_count),
     "kernel": Part("kernel build", [[sys.executable, "Tools/build_kernel.py"]], 600),
     "check": Part(
         "kernel checks", [[sys.executable, "Tools/check_kernel.py"], [sys.executable, "Tools/check_floors.py"]], 120),

@@ -50,6 +50,18 @@ import Testing
         try machine.check()
     }
 
+    /// A block that is freed as a cold one takes its guard along, too.
+    @Test(arguments: 0...4) func aColdBlockGivesItsGuardBack(order: Int) throws {
+        let machine = try CheckedMachine(.guardPages)
+        let free = machine.freeFrames
+        let block = try #require(machine.allocate(order))
+        machine[block, 4096 << order] = 1
+        machine.run { $0.free(block, order: order, isCold: true) }
+        #expect(machine.takeViolations().map(\.kind) == [.overrun])
+        #expect(machine.freeFrames == free)
+        try machine.check()
+    }
+
     @Test func aGuardIsNotForAnybodyToFree() throws {
         let machine = try CheckedMachine(.guardPages)
         let block = try #require(machine.allocate(2))

@@ -89,25 +89,25 @@ enum KmallocTests {
         VmallocTests.expectFree(memory, free)
     }
 
-    /// Takes objects of a page's size until there are none, at most 32 MiB, and gives them back.
+    /// Takes objects of a page's size until there are none, at most 16 MiB and the reserves, and gives them back.
     private static func exhaustion(_ memory: Memory) {
         let kmalloc = memory.value.kmalloc
         let frames = memory.value.frames
         let free = VmallocTests.settledFreeFrames(memory)
-        // All but 32 MiB and the reserves is put aside, so that running out takes no longer on a large machine.
-        let aside = Int(frames.value.promisableFrames) - 8192
+        // All else is put aside, so that running out takes no longer on a large machine.
+        let aside = Int(frames.value.promisableFrames) - 4096
         // With guard pages half of that is guards.
         let few: UInt = frames.value.activeChecks.contains(.guardPages) ? 1000 : 2000
         if aside > 0 { SelfTest.expect(frames.value.promise(frames: aside), "memory can be put aside") }
         var chain: UInt = 0
         var count: UInt = 0
-        while let object = unsafe kmalloc.value.allocate(4096, flags: .kernel | .noWarn) {
+        while let object = unsafe kmalloc.value.allocate(4096, flags: .kernel | .noWarn | .memoryReserves) {
             let address = UInt(bitPattern: object)
             x86_store64(address, UInt64(chain))
             chain = address
             count += 1
         }
-        // Where there is Normal memory, DMA keeps all of its own from such requests and DMA32 some.
+        // What is left lies in the low zones, which keep it from ordinary requests where there is much Normal memory.
         SelfTest.expect(count > few, "most of the memory can be had")
         while chain != 0 {
             let next = UInt(x86_load64(chain))
