@@ -50,7 +50,9 @@ extension PageFrameAllocator {
         // Linux's bounds: large blocks are not worth many attempts, unless the caller says so.
         let isCostly = request.order > 3 && !flags.contains(.retryMayFail)
         var attemptsWithoutProgress = 0
+        var attempts = 0
         while true {
+            attempts += 1
             let returned = shrinkers.shrink(target: max(request.frameCount, 32), flags: flags)
             drainFrameCaches()
             if let frame = takeFromZones(request) { return frame }
@@ -64,7 +66,8 @@ extension PageFrameAllocator {
             }
             attemptsWithoutProgress = returned > 0 ? 0 : attemptsWithoutProgress + 1
             if flags.contains(.noRetry) || isCostly && returned == 0 { return nil }
-            if attemptsWithoutProgress >= 16 { return nil }
+            // Progress that makes no block free, because others take it all or because it is scattered, ends too.
+            if attemptsWithoutProgress >= 16 || attempts >= 256 { return nil }
             P.relax()
         }
     }
