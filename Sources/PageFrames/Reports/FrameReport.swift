@@ -50,14 +50,7 @@ extension PageFrameAllocator {
         writer.write(", migratetype ")
         writer.write(history.flags.mobility.name)
         writer.write(", gfp_mask ")
-        writer.write(mode: history.flags)
-        writer.write(", cpu ")
-        writer.write(decimal: UInt(history.allocatingCPU))
-        writer.write(", ts ")
-        writer.write(decimal: UInt(history.allocationTime))
-        writer.write(", free_ts ")
-        writer.write(decimal: UInt(history.freeTime))
-        writer.endLine()
+        writer.endLine(withAllocationOf: history)
         writer.write(history.allocationTrace)
         if history.freeTime == 0 {
             writer.write("page_owner free stack trace missing")
@@ -66,5 +59,20 @@ extension PageFrameAllocator {
         writer.write("page last free stack trace:")
         writer.endLine()
         writer.write(history.freeTrace)
+    }
+}
+
+extension ReportWriter {
+    /// Ends a line with how and when a frame was allocated, and when it was freed: what both reports of Linux end one with.
+    @inline(never)
+    mutating func endLine(withAllocationOf history: borrowing FrameHistory) {
+        write(mode: history.flags)
+        write(", cpu ")
+        write(decimal: UInt(history.allocatingCPU))
+        write(", ts ")
+        write(decimal: UInt(history.allocationTime))
+        write(", free_ts ")
+        write(decimal: UInt(history.freeTime))
+        endLine()
     }
 }
