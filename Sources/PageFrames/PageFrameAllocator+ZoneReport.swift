@@ -21,7 +21,7 @@ extension ZoneState {
         report.free = freeFrames
         report.managed = managedFrames
         report.watermarks = watermarks
-        report.freeContiguous = buddy.counts.frames(.contiguous)
+        report.freeContiguous = buddy.counts.setAsideFrames(.contiguous)
         for group in 0..<Mobility.count {
             guard let mobility = Mobility(rawValue: UInt8(group)) else { continue }
             for order in 0...BlockOrder.highest {

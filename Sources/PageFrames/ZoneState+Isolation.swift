@@ -41,7 +41,7 @@ extension ZoneState {
             buddy.table.pageBlock(number).formerMobility = buddy.table.pageBlock(number).mobility
         }
         for number in first...first | 1 { buddy.convert(number, to: .isolated) }
-        let left = freeFrames - buddy.counts.frames(.contiguous) - buddy.counts.frames(.isolated)
+        let left = freeFrames - buddy.counts.setAsideFrames(.contiguous) - buddy.counts.setAsideFrames(.isolated)
         if left >= promisedFrames { return .isolated }
         rejoin(section: section)
         return .promised

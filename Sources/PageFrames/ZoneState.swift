@@ -122,8 +122,8 @@ struct ZoneState: ~Copyable {
     /// False where movable contents had better come from the contiguous area: see `takeMovable`.
     @inline(__always)
     private func mayTakeBatch(_ batch: Int, _ request: ZoneRequest) -> Bool {
-        if request.mobility != .movable || buddy.counts.frames(.contiguous) == 0 { return true }
-        return buddy.counts.frames(.contiguous) <= freeFrames / 2
+        if request.mobility != .movable || buddy.counts.setAsideFrames(.contiguous) == 0 { return true }
+        return buddy.counts.setAsideFrames(.contiguous) <= freeFrames / 2
             && canTakeMovable(frames: UInt(batch) << UInt(request.order))
     }
 
@@ -162,7 +162,7 @@ struct ZoneState: ~Copyable {
 
     @inline(__always)
     private mutating func take(order: Int, _ mobility: Mobility) -> UInt32? {
-        let isChoosy = mobility == .movable && buddy.counts.frames(.contiguous) > 0
+        let isChoosy = mobility == .movable && buddy.counts.setAsideFrames(.contiguous) > 0
         guard
             let frame = isChoosy
                 ? takeMovable(order: order)
@@ -177,7 +177,7 @@ struct ZoneState: ~Copyable {
     @inline(never)
     private mutating func takeMovable(order: Int) -> UInt32? {
         let mayTakeOthers = canTakeMovable(frames: 1 << UInt(order))
-        if !mayTakeOthers || buddy.counts.frames(.contiguous) > freeFrames / 2,
+        if !mayTakeOthers || buddy.counts.setAsideFrames(.contiguous) > freeFrames / 2,
             let frame = buddy.take(order: order, .contiguous)
         {
             return frame
@@ -187,7 +187,7 @@ struct ZoneState: ~Copyable {
 
     /// Whether movable contents may have that many frames outside of contiguous areas: those are what promises stand on.
     private func canTakeMovable(frames: UInt) -> Bool {
-        let usable = freeFrames &- buddy.counts.frames(.contiguous) &- buddy.counts.frames(.isolated)
+        let usable = freeFrames &- buddy.counts.setAsideFrames(.contiguous) &- buddy.counts.setAsideFrames(.isolated)
         return usable >= promisedFrames &+ frames
     }
 

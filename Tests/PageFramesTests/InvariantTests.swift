@@ -156,9 +156,7 @@ import Testing
 
     @Test func damagedRingsAreFound() throws {
         let small = try SmallMachine(frameCount: 16, ringDepth: 8)
-        // A zone so small hands its frames out one by one; freed, they lie in the ring.
-        #expect((0..<4).map { _ in small.allocate(order: 0, flags: .kernel | .movable) } == [0, 1, 2, 3])
-        for frame in 1...3 { #expect(small.free(frame, order: 0) == []) }
+        #expect(small.allocate(order: 0, flags: .kernel | .movable) == 0)
         #expect(small.cached.flatMap(\.frames).sorted() == [1, 2, 3])
         let caches = small.machine.permanent.value.caches
         let place = FrameCacheLayout.ring(zone: 1, .movable, order: 0)

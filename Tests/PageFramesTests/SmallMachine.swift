@@ -1,5 +1,6 @@
 import MemoryPrimitives
 import SimulatedMachine
+import Synchronization
 
 @testable import PageFrames
 
@@ -36,6 +37,7 @@ final class SmallMachine {
                     start: descriptors + Section.pageBlocksOffset, count: 2 * PageBlock.byteCount),
             ]
         machine.run { frames in
+            frames.hasFrameCaches.store(ringDepth > 0, ordering: .relaxed)
             let cache = frames.caches.pointer(0)
             for ring in 0..<FrameCacheLayout.ringsPerZone * ZoneKind.count {
                 cache.pointee.rings[ring].high = ringDepth
