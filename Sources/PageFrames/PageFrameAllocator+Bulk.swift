@@ -43,7 +43,7 @@ extension PageFrameAllocator {
             }
             cache.allocations &+= UInt(filled - first)
         }
-        unsafe finish(buffer, first..<filled, flags)
+        unsafe finish(buffer, from: first, &filled, flags)
     }
 
     /// Takes batches above the low mark, as many as fit and the zones can spare.
@@ -67,16 +67,23 @@ extension PageFrameAllocator {
                 unsafe buffer[filled] = PageFrameNumber(UInt(batch.pop()))
                 filled += 1
             }
-            unsafe finish(buffer, first..<filled, flags)
+            unsafe finish(buffer, from: first, &filled, flags)
         }
     }
 
+    /// Marks the frames from `first` on as handed out. One that is in use, which is reported, is left out.
     private func finish(
-        _ buffer: UnsafeMutableBufferPointer<PageFrameNumber>, _ range: Range<Int>, _ flags: AllocationFlags
+        _ buffer: UnsafeMutableBufferPointer<PageFrameNumber>, from first: Int, _ filled: inout Int,
+        _ flags: AllocationFlags
     ) {
-        for index in range {
+        let end = filled
+        filled = first
+        for index in first..<end {
             // The part of the buffer that was just filled.
-            _ = finish(UInt32(truncatingIfNeeded: unsafe buffer[index].rawValue), order: 0, flags)
+            let number = UInt32(truncatingIfNeeded: unsafe buffer[index].rawValue)
+            guard let frame = finish(number, order: 0, flags) else { continue }
+            unsafe buffer[filled] = frame
+            filled += 1
         }
     }
 }

@@ -22,7 +22,8 @@ extension PageFrameAllocator {
             let first = allocate(order: order, flags: AllocationFlags(rawValue: flags.rawValue & ~passedOver.rawValue))
         else { return nil }
         if checks.areActive { dropGuard(of: first, order: order) }
-        markSingleFrames(first, count: count)
+        keepHeadAlone(first)
+        markSingleFrames(first + 1, count: count - 1)
         putUnused(first + count, first + (1 << UInt(order)))
         // Only what is kept: the block is RAM that the direct map covers.
         if flags.contains(.zero) { unsafe P.clearPages(directMap.pointer(to: first), count: Int(count)) }

@@ -39,7 +39,11 @@ extension PageFrameAllocator {
         // What other CPUs' caches hold may be all that there is, or what is missing in a larger block.
         drainFrameCaches()
         if let frame = takeFromZones(request) { return frame }
-        if request.flags.mayWait, !request.flags.ignoresWatermarks, let frame = reclaim(for: request) { return frame }
+        // Who may use all reserves frees memory, and is not to look for more, unless it cannot do without.
+        let flags = request.flags
+        if flags.mayWait, !flags.ignoresWatermarks || flags.contains(.noFail), let frame = reclaim(for: request) {
+            return frame
+        }
         reportFailure(request)
         return nil
     }

@@ -30,6 +30,17 @@ extension PageFrameAllocator {
         return true
     }
 
+    /// Makes the head of a block that the caller has a block of one frame. What lies behind it is then the caller's to mark.
+    func keepHeadAlone(_ head: PageFrameNumber) {
+        // The caller's block has a descriptor.
+        let descriptor = unsafe table.knownDescriptor(of: UInt32(truncatingIfNeeded: head.rawValue))
+        while true {
+            // References that others take or drop meanwhile (see `tryGetPage`) count.
+            let use = FrameUse(unsafe descriptor.use.pointee.load(ordering: .relaxed))
+            if exchange(head, use, for: use.asSingleFrame.bits) { return }
+        }
+    }
+
     /// Marks frames that are nobody else's as blocks of one frame with one reference.
     func markSingleFrames(_ first: PageFrameNumber, count: UInt) {
         for index in 0..<count {

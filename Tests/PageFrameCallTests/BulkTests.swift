@@ -116,4 +116,20 @@ import Testing
             #expect(machine.snapshot() == before)
         }
     }
+
+    /// Something has written to the descriptor of a free frame: whoever it says has the frame keeps it.
+    @Test(arguments: [false, true]) func aFrameThatSeemsToBeInUseIsNotHandedOut(caches: Bool) throws {
+        let machine = try Machine(mebibytes: 16)
+        try machine.run {
+            machine.frames.value.setFrameCaches(enabled: caches)
+            let damaged = try need(machine.frames.value.allocate(order: 0))
+            let descriptor = UnsafeMutableRawPointer(try need(machine.frames.value.descriptor(of: damaged)))
+            machine.frames.value.free(damaged, order: 0)
+            descriptor.storeBytes(of: FrameState.allocatedHead.rawValue, toByteOffset: 9, as: UInt8.self)
+            let frames = take(50, from: machine)
+            #expect(frames.count == 50 && !frames.contains(damaged))
+            #expect(Set(frames).count == 50)
+            #expect(machine.takeKinds() == [.corruption])
+        }
+    }
 }

@@ -143,4 +143,32 @@ import Testing
             #expect(machine.takeKinds() == [.doubleFree])
         }
     }
+
+    /// Another CPU's reference to the first frame counts, even one that comes while the block is being cut up.
+    @Test func aSpeculativeReferenceIsNotLost() throws {
+        let machine = try Machine(mebibytes: 16, cpuCount: 2)
+        let probe = try machine.run {
+            let first = try need(machine.frames.value.allocateExact(byteCount: 3 * 4096))
+            machine.frames.value.freeExact(first, byteCount: 3 * 4096)
+            return first
+        }
+        let done = Counter()
+        inParallel(2) { cpu in
+            machine.run(onCPU: cpu) {
+                if cpu == 1 {
+                    while done.value == 0 {
+                        if machine.frames.value.tryGetPage(probe) { machine.frames.value.putPage(probe) }
+                    }
+                    return
+                }
+                for _ in 0..<100_000 {
+                    if let first = machine.frames.value.allocateExact(byteCount: 3 * 4096) {
+                        machine.frames.value.freeExact(first, byteCount: 3 * 4096)
+                    }
+                }
+                done.add()
+            }
+        }
+        #expect(machine.takeKinds().isEmpty)
+    }
 }

@@ -113,6 +113,20 @@ import Testing
         try machine.check()
     }
 
+    @Test(arguments: 0...3) func aBlockThatIsFreedColdTakesItsGuardAlong(order: Int) throws {
+        let machine = try CheckedMachine(.guardPages | .poison)
+        let free = machine.freeFrames
+        let block = try #require(machine.allocate(order))
+        machine[block, 4096 << order] = 0
+        machine.run { $0.free(block, order: order, isCold: true) }
+        #expect(machine.takeViolations().map(\.kind) == [.overrun])
+        #expect(machine.freeFrames == free)
+        machine[block, 5] = 1
+        while machine.allocate(0) != nil {}
+        #expect(machine.takeViolations().map(\.kind) == [.writeAfterFree])
+        try machine.check()
+    }
+
     /// Blocks of all orders from several CPUs at once: guards are found again, and nothing is reported.
     @Test func allChecksFromSeveralCPUs() async throws {
         let all: FrameChecks = .poison | .zeroOnAllocation | .zeroOnFree | .owners | .guardPages

@@ -202,6 +202,18 @@ private struct FrameHoard: Shrinker, ~Copyable {
         #expect(machine.frames.machine.takeFailedAllocations().isEmpty)
     }
 
+    /// Nor does it fail where it may use all reserves: others that may do not reclaim.
+    @Test func noFailWithTheReservesDoesNotFail() throws {
+        let machine = try Machine()
+        try machine.addHoard(10, stubbornness: .max)
+        let reserves: AllocationFlags = .kernel | .memoryReserves
+        while machine.frames.allocate(order: 0, flags: reserves | .noWarn) != nil {}
+        #expect(machine.free == 0 && machine.held() == 10)
+        machine.hoards[0].value.stubbornness.store(100, ordering: .relaxed)
+        for _ in 0..<10 { #expect(machine.frames.allocate(order: 0, flags: reserves | .noFail) != nil) }
+        #expect(machine.frames.machine.takeFailedAllocations().isEmpty)
+    }
+
     /// Neither an urgent request, nor one that only believes it may wait, calls a shrinker.
     @Test func whoMustNotWaitCallsNoShrinker() throws {
         let machine = try Machine()
