@@ -7,9 +7,9 @@ extension PageFrameAllocator {
     /// - Complexity: as of `free`, and moving this CPU's cached blocks of that order by one place.
     public func free(_ frame: PageFrameNumber, order: Int, isCold: Bool) {
         // What is checked at a free is so on the usual way, and there are no caches then.
-        guard isCold, !checks.areActive, 0 <= order, order <= FrameCacheLayout.highestOrder, makeUnused(frame, order: order) else {
-            return free(frame, order: order)
-        }
+        guard isCold, !checks.areActive, 0 <= order, order <= FrameCacheLayout.highestOrder,
+            makeUnused(frame, order: order)
+        else { return free(frame, order: order) }
         let number = UInt32(truncatingIfNeeded: frame.rawValue)
         let ring = FrameCacheLayout.ring(at: table.rings(of: frame.rawValue)) + order
         let isCached = withThisCPUsCache { cache in
