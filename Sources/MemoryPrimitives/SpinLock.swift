@@ -91,7 +91,7 @@ public struct SpinLock<P: Platform>: ~Copyable {
     /// True when some CPU holds the lock; a snapshot, for assertions and reports.
     public var isHeld: Bool { holder.load(ordering: .relaxed) != 0 }
 
-    /// True when this CPU holds the lock.
+    /// True when this CPU holds the lock; false where it does so briefly (`tryAcquireBriefly`), which notes no holder down.
     public var isHeldByThisCPU: Bool { holder.load(ordering: .relaxed) == Self.heldByThisCPU }
 
     @inline(never)

@@ -36,9 +36,10 @@ extension PageFrameAllocator {
             rejoin(range)
             throw error
         }
+        if checks.areActive { checkSingleFrames(range, flags) }
         markSingleFrames(range.lowerBound, count: range.frameCount)
         rejoin(range)
-        if flags.contains(.zero) {
+        if flags.contains(.zero) || checks.active.contains(.zeroOnAllocation) {
             // RAM that is the caller's from here on, and that the direct map covers.
             unsafe P.clearPages(directMap.pointer(to: range.lowerBound), count: Int(range.frameCount))
         }

@@ -50,8 +50,10 @@ extension ZoneState {
     /// Ends a section's isolation. - Complexity: O(orders).
     mutating func rejoin(section: UInt) {
         let first = UInt32(truncatingIfNeeded: section << 1)
-        for number in first...first | 1 {
-            buddy.convert(number, to: buddy.table.pageBlock(number).formerMobility)
+        buddy.convert(first, to: buddy.table.pageBlock(first).formerMobility)
+        // A section that was freed as one block meanwhile stays one, of one mobility.
+        if !buddy.table.pageBlock(first).isFreeSection {
+            buddy.convert(first | 1, to: buddy.table.pageBlock(first | 1).formerMobility)
         }
         buddy.mergeSection(first >> 1)
     }

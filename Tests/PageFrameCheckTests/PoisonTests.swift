@@ -153,4 +153,21 @@ import Testing
         machine.free(block, 2)
         try machine.check()
     }
+
+    /// Frames of a contiguous range are checked as others are.
+    @Test func aContiguousRangeIsChecked() throws {
+        let machine = try CheckedMachine(.poison | .zeroOnAllocation | .owners, dirt: 0x5a)
+        let block = try #require(machine.allocate(3))
+        machine.free(block, 3)
+        machine[block, 4096 + 7] = 1
+        let range = block..<block + 8
+        machine.run { frames in
+            do throws(ContiguousError) { try frames.allocateContiguous(range) } catch { Issue.record("\(error)") }
+        }
+        #expect(machine.takeViolations().map(\.kind) == [.writeAfterFree])
+        #expect(machine.bytes(block, count: 8 * 4096).allSatisfy { $0 == 0 })
+        #expect(try #require(machine.history(block + 3)).order == 0)
+        #expect(machine.run { $0.freeContiguous(range) })
+        try machine.check()
+    }
 }

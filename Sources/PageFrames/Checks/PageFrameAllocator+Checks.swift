@@ -36,6 +36,17 @@ extension PageFrameAllocator {
         return finish(frame, order: order, active.contains(.zeroOnAllocation) ? flags | .zero : flags)
     }
 
+    /// Checks frames that have been taken out of their zones as a range, and notes their owner down.
+    @inline(never)
+    func checkSingleFrames(_ range: Range<PageFrameNumber>, _ flags: AllocationFlags) {
+        let active = checks.active
+        for frame in range.lowerBound.rawValue..<range.upperBound.rawValue {
+            let number = UInt32(truncatingIfNeeded: frame)
+            if active.contains(.poison) { verifyPoison(number, order: 0) }
+            if active.contains(.owners) { noteAllocation(number, order: 0, flags) }
+        }
+    }
+
     /// Checks a block that has just become unused, and gives it back to its zone.
     @inline(never)
     func putChecked(_ frame: UInt32, order: Int) {
