@@ -135,7 +135,8 @@ public struct FirmwareMapFuzz {
         for index in 0..<firmware.adjustments.count where firmware.adjustments[index].reason == .noRoom {
             lacksRoom = true
         }
-        let hasMemory = MapModel(entries, limit: limit, userLimit: userLimit, inWholePages: false).hasMemory
+        // The limits take the map's place where that has no memory, whatever the user leaves of it.
+        let hasMemory = MapModel(entries, limit: limit, userLimit: .max, inWholePages: false).hasMemory
         if hasLimits, !hasMemory {
             let limits = [
                 MapModel.Entry(base: 0, byteCount: UInt64(min(wishes.0, 640)) << 10, kind: .available),
