@@ -70,15 +70,10 @@ struct BringUpLog: BringUpObserver {
     @inline(never)
     mutating func kmallocIsReady(_ kmalloc: borrowing Kmalloc<X86Platform>) {
         Log.info(
-            "kmalloc: \(SizeClass.count) size classes up to \(SizeClass.largestByteCount) bytes, larger from the buddy")
-        for index in 0..<kmalloc.cacheCount {
-            let cache = kmalloc.statistics(ofCache: index)
-            Log.info(
-                """
-                  \(cache.name): objects of \(cache.objectSize) bytes, \(cache.objectsPerSlab) in a slab of \
-                \(cache.pagesPerSlab) pages, \(cache.slabs) slabs
-                """)
-        }
+            """
+            kmalloc: \(kmalloc.cacheCount) caches, \(SizeClass.count) size classes up to \(SizeClass.largestByteCount) \
+            bytes, larger from the buddy
+            """)
     }
 
     @inline(never)

@@ -29,13 +29,17 @@ public struct FrameState: RawRepresentable, Equatable, Sendable {
     /// An answer of `PageFrameAllocator.state(of:)`; never stored in a descriptor.
     @inline(__always) public static var free: FrameState { FrameState(rawValue: 1) }
     @inline(__always) public static var allocatedHead: FrameState { FrameState(rawValue: 2) }
-    @inline(__always) public static var slab: FrameState { FrameState(rawValue: 3) }
-    @inline(__always) public static var slabTail: FrameState { FrameState(rawValue: 4) }
+    @inline(__always) public static var slab: FrameState { FrameState(rawValue: 32) }
+    @inline(__always) public static var slabTail: FrameState { FrameState(rawValue: 33) }
     @inline(__always) public static var table: FrameState { FrameState(rawValue: 5) }
     @inline(__always) public static var reserved: FrameState { FrameState(rawValue: 6) }
     @inline(__always) public static var absent: FrameState { FrameState(rawValue: 7) }
     @inline(__always) public static var guardPage: FrameState { FrameState(rawValue: 16) }
     @inline(__always) public static var compoundHead: FrameState { FrameState(rawValue: 8) }
+
+    /// True for every frame of a slab: one bit, which no other state has.
+    @inline(__always)
+    public var isSlab: Bool { rawValue & 32 != 0 }
 
     /// The state in words, for reports.
     public var name: StaticString {

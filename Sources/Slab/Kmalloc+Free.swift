@@ -1,6 +1,5 @@
 import MemoryPrimitives
 import PageFrames
-import Synchronization
 
 extension Kmalloc {
     /// Gives memory back.
@@ -15,36 +14,14 @@ extension Kmalloc {
     @inline(__always)
     public func free(_ pointer: UnsafeMutableRawPointer?) {
         let address = UInt(bitPattern: pointer)
-        guard let slab = slab(of: address), let index = slab.index(of: address) else {
-            freeUncommon(address)
-            return
+        // The address is followed to its slab: what it is the address of is checked on the way.
+        guard let slab = slab(of: address), let index = slab.index(of: address), slab.retract(index) else {
+            return freeUncommon(address)
         }
-        // index(of:) answers only indices of the slab's objects.
-        let state = unsafe slab.statePointer(index)
-        // One exchange decides which of two racing frees is the second. State bytes outlive the objects.
-        let isOurs = unsafe state.pointee.compareExchange(
-            expected: ObjectState.allocated.rawValue, desired: ObjectState.cached.rawValue, ordering: .relaxed
-        ).exchanged
-        guard isOurs else {
-            freeUncommon(address)
-            return
-        }
-        // The object and its own state byte.
-        keep(unsafe Magazine.Entry(object: address, state: state), slab.cacheIndex)
-    }
-
-    @inline(__always)
-    private func keep(_ entry: Magazine.Entry, _ cacheIndex: Int) {
-        let interrupts = P.disableInterrupts()
-        defer { P.restoreInterrupts(interrupts) }
-        let magazine = rack.magazine(ofCache: cacheIndex, cpu: P.currentCPU)
-        if !magazine.push(entry) { drainAndPush(magazine, entry, cacheIndex) }
-    }
-
-    @inline(never)
-    private func drainAndPush(_ magazine: Magazine, _ entry: Magazine.Entry, _ cacheIndex: Int) {
-        caches[cacheIndex].value.drain(magazine, count: magazine.depth / 2)
-        _ = magazine.push(entry)
+        // The object's own state byte.
+        let entry = unsafe Magazine<P>.Entry(object: address, state: slab.statePointer(index))
+        let magazine = Magazine<P>(at: slab.magazines, cpu: P.currentCPU)
+        if !magazine.free(entry) { magazine.cache.value.freeSlow(entry) }
     }
 
     /// The frame of an address; one beyond the frame table for addresses below the direct map, nil among them.
@@ -60,8 +37,7 @@ extension Kmalloc {
         // The table's own descriptor. A slab with an allocated object is not given back, so for a correct caller it stays.
         // A double free that races with another CPU giving the slab back may look at a header that is one no longer: such
         // a misuse is not sure to be caught.
-        let state = unsafe descriptor.pointee.state
-        guard state == .slab || state == .slabTail else { return nil }
+        guard unsafe descriptor.pointee.state.isSlab else { return nil }
         return unsafe SlabPage(headerAddress: descriptor.pointee.owner)
     }
 
@@ -75,55 +51,5 @@ extension Kmalloc {
             return
         }
         P.report(diagnose(address, in: "kfree"))
-    }
-
-    /// What is wrong with an address that is not an allocated object or block. - Complexity: O(orders).
-    func diagnose(_ address: UInt, in call: StaticString) -> MemoryViolation {
-        func violation(_ kind: MemoryViolation.Kind, _ detail: StaticString, _ value: UInt = 0) -> MemoryViolation {
-            MemoryViolation(kind, in: call, at: address, detail, value)
-        }
-        let frame = frame(of: address)
-        guard let slab = slab(of: address) else {
-            switch blockState(covering: frame) {
-            case .free: return violation(.doubleFree, "the address lies in free memory")
-            case .allocated(let order, let isLarge) where isLarge:
-                return violation(
-                    .misalignedFree, "the address lies within a block of this size", PageSize.byteCount << UInt(order))
-            default: return violation(.wildFree, "the address is not kmalloc's")
-            }
-        }
-        let size = caches[slab.cacheIndex].value.layout.objectSize
-        if slab.cacheIndex == Self.headerCacheIndex {
-            return violation(.wildFree, "the address is a slab's header")
-        }
-        guard let index = slab.index(of: address) else {
-            if address &- slab.base < size &* UInt(slab.objectCount) {
-                return violation(.misalignedFree, "the address lies within an object of this size", size)
-            }
-            return violation(.wildFree, "the address lies behind the objects of a slab of this size", size)
-        }
-        switch slab.state(index) {
-        case .free, .cached, .allocated, .seen: return violation(.doubleFree, "the object of this size is free", size)
-        default: return violation(.corruption, "the object's state is damaged, for this size", size)
-        }
-    }
-
-    private enum BlockState {
-        case free
-        case allocated(order: Int, isLarge: Bool)
-        case other
-    }
-
-    /// The block that `frame` lies in, its head or not. - Complexity: O(orders).
-    private func blockState(covering frame: PageFrameNumber) -> BlockState {
-        if let block = frames.value.block(covering: frame) {
-            let isLarge = frames.value.tag(of: block.head) == LargeBlocks<P>.tag
-            return block.state == .allocatedHead ? .allocated(order: block.order, isLarge: isLarge) : .other
-        }
-        // A frame in no block that is in use is free, in a zone or in a frame cache, or was never handed out.
-        switch frames.value.state(of: frame) {
-        case .free, .interior: return .free
-        default: return .other
-        }
     }
 }

@@ -16,7 +16,7 @@ extension Kmalloc {
         if address == 0 || address == Self.zeroSizeAddress { return 0 }
         if let slab = slab(of: address) {
             if let index = slab.index(of: address), slab.state(index) == .allocated {
-                return caches[slab.cacheIndex].value.layout.objectSize
+                return CacheList<P>.cache(at: slab.cacheAddress).value.objectSize
             }
         } else if address & (PageSize.byteCount &- 1) == 0,
             let order = LargeBlocks<P>.order(of: frame(of: address), frames)

@@ -3,9 +3,9 @@ import PageFrames
 
 /// One cache's figures at one moment, as a line of `slabinfo` shows them.
 public struct SlabCacheStatistics: Sendable {
-    /// "kmalloc-64", "dma-kmalloc-64", "slab-header".
-    public var name: StaticString
-    /// Bytes of an object.
+    /// "kmalloc-64", "dma-kmalloc-64", or what its maker called it.
+    public var name: CacheName
+    /// Bytes from one object to the next.
     public var objectSize: UInt
     public var objectsPerSlab: Int
     /// Frames of a slab.
@@ -17,32 +17,47 @@ public struct SlabCacheStatistics: Sendable {
     /// Objects of all slabs.
     public var totalObjects: Int
     public var slabs: Int
-    /// Slabs taken from the buddy and given back, since bring-up.
+    /// Slabs with an object that is not free.
+    public var activeSlabs: Int
+    /// Slabs taken from the buddy and given back, since the cache was made.
     public var slabsFetched: UInt
     public var slabsReturned: UInt
 }
 
-extension Kmalloc {
-    /// The number of caches that `statistics(ofCache:)` knows.
-    public var cacheCount: Int { Self.cacheCount }
-
-    /// The figures of one cache, `0 ..< cacheCount`: size classes in ascending order, those for DMA, slab headers.
-    /// While others allocate, the figures may be off by a magazine. - Complexity: O(CPUs).
-    public func statistics(ofCache index: Int) -> SlabCacheStatistics {
-        let layout = caches[index].value.layout
+extension SlabCache {
+    /// The cache's figures. While others allocate, they may be off by a magazine. - Complexity: O(CPUs).
+    public var statistics: SlabCacheStatistics {
         var cached = 0
-        if index < MagazineRack<P>.cacheCount {
-            for cpu in 0..<P.cpuCount { cached += rack.magazine(ofCache: index, cpu: cpu).count }
-        }
-        return caches[index].value.withState { state in
-            let total = state.slabCount * layout.objectCount
+        for cpu in 0..<P.cpuCount { cached += magazine(cpu).count }
+        return withState { state in
+            let slabs = state.lists.slabCount
+            let total = slabs * layout.objectCount
             return SlabCacheStatistics(
-                name: caches[index].value.name, objectSize: layout.objectSize, objectsPerSlab: layout.objectCount,
+                name: name, objectSize: layout.slotSize, objectsPerSlab: layout.objectCount,
                 pagesPerSlab: 1 << layout.order, activeObjects: max(0, total - state.freeObjects - cached),
-                cachedObjects: cached, totalObjects: total, slabs: state.slabCount,
+                cachedObjects: cached, totalObjects: total, slabs: slabs,
+                activeSlabs: slabs - state.lists.slabCount(in: SlabLists.empty),
                 slabsFetched: state.slabsFetched, slabsReturned: state.slabsReturned)
         }
     }
+}
+
+extension Kmalloc {
+    /// Calls `body` with each cache, in the order in which they were made. None may be destroyed meanwhile.
+    /// - Complexity: O(caches).
+    public func forEachCache(_ body: (borrowing SlabCache<P>) -> Void) {
+        var next = caches.first
+        while let cache = next {
+            body(cache.value)
+            next = caches.next(after: cache)
+        }
+    }
+
+    /// The number of caches. A snapshot.
+    public var cacheCount: Int { caches.count }
+
+    /// Pages that hold the headers of slabs, and the headers in use. A snapshot.
+    public var headerFigures: (pages: UInt, headers: UInt) { headers.value.figures }
 
     /// Blocks above 8192 bytes that are handed out. A snapshot.
     public var largeBlockCount: Int { largeBlocks.count }

@@ -2,58 +2,76 @@ import MemoryPrimitives
 import PageFrames
 import Synchronization
 
-/// Memory in any size for the kernel: 8 to 8192 bytes from slabs, more from the buddy, up to 4 MiB.
+/// Memory in any size for the kernel: 8 to 8192 bytes from slabs, more from the buddy, up to 4 MiB; and caches of objects
+/// of one kind, which users make.
 ///
-///     allocate -> this CPU's magazine --empty--> the size class's cache --none free--> the buddy
-///     free     -> this CPU's magazine --full---> the size class's cache --slab free--> the buddy
+///     allocate -> this CPU's magazine of the size class --empty--> its cache --none free--> the buddy
+///     free     -> this CPU's magazine of the object's slab --full---> its cache --slab free--> the buddy
 ///
 /// It is placed once and never moves (see `Permanent`). All calls may come from any context, interrupt handlers
 /// included, and from several CPUs at once, unless they say otherwise. An allocation whose flags have `.directReclaim`
 /// may wait where it finds no free object (see `PageFrameAllocator.allocate`); nothing else does. The memory that one CPU
 /// allocated any other may free.
 ///
-/// Objects whose size is a power of two are aligned to it; 96 to 32 and 192 to 64; blocks above 8192 bytes to theirs,
-/// a power of two of pages. `.dma` takes memory from the DMA zone, out of caches of its own; `.dma32` does so, too,
-/// up to 8192 bytes.
+/// Objects whose size is a power of two are aligned to it, others to the largest power of two that divides their class
+/// (see `SizeClass`), blocks above 8192 bytes to theirs. `.dma` takes memory from the DMA zone, out of caches of its own,
+/// whose sizes are the powers of two; `.dma32` does so, too, up to 8192 bytes.
 @safe
 public struct Kmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     /// What an allocation of 0 bytes returns: not nil, not memory, and fine to free. As Linux's `ZERO_SIZE_PTR`.
     public static var zeroSizeAddress: UInt { 16 }
 
-    /// The largest allocation in bytes: a block of the highest order.
+    /// The largest allocation in bytes, as Linux's `KMALLOC_MAX_SIZE`: a block of the highest order.
     public static var largestByteCount: UInt { PageSize.byteCount << 10 }
-
-    /// The cache of slab headers comes after those of the size classes, ordinary and DMA.
-    static var headerCacheIndex: Int { 2 * SizeClass.count }
-    static var cacheCount: Int { headerCacheIndex + 1 }
 
     let frames: Permanent<PageFrameAllocator<P>>
     let directMap: DirectMap
     let table: FrameTable
-    let rack: MagazineRack<P>
-    let caches: CacheTable<P>
+    let sizes: SizeTable<P>
+    let dmaSizes: SizeTable<P>
+    let caches: CacheList<P>
+    let headers: Permanent<HeaderPool<P>>
+    /// The cache that other caches' descriptions are objects of.
+    let cacheOfCaches: Permanent<SlabCache<P>>
     let largeBlocks = LargeBlocks<P>()
+    let options: SlabOptions
 
-    /// Sets up all caches, without a slab yet, and the magazines of `P.cpuCount` CPUs, in frames of their own.
+    /// Sets up all caches, without a slab yet, in frames of their own.
     ///
-    /// - Parameter frames: where all memory comes from.
-    /// - Returns: nil, with every frame given back, where there is too little memory, or magazines for all CPUs would
-    ///   not fit into 4 MiB (more than 256 CPUs).
+    /// - Parameters:
+    ///   - frames: where all memory comes from.
+    ///   - options: what is decided for all caches.
+    /// - Returns: nil, with every frame given back, where there is too little memory.
     /// - Complexity: O(CPUs). For one CPU, before others use it.
-    public init?(frames: Permanent<PageFrameAllocator<P>>) {
-        let cacheOrder = LargeBlocks<P>.order(forByteCount: UInt(CacheTable<P>.byteCount))
-        let rackOrder = LargeBlocks<P>.order(forByteCount: UInt(MagazineRack<P>.byteCount))
-        guard let cacheFrame = frames.value.allocate(order: cacheOrder) else { return nil }
-        guard let rackFrame = frames.value.allocate(order: rackOrder) else {
-            frames.value.free(cacheFrame, order: cacheOrder)
+    public init?(frames: Permanent<PageFrameAllocator<P>>, options: SlabOptions = SlabOptions()) {
+        let tableOrder = LargeBlocks<P>.order(forByteCount: UInt(Self.tableByteCount))
+        guard let tableFrame = frames.value.allocate(order: tableOrder) else { return nil }
+        // The block is ours for good, has room for all four parts, and each is aligned to 8.
+        var room = unsafe frames.value.directMap.pointer(to: tableFrame)
+        let pool = unsafe room.bindMemory(to: HeaderPool<P>.self, capacity: 1)
+        unsafe room += 64
+        let headers = unsafe Permanent(placing: HeaderPool(in: room, frames: frames), at: pool)
+        unsafe room += HeaderPool<P>.byteCount
+        guard let standard = StandardCaches(frames: frames, headers: headers, options: options) else {
+            frames.value.free(tableFrame, order: tableOrder)
             return nil
         }
         self.frames = frames
+        self.options = options
+        self.headers = headers
         directMap = frames.value.directMap
         table = frames.value.table
-        // Both blocks are ours for good, of the sizes asked for, and aligned to pages.
-        caches = unsafe CacheTable(in: directMap.pointer(to: cacheFrame), frames: frames)
-        rack = unsafe MagazineRack(in: directMap.pointer(to: rackFrame))
+        cacheOfCaches = standard.cacheOfCaches
+        caches = unsafe CacheList(in: room)
+        for index in 0..<StandardCaches<P>.count { caches.add(standard[index]) }
+        unsafe room += CacheList<P>.byteCount
+        sizes = unsafe SizeTable(in: room) { sizeClass in standard.cache(of: sizeClass).value.magazines }
+        unsafe room += SizeTable<P>.byteCount
+        dmaSizes = unsafe SizeTable(in: room) { sizeClass in standard.dmaCache(of: sizeClass).value.magazines }
+    }
+
+    private static var tableByteCount: Int {
+        64 + HeaderPool<P>.byteCount + CacheList<P>.byteCount + 2 * SizeTable<P>.byteCount
     }
 
     /// Allocates memory.
@@ -67,60 +85,45 @@ public struct Kmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     /// - Complexity: O(1) from the magazine; else a batch from the slabs, or a new slab.
     @inline(__always)
     public func allocate(_ byteCount: UInt, flags: AllocationFlags = .kernel) -> UnsafeMutableRawPointer? {
-        guard byteCount != 0, let sizeClass = SizeClass(fitting: byteCount) else {
-            return unsafe allocateUncommon(byteCount, flags)
-        }
-        let isDMA = flags.rawValue & (AllocationFlags.dma.rawValue | AllocationFlags.dma32.rawValue) != 0
-        let cacheIndex = isDMA ? sizeClass.index &+ SizeClass.count : sizeClass.index
-        guard let object = takeObject(cacheIndex) ?? takeObjectSlow(cacheIndex, flags) else { return nil }
+        guard byteCount &- 1 < SizeClass.largestByteCount,
+            flags.rawValue & (AllocationFlags.dma.rawValue | AllocationFlags.dma32.rawValue) == 0
+        else { return unsafe allocateUncommon(byteCount, flags) }
+        let magazine = sizes.magazine(for: byteCount, cpu: P.currentCPU)
+        guard let object = magazine.allocate() else { return unsafe allocateSlow(sizes, byteCount, flags) }
+        if flags.contains(.zero) { return unsafe Self.clear(object, magazine.objectSize) }
         // An object's address is in the direct map, never null.
+        return unsafe UnsafeMutableRawPointer(bitPattern: object)
+    }
+
+    /// Fills an object, a multiple of 8 bytes, that the caller has just been given with zeroes.
+    @inline(never)
+    static func clear(_ object: UInt, _ byteCount: UInt) -> UnsafeMutableRawPointer? {
+        // As above.
         let pointer = unsafe UnsafeMutableRawPointer(bitPattern: object).unsafelyUnwrapped
-        if flags.contains(.zero) {
-            let words = Int(bitPattern: sizeClass.byteCount &>> 3)
-            // The object is the caller's from here on, and its size a multiple of 8.
-            unsafe pointer.initializeMemory(as: UInt64.self, repeating: 0, count: words)
-        }
+        unsafe pointer.initializeMemory(as: UInt64.self, repeating: 0, count: Int(bitPattern: byteCount &>> 3))
         return unsafe pointer
     }
 
-    @inline(__always)
-    private func takeObject(_ cacheIndex: Int) -> UInt? {
-        let interrupts = P.disableInterrupts()
-        defer { P.restoreInterrupts(interrupts) }
-        let magazine = rack.magazine(ofCache: cacheIndex, cpu: P.currentCPU)
-        guard let entry = magazine.pop() else { return nil }
-        entry.setState(.allocated)
-        return entry.object
-    }
-
-    /// Fills this CPU's magazine, from a new slab where the cache has no free object, and takes one.
-    ///
-    /// Making a slab may wait: that is done with interrupts as the caller has them. So the magazine that is filled may
-    /// be one that others have used meanwhile, or another CPU's than before; and other CPUs may be quicker with all of
-    /// the new slab.
     @inline(never)
-    private func takeObjectSlow(_ cacheIndex: Int, _ flags: AllocationFlags) -> UInt? {
-        while true {
-            if let object = refillAndTake(cacheIndex) { return object }
-            guard caches[cacheIndex].value.addSlab(flags) else { return nil }
-        }
+    private func allocateSlow(
+        _ sizes: SizeTable<P>, _ byteCount: UInt, _ flags: AllocationFlags
+    ) -> UnsafeMutableRawPointer? {
+        let cache = sizes.magazine(for: byteCount, cpu: 0).cache
+        guard let object = cache.value.allocateSlow(flags) else { return nil }
+        if flags.contains(.zero) { return unsafe Self.clear(object, cache.value.objectSize) }
+        return unsafe UnsafeMutableRawPointer(bitPattern: object)
     }
 
-    /// nil where neither the magazine nor the cache has a free object.
-    private func refillAndTake(_ cacheIndex: Int) -> UInt? {
-        let interrupts = P.disableInterrupts()
-        defer { P.restoreInterrupts(interrupts) }
-        let magazine = rack.magazine(ofCache: cacheIndex, cpu: P.currentCPU)
-        if magazine.count == 0, !caches[cacheIndex].value.fill(magazine, count: magazine.depth / 2) { return nil }
-        guard let entry = magazine.pop() else { return nil }
-        entry.setState(.allocated)
-        return entry.object
-    }
-
-    /// 0 bytes, or more than a slab's object.
+    /// 0 bytes, more than a slab's object, or from the DMA zone.
     @inline(never)
     private func allocateUncommon(_ byteCount: UInt, _ flags: AllocationFlags) -> UnsafeMutableRawPointer? {
         if byteCount == 0 { return unsafe UnsafeMutableRawPointer(bitPattern: Self.zeroSizeAddress) }
+        if byteCount <= SizeClass.largestByteCount {
+            let magazine = dmaSizes.magazine(for: byteCount, cpu: P.currentCPU)
+            guard let object = magazine.allocate() else { return unsafe allocateSlow(dmaSizes, byteCount, flags) }
+            if flags.contains(.zero) { return unsafe Self.clear(object, magazine.objectSize) }
+            return unsafe UnsafeMutableRawPointer(bitPattern: object)
+        }
         guard byteCount <= Self.largestByteCount,
             let frame = largeBlocks.allocate(byteCount, flags, from: frames)
         else { return nil }
@@ -141,7 +144,7 @@ public struct Kmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
         guard alignment != 0, alignment & (alignment &- 1) == 0 else { return nil }
         let (sum, overflow) = max(byteCount, 1).addingReportingOverflow(alignment &- 1)
         if overflow { return nil }
-        // A multiple of the alignment gets a class, or a block, that is aligned to it: 96 serves up to 32, 192 up to 64.
+        // A multiple of the alignment gets a class, or a block, that is aligned to it: see `SizeClass`.
         return unsafe allocate(sum & ~(alignment &- 1), flags: flags)
     }
 }

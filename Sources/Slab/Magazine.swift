@@ -1,12 +1,33 @@
 import MemoryPrimitives
 import Synchronization
 
-/// A CPU's stack of free objects of one cache: what it allocates from and frees to without a lock.
+/// A CPU's stack of free objects of one cache: what is allocated from and freed to without the cache's lock.
 ///
-/// Only its own CPU touches it, with interrupts disabled; a snapshot of `count` may be taken from anywhere.
+///     | count, limit, lock, object size, cache | 61 objects | the addresses of their 61 state bytes |
+///
+/// A magazine is held while it is used, by one atomic instruction that never waits: who finds it held (an interrupt
+/// handler that came in between, another CPU that drains it) goes to the cache itself. So interrupts stay as they are,
+/// and a thread that is moved to another CPU meanwhile does no harm.
+///
+/// A cache that must see each call, because it checks or counts or is to fail, has magazines with the limit 0: these are
+/// always empty and always full, and the short way has no test for it.
 @safe
-struct Magazine {
-    /// An object together with its state byte, so that allocating need not look for the slab.
+struct Magazine<P: Platform>: @unchecked Sendable {
+    static var capacity: Int { 61 }
+
+    struct Header: ~Copyable {
+        /// The number of objects. For who holds the magazine; others may read a snapshot.
+        let count = Atomic<Int>(0)
+        /// The most objects that it may hold.
+        let limit = Atomic<Int>(0)
+        let lock = SpinLock<P>()
+        /// Bytes of an object.
+        let objectSize: UInt
+        /// The address of the cache.
+        let cache: UInt
+    }
+
+    /// An object with its state byte, so that allocating need not look for the slab.
     @safe
     struct Entry {
         let object: UInt
@@ -19,7 +40,7 @@ struct Magazine {
             unsafe self.state = state
         }
 
-        /// Notes down that the object is now its user's, or in a magazine.
+        /// Notes down that the object is now its user's, or free.
         @inline(__always)
         func setState(_ newState: ObjectState) {
             // State bytes outlive the objects, and who has the entry has the object.
@@ -32,59 +53,110 @@ struct Magazine {
         }
     }
 
-    struct Header: ~Copyable {
-        let count = Atomic<Int>(0)
-        let depth: Int
-    }
-
     private let header: UnsafeMutablePointer<Header>
 
-    /// Bytes of a magazine for `depth` objects: a multiple of 16.
-    static func byteCount(depth: Int) -> Int { MemoryLayout<Header>.stride + depth * MemoryLayout<Entry>.stride }
-
-    /// The magazine in `memory`, which `initialize(depth:)` has set up or will.
-    @unsafe
+    /// Bytes of a magazine, and from one CPU's to the next's.
     @inline(__always)
-    init(in memory: UnsafeMutableRawPointer) {
-        unsafe header = memory.assumingMemoryBound(to: Header.self)
+    static var byteCount: Int { 1024 }
+
+    /// The magazine at `address`, which `initialize(limit:objectSize:)` has set up or will, of a CPU, counted from that
+    /// of CPU 0.
+    @inline(__always)
+    init(at address: UInt, cpu: Int) {
+        // Callers pass the address of a cache's magazines, of which there is one for each CPU.
+        unsafe header = UnsafeMutablePointer(bitPattern: address &+ UInt(bitPattern: cpu &* Self.byteCount))
+            .unsafelyUnwrapped
     }
 
-    /// Makes the memory, `byteCount(depth:)` bytes, an empty magazine.
-    func initialize(depth: Int) { unsafe header.initialize(to: Header(depth: depth)) }
+    /// Makes the memory an empty magazine.
+    func initialize(limit: Int, objectSize: UInt, cache: UInt) {
+        unsafe header.initialize(to: Header(objectSize: objectSize, cache: cache))
+        unsafe header.pointee.limit.store(limit, ordering: .relaxed)
+    }
 
-    /// The number of objects in it.
+    /// The number of objects in it: a snapshot, but for who holds it.
     @inline(__always)
-    var count: Int { unsafe header.pointee.count.load(ordering: .relaxed) }
+    var count: Int {
+        get { unsafe header.pointee.count.load(ordering: .relaxed) }
+        nonmutating set { unsafe header.pointee.count.store(newValue, ordering: .relaxed) }
+    }
 
-    /// The number of objects that it can hold.
-    var depth: Int { unsafe header.pointee.depth }
+    /// The number of objects that it may hold.
+    @inline(__always)
+    var limit: Int { unsafe header.pointee.limit.load(ordering: .relaxed) }
+
+    /// Bytes of an object of the cache.
+    @inline(__always)
+    var objectSize: UInt { unsafe header.pointee.objectSize }
+
+    /// The cache whose objects it holds.
+    var cache: Permanent<SlabCache<P>> { CacheList.cache(at: unsafe header.pointee.cache) }
+
+    /// Takes hold of the magazine. - Returns: false, at once, where somebody else has it.
+    @inline(__always)
+    func tryHold() -> Bool { unsafe header.pointee.lock.tryAcquireBriefly() }
 
     @inline(__always)
-    func pop() -> Entry? {
+    func letGo() { unsafe header.pointee.lock.releaseBriefly() }
+
+    /// The uppermost object, which is its user's now; nil where there is none or the magazine is held.
+    @inline(__always)
+    func allocate() -> UInt? {
+        guard _fastPath(tryHold()) else { return nil }
         let last = count &- 1
-        if last < 0 { return nil }
-        // This CPU's own, and `last` is below the count.
-        unsafe header.pointee.count.store(last, ordering: .relaxed)
-        return unsafe entries[last]
+        guard _fastPath(last >= 0) else {
+            letGo()
+            return nil
+        }
+        count = last
+        let entry = entry(last)
+        entry.setState(.allocated)
+        letGo()
+        return entry.object
     }
 
-    /// - Returns: false when there is no room.
+    /// Puts an object, in state `cached`, on top. - Returns: false where there is no room or the magazine is held.
     @inline(__always)
-    func push(_ entry: Entry) -> Bool {
+    func free(_ entry: Entry) -> Bool {
+        guard _fastPath(tryHold()) else { return false }
         let count = count
-        if count == depth { return false }
-        // This CPU's own, and `count` is below the depth that its memory was sized for.
-        unsafe entries[count] = entry
-        unsafe header.pointee.count.store(count &+ 1, ordering: .relaxed)
+        guard _fastPath(count < limit) else {
+            letGo()
+            return false
+        }
+        put(entry, at: count)
+        self.count = count &+ 1
+        letGo()
         return true
     }
 
-    /// The entry at a position below `count`, for checks.
-    func entry(_ position: Int) -> Entry { unsafe entries[position] }
+    // MARK: For who holds it
+
+    /// The entry at a position below `count`.
+    @inline(__always)
+    func entry(_ position: Int) -> Entry {
+        // There is room for `capacity` of each.
+        unsafe Entry(object: objects[position], state: states[position])
+    }
+
+    /// Puts an entry at a position below `capacity`.
+    @inline(__always)
+    func put(_ entry: Entry, at position: Int) {
+        // As above.
+        unsafe objects[position] = entry.object
+        unsafe states[position] = entry.state
+    }
 
     @inline(__always)
-    private var entries: UnsafeMutablePointer<Entry> {
-        // The entries follow the header.
-        unsafe UnsafeMutableRawPointer(header + 1).assumingMemoryBound(to: Entry.self)
+    private var objects: UnsafeMutablePointer<UInt> {
+        // Behind the header of 40 bytes.
+        unsafe (UnsafeMutableRawPointer(header) + 40).assumingMemoryBound(to: UInt.self)
+    }
+
+    @inline(__always)
+    private var states: UnsafeMutablePointer<UnsafeMutablePointer<SlabPage.State>> {
+        // Behind the objects.
+        unsafe (UnsafeMutableRawPointer(header) + 40 + 8 * Self.capacity)
+            .assumingMemoryBound(to: UnsafeMutablePointer<SlabPage.State>.self)
     }
 }

@@ -20,6 +20,12 @@ struct ObjectIndexing {
         self.inverse = inverse
     }
 
+    @inline(__always)
+    init(inverse: UInt32, shift: UInt8) {
+        self.inverse = inverse
+        self.shift = UInt32(shift)
+    }
+
     /// The index of the object at `offset` bytes; at least 2^32 / objectSize where no object starts there.
     @inline(__always)
     func index(atOffset offset: UInt32) -> UInt32 {

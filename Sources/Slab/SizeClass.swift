@@ -1,101 +1,52 @@
-/// One of kmalloc's object sizes: 8 to 8192 bytes, the powers of two with 96 and 192 between them.
+/// One of kmalloc's object sizes: 8 to 8192 bytes.
 ///
-/// | bytes | order | objects | header   | not objects | depth |
-/// |------:|------:|--------:|----------|------------:|------:|
-/// |     8 |     0 |     443 | on slab  |      13.5 % |    64 |
-/// |    16 |     0 |     236 | on slab  |       7.8 % |    64 |
-/// |    32 |     0 |     122 | on slab  |       4.7 % |    64 |
-/// |    64 |     0 |      62 | on slab  |       3.1 % |    64 |
-/// |    96 |     0 |      41 | on slab  |       3.9 % |    64 |
-/// |   128 |     0 |      31 | on slab  |       3.1 % |    64 |
-/// |   192 |     1 |      42 | on slab  |       1.6 % |    64 |
-/// |   256 |     1 |      31 | on slab  |       3.1 % |    64 |
-/// |   512 |     1 |      16 | off slab |       0.0 % |    32 |
-/// |  1024 |     2 |      16 | off slab |       0.0 % |    32 |
-/// |  2048 |     3 |      16 | off slab |       0.0 % |    16 |
-/// |  4096 |     3 |       8 | off slab |       0.0 % |    16 |
-/// |  8192 |     3 |       4 | off slab |       0.0 % |    16 |
+///     8 16 24 32 48 64   80 96 112 128   160 192 224 256          steps of a quarter
+///     288 320 ... 512    576 640 ... 1024    1152 1280 ... 2048    steps of an eighth
+///     2560 3072 3584 4096    5120 6144 8192
 ///
-/// *Order* is that of a slab's block, *depth* the number of objects that a CPU's magazine holds. What is not objects is
-/// nearly all state bytes and bitmap: the price of keeping both out of the free objects. Order 3 is the limit, so that a
-/// slab can still be had from fragmented memory.
+/// Most of a kernel's bytes are in objects above 256: there an object is on average 4 % larger than what was asked for,
+/// where powers of two lose 33 %. A power of two is a class of its own and aligned to itself; the others are aligned to
+/// the largest power of two that divides them. So a size that is a multiple of an alignment gets a class that is aligned
+/// to it.
 public struct SizeClass: Equatable, Sendable {
     /// The position in the table, `0 ..< SizeClass.count`.
     public let index: Int
 
     /// The number of classes.
-    public static let count = 13
+    public static let count = 45
 
     /// The largest object of any class in bytes; larger requests go to the buddy.
-    public static let largestByteCount: UInt = 8192
+    @inline(__always)
+    public static var largestByteCount: UInt { 8192 }
 
     @inline(__always)
     init(index: Int) { self.index = index }
 
     /// The smallest class whose objects have `byteCount` bytes; nil above `largestByteCount`. 0 gets the class of 1.
-    ///
-    /// No table in memory, so that nothing is initialised lazily, and a size known at compile time folds to a constant.
-    /// - Complexity: O(1), about ten instructions, no division.
-    @inline(__always)
+    /// - Complexity: O(classes): for setting up. `Kmalloc` looks sizes up in a table.
     public init?(fitting byteCount: UInt) {
         guard byteCount <= Self.largestByteCount else { return nil }
-        // log2 rounded up, of at least 8: 3 ... 13. Below 1 there is nothing to subtract.
-        let last = byteCount == 0 ? 0 : byteCount &- 1
-        let shift = UInt.bitWidth &- (last | 7).leadingZeroBitCount
-        // The class of each power of two from 8 on, four bits each; 4 and 6, left out, are 96 and 192.
-        let powers: UInt64 = 0xcba_9875_3210
-        let power = Int(truncatingIfNeeded: (powers &>> UInt64(truncatingIfNeeded: (shift &- 3) &* 4)) & 15)
-        // 65 ... 96 and 129 ... 192 have a class of their own, just below that of the next power of two.
-        let isBetween = last &- 64 < 32 || last &- 128 < 64
-        index = power &- (isBetween ? 1 : 0)
+        var index = 0
+        while Self(index: index).byteCount < byteCount { index += 1 }
+        self.index = index
     }
 
     /// The size of the class's objects in bytes.
     public var byteCount: UInt {
+        let index = UInt(bitPattern: index)
         switch index {
-        case 4: 96
-        case 6: 192
-        case ...3: 8 << UInt(index)
-        case 5: 128
-        default: 256 << UInt(index - 7)
-        }
-    }
-
-    /// The order of a slab's block.
-    var order: Int {
-        switch index {
-        case ...5: 0
-        case ...8: 1
-        case 9: 2
-        default: 3
-        }
-    }
-
-    /// The number of objects that a CPU's magazine holds.
-    var magazineDepth: Int {
-        switch index {
-        case ...7: 64
-        case ...9: 32
-        default: 16
-        }
-    }
-
-    /// The cache's name, as `slabinfo` shows it.
-    func name(isDMA: Bool) -> StaticString {
-        switch index {
-        case 0: isDMA ? "dma-kmalloc-8" : "kmalloc-8"
-        case 1: isDMA ? "dma-kmalloc-16" : "kmalloc-16"
-        case 2: isDMA ? "dma-kmalloc-32" : "kmalloc-32"
-        case 3: isDMA ? "dma-kmalloc-64" : "kmalloc-64"
-        case 4: isDMA ? "dma-kmalloc-96" : "kmalloc-96"
-        case 5: isDMA ? "dma-kmalloc-128" : "kmalloc-128"
-        case 6: isDMA ? "dma-kmalloc-192" : "kmalloc-192"
-        case 7: isDMA ? "dma-kmalloc-256" : "kmalloc-256"
-        case 8: isDMA ? "dma-kmalloc-512" : "kmalloc-512"
-        case 9: isDMA ? "dma-kmalloc-1k" : "kmalloc-1k"
-        case 10: isDMA ? "dma-kmalloc-2k" : "kmalloc-2k"
-        case 11: isDMA ? "dma-kmalloc-4k" : "kmalloc-4k"
-        default: isDMA ? "dma-kmalloc-8k" : "kmalloc-8k"
+        case ...3: return 8 * (index + 1)
+        case 4: return 48
+        case 5: return 64
+        case ...9: return 64 + 16 * (index - 5)
+        case ...13: return 128 + 32 * (index - 9)
+        case ...37:
+            let doubling = (index - 14) / 8
+            return (256 + 32 * ((index - 14) % 8 + 1)) << doubling
+        case ...41: return 2048 + 512 * (index - 37)
+        case 42: return 5120
+        case 43: return 6144
+        default: return 8192
         }
     }
 }

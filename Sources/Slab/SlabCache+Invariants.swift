@@ -5,58 +5,56 @@ extension SlabCache {
     /// Walks every slab. For a machine at rest, after `Kmalloc` has marked the objects in magazines as `seen`.
     /// - Complexity: O(objects + frames).
     func checkInvariants() throws(InvariantViolation) {
-        let state = withState { state in state }
+        // Read under the lock; nobody changes it meanwhile, by the contract.
+        let (lists, freeObjects, fetched, returned) = withState { state in
+            (state.lists, state.freeObjects, state.slabsFetched, state.slabsReturned)
+        }
         var free = 0
-        try check(state.full, .full, &free)
-        try check(state.partial, .partial, &free)
-        try check(state.empty, .empty, &free)
+        for list in 0..<SlabLists.count { try check(lists, list, &free) }
+        try require(free == freeObjects, "a cache's free objects are the sum of its slabs'", address, free, freeObjects)
+        if !flags.contains(.typesafe) {
+            let empty = lists.slabCount(in: SlabLists.empty)
+            try require(empty <= keptEmptySlabs, "a cache keeps few empty slabs", address, empty, keptEmptySlabs)
+        }
+        let slabs = Int(fetched &- returned)
         try require(
-            free == state.freeObjects, "a cache's free objects are the sum of its slabs'", UInt(index), free,
-            state.freeObjects)
-        try require(
-            state.empty.count <= Self.keptEmptySlabs, "a cache keeps few empty slabs", UInt(index), state.empty.count,
-            Self.keptEmptySlabs)
-        let slabs = Int(state.slabsFetched &- state.slabsReturned)
-        try require(
-            state.slabCount == slabs, "slabs are those fetched less those returned", UInt(index), state.slabCount, slabs
-        )
+            lists.slabCount == slabs, "slabs are those fetched less those returned", address, lists.slabCount, slabs)
     }
 
-    private func check(_ list: SlabList, _ kind: SlabHeader.List, _ free: inout Int) throws(InvariantViolation) {
+    private func check(_ lists: SlabLists, _ list: Int, _ free: inout Int) throws(InvariantViolation) {
         var previous: SlabPage?
-        var next = list.first
+        var next = lists.first(in: list)
         var count = 0
+        let expected = lists.slabCount(in: list)
         while let slab = next {
             count += 1
-            try require(count <= list.count, "a list has as many slabs as it says", UInt(index), count, list.count)
+            try require(count <= expected, "a list has as many slabs as it says", address, count, expected)
             try require(slab.previous == previous, "a slab's links lead back", slab.base)
-            try check(slab, kind)
+            try require(
+                slab.list == list && lists.list(free: slab.freeCount) == list,
+                "a slab is in the list of its free count", slab.base, slab.list, list)
+            try check(slab)
             free += slab.freeCount
             previous = slab
             next = slab.next
         }
-        try require(count == list.count, "a list has as many slabs as it says", UInt(index), count, list.count)
+        try require(count == expected, "a list has as many slabs as it says", address, count, expected)
     }
 
-    private func check(_ slab: SlabPage, _ kind: SlabHeader.List) throws(InvariantViolation) {
-        let expected: SlabHeader.List =
-            slab.freeCount == 0 ? .full : slab.freeCount == layout.objectCount ? .empty : .partial
-        try require(slab.list == kind && kind == expected, "a slab is in the list of its free count", slab.base)
+    private func check(_ slab: SlabPage) throws(InvariantViolation) {
         try require(
-            slab.cacheIndex == index && slab.objectCount == layout.objectCount, "a slab is its cache's", slab.base,
-            slab.cacheIndex, index)
+            slab.cacheAddress == address && slab.objectCount == layout.objectCount && slab.magazines == magazines,
+            "a slab is its cache's", slab.base)
         var free = 0
-        for object in 0..<layout.objectCount {
-            let state = slab.state(object)
-            let address = entry(slab, object).object
+        for index in 0..<layout.objectCount {
+            let state = slab.state(index)
+            let object = slab.address(of: index, slotSize: layout.slotSize)
             if state == .free { free += 1 }
-            try require((state == .free) == slab.isMarkedFree(object), "bitmap and state bytes agree", address)
+            try require((state == .free) == slab.isMarkedFree(index), "bitmap and state bytes agree", object)
             switch state {
-            case .free: break
-            case .allocated, .seen: try require(index != Kmalloc<P>.headerCacheIndex, "headers are headers", address)
-            case .header: try require(index == Kmalloc<P>.headerCacheIndex, "objects are no headers", address)
-            case .cached: try require(false, "a cached object is in a magazine", address)
-            default: try require(false, "an object's state is one that there is", address, Int(state.rawValue))
+            case .free, .allocated, .seen: break
+            case .cached: try require(false, "a cached object is in a magazine", object)
+            default: try require(false, "an object's state is one that there is", object, Int(state.rawValue))
             }
         }
         try require(free == slab.freeCount, "a slab's free count is that of its bits", slab.base, free, slab.freeCount)
@@ -70,6 +68,26 @@ extension SlabCache {
             try require(
                 frames.value.owner(of: frame) == slab.headerAddress, "a slab's frames name its header", frame.rawValue)
         }
+    }
+
+    /// Moves the state of all objects in the magazines; the first that is in another state is returned.
+    func markMagazines(from old: ObjectState, to new: ObjectState) -> InvariantViolation? {
+        var violation: InvariantViolation?
+        for cpu in 0..<P.cpuCount {
+            let magazine = magazine(cpu)
+            for position in 0..<magazine.count {
+                let entry = magazine.entry(position)
+                let isOwn = slab(of: entry.object)?.cacheAddress == address
+                if isOwn, entry.loadState() == old {
+                    entry.setState(new)
+                } else if violation == nil {
+                    violation = InvariantViolation(
+                        "a magazine holds each free object of its cache once", at: entry.object,
+                        found: UInt(entry.loadState().rawValue), expected: UInt(old.rawValue))
+                }
+            }
+        }
+        return violation
     }
 }
 

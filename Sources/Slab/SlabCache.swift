@@ -1,261 +1,132 @@
 import MemoryPrimitives
 import PageFrames
 
-/// Objects of one size, cut from slabs. Magazines stand in front of it; this is what they are filled from.
+/// Objects of one size, cut from slabs.
 ///
-/// A slab is in the list that its number of free objects says. Of slabs wholly free one is kept, so that a load that
-/// goes up and down by one object does not fetch and return a slab each time; the others go back to the buddy.
+///     allocate -> this CPU's magazine --empty--> the fullest slabs that have free objects --none--> the buddy
+///     free     -> this CPU's magazine --full---> their slabs --all free--> the buddy
+///
+/// Of slabs wholly free a few are kept, so that a load that goes up and down does not fetch and return a slab each time;
+/// the others go back to the buddy at once, and all of them under pressure.
+///
+/// A cache is placed once and does not move (see `Permanent`); what changes stands behind its lock.
 @safe
-struct SlabCache<P: Platform>: ~Copyable {
+public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
     /// What changes, under the lock.
     struct State {
-        var partial = SlabList()
-        var full = SlabList()
-        var empty = SlabList()
+        var lists: SlabLists
         /// Objects in state `free` in all slabs.
         var freeObjects = 0
-        /// Slabs fetched from the buddy and given back, since bring-up.
+        /// Slabs fetched from the buddy and given back, since the cache was made.
         var slabsFetched: UInt = 0
         var slabsReturned: UInt = 0
+        /// Where the next objects are taken from, at random; 0 for always the lowest.
+        var random: UInt64
 
-        var slabCount: Int { partial.count + full.count + empty.count }
-
-        /// Puts a slab into the list that its number of free objects says. - Complexity: O(1).
-        mutating func place(_ slab: SlabPage) {
-            let free = slab.freeCount
-            let list: SlabHeader.List = free == 0 ? .full : free == slab.objectCount ? .empty : .partial
-            if slab.list == list { return }
-            unlink(slab)
-            switch list {
-            case .full: full.insert(slab)
-            case .partial: partial.insert(slab)
-            case .empty: empty.insert(slab)
-            case .none: break
-            }
-            slab.list = list
-        }
-
-        /// Takes a slab out of its list, if it is in one. - Complexity: O(1).
-        mutating func unlink(_ slab: SlabPage) {
-            switch slab.list {
-            case .full: full.remove(slab)
-            case .partial: partial.remove(slab)
-            case .empty: empty.remove(slab)
-            case .none: break
-            }
-            slab.list = .none
+        /// The next number of a sequence without order (Marsaglia's xorshift); 0 for ever after 0.
+        @inline(__always)
+        mutating func nextRandom() -> UInt64 {
+            random ^= random &>> 12
+            random ^= random &<< 25
+            random ^= random &>> 27
+            return random
         }
     }
 
-    /// Slabs wholly free that a cache keeps.
-    static var keptEmptySlabs: Int { 1 }
-
-    let name: StaticString
-    /// The cache's place in `Kmalloc`.
-    let index: Int
+    public let name: CacheName
+    public let flags: CacheFlags
     let layout: SlabLayout
     /// The zone that the slabs' frames come from: `.dma` or none.
     let zone: AllocationFlags
+    /// The address of CPU 0's magazine.
+    let magazines: UInt
     let frames: Permanent<PageFrameAllocator<P>>
-    /// Where the headers come from that do not lie in their slabs.
-    let headers: Permanent<SlabCache<P>>?
+    let headers: Permanent<HeaderPool<P>>
     let lock = SpinLock<P>()
     let state: UnsafeMutablePointer<State>
+    /// The cache's place in the list of all caches.
+    private let linksPointer: UnsafeMutablePointer<CacheLinks>
 
-    /// A cache without slabs. `state` is memory for its state, never given back.
+    /// Where the cache is.
+    let address: UInt
+
+    /// Places a cache without slabs.
+    ///
+    /// - Parameters:
+    ///   - memory: `byteCount` bytes, aligned to a cache line, which stay for as long as the cache is in use.
+    ///   - magazines: memory for a magazine for each CPU, aligned to a cache line, which stays as long.
+    ///   - random: what the order of objects begins with; 0 for ascending order.
     @unsafe
-    init(
-        name: StaticString, index: Int, layout: SlabLayout, zone: AllocationFlags,
-        frames: Permanent<PageFrameAllocator<P>>, headers: Permanent<SlabCache<P>>?,
-        state: UnsafeMutablePointer<State>
+    static func place(
+        at memory: UnsafeMutableRawPointer, name: CacheName, flags: CacheFlags, layout: SlabLayout,
+        magazines: UnsafeMutableRawPointer, magazineLimit: Int, random: UInt64,
+        frames: Permanent<PageFrameAllocator<P>>, headers: Permanent<HeaderPool<P>>
+    ) -> Permanent<SlabCache<P>> {
+        // The cache's own memory: the cache, and its state behind it.
+        let cache = unsafe Permanent(
+            placing: SlabCache(
+                name: name, flags: flags, layout: layout, magazines: UInt(bitPattern: magazines), random: random,
+                frames: frames, headers: headers, at: memory),
+            at: memory.bindMemory(to: SlabCache<P>.self, capacity: 1))
+        for cpu in 0..<P.cpuCount {
+            cache.value.magazine(cpu).initialize(
+                limit: magazineLimit, objectSize: layout.objectSize, cache: cache.value.address)
+        }
+        return cache
+    }
+
+    @unsafe
+    private init(
+        name: CacheName, flags: CacheFlags, layout: SlabLayout, magazines: UInt, random: UInt64,
+        frames: Permanent<PageFrameAllocator<P>>, headers: Permanent<HeaderPool<P>>, at memory: UnsafeMutableRawPointer
     ) {
         self.name = name
-        self.index = index
+        self.flags = flags
         self.layout = layout
-        self.zone = zone
+        zone = flags.contains(.dma) ? .dma : .none
+        self.magazines = magazines
         self.frames = frames
         self.headers = headers
-        // Room for the state alone, by init's contract.
-        unsafe self.state = state
-        unsafe state.initialize(to: State())
+        address = UInt(bitPattern: memory)
+        // Behind the cache, by the contract of `place`.
+        unsafe state = (memory + Self.ownByteCount).bindMemory(to: State.self, capacity: 1)
+        unsafe state.initialize(to: State(lists: SlabLists(objectCount: layout.objectCount), random: random))
+        unsafe linksPointer = UnsafeMutableRawPointer(state + 1).bindMemory(to: CacheLinks.self, capacity: 1)
+        unsafe linksPointer.initialize(to: CacheLinks())
     }
+
+    /// Bytes that a cache takes with its state behind it, a multiple of the cache line.
+    static var byteCount: Int { ownByteCount + (MemoryLayout<State>.stride + MemoryLayout<CacheLinks>.size + 63) & ~63 }
+
+    private static var ownByteCount: Int { (MemoryLayout<SlabCache<P>>.size + 63) & ~63 }
+
+    /// Bytes of the magazines of all CPUs.
+    static var magazinesByteCount: Int { Magazine<P>.byteCount * P.cpuCount }
+
+    /// The objects that a CPU's magazine holds at most: about a page of them, 4 to 62.
+    static func magazineLimit(slotSize: UInt) -> Int {
+        max(4, min(Magazine<P>.capacity, Int(2 * PageSize.byteCount / slotSize)))
+    }
+
+    /// Bytes of an object, as its users have them.
+    @inline(__always)
+    public var objectSize: UInt { layout.objectSize }
+
+    /// The cache's neighbours in the list of all caches, under that list's lock.
+    var links: CacheLinks {
+        // The cache's own memory.
+        get { unsafe linksPointer.pointee }
+        nonmutating set { unsafe linksPointer.pointee = newValue }
+    }
+
+    /// The magazine of a CPU.
+    @inline(__always)
+    func magazine(_ cpu: Int) -> Magazine<P> { Magazine(at: magazines, cpu: cpu) }
 
     /// Runs `body` on the state with the lock held.
     @inline(__always)
     func withState<Result: ~Copyable>(_ body: (inout State) -> Result) -> Result {
         // The cache's own memory, under its lock.
         lock.withLock { unsafe body(&state.pointee) }
-    }
-
-    // MARK: Magazines
-
-    /// Makes a slab, without the lock: that takes the header cache's lock and the zone's, and may wait where the flags
-    /// say so. - Parameter flags: those of the allocation that found no free object.
-    /// - Returns: false where there is no memory within the meaning of the flags. - Complexity: O(frames + objects).
-    func addSlab(_ flags: AllocationFlags) -> Bool {
-        guard let slab = makeSlab(flags) else { return false }
-        withState { state in
-            state.slabsFetched &+= 1
-            state.freeObjects &+= slab.objectCount
-            state.place(slab)
-        }
-        return true
-    }
-
-    /// Moves up to `count` free objects into this CPU's magazine.
-    ///
-    /// With interrupts disabled. - Returns: false where the cache has no free object. - Complexity: O(count).
-    func fill(_ magazine: Magazine, count: Int) -> Bool {
-        withState { state in
-            var left = count
-            while left > 0, let slab = state.partial.first ?? state.empty.first {
-                while left > 0, let index = slab.takeFree(for: .cached) {
-                    state.freeObjects &-= 1
-                    _ = magazine.push(entry(slab, index))
-                    left &-= 1
-                }
-                let isDamaged = left > 0 && slab.freeCount != 0
-                state.place(slab)
-                if isDamaged {
-                    // Its header counts objects that its bitmap does not have: going on would never end.
-                    P.report(
-                        MemoryViolation(
-                            .corruption, in: "kmalloc", at: slab.headerAddress, "the slab's header is damaged"))
-                    break
-                }
-            }
-            return left < count
-        }
-    }
-
-    /// The magazine's entry for an object.
-    @inline(__always)
-    func entry(_ slab: SlabPage, _ index: Int) -> Magazine.Entry {
-        // The slab has an object with this index, since it was asked for one.
-        unsafe Magazine.Entry(
-            object: slab.base &+ UInt(bitPattern: index) &* layout.objectSize, state: slab.statePointer(index))
-    }
-
-    /// Puts `count` objects of a magazine back into their slabs, and slabs wholly free, beyond those kept, back to the
-    /// buddy. For the magazine's CPU with interrupts disabled, or on a machine at rest. - Complexity: O(count).
-    func drain(_ magazine: Magazine, count: Int) {
-        let surplus = withState { state in
-            for _ in 0..<count {
-                guard let entry = magazine.pop() else { break }
-                guard let slab = slab(of: entry.object), let index = slab.index(of: entry.object) else {
-                    P.report(
-                        MemoryViolation(.corruption, in: "kfree", at: entry.object, "a magazine holds no object"))
-                    continue
-                }
-                put(index, in: slab, &state)
-            }
-            return takeEmpty(keeping: Self.keptEmptySlabs, &state)
-        }
-        retire(surplus)
-    }
-
-    /// Gives all slabs that are wholly free back to the buddy. - Complexity: O(slabs given back).
-    func shrink() {
-        retire(withState { state in takeEmpty(keeping: 0, &state) })
-    }
-
-    private func put(_ index: Int, in slab: SlabPage, _ state: inout State) {
-        slab.putFree(index)
-        state.freeObjects &+= 1
-        state.place(slab)
-    }
-
-    /// Unlinks slabs wholly free, all but `kept` of them, and returns them chained by `next`.
-    private func takeEmpty(keeping kept: Int, _ state: inout State) -> SlabPage? {
-        var chain: SlabPage?
-        while state.empty.count > kept, let slab = state.empty.first {
-            state.unlink(slab)
-            state.freeObjects &-= slab.objectCount
-            state.slabsReturned &+= 1
-            slab.next = chain
-            chain = slab
-        }
-        return chain
-    }
-
-    /// The slab that the frame of `address` belongs to; nil where it is no slab's.
-    func slab(of address: UInt) -> SlabPage? {
-        let physical = frames.value.directMap.physicalAddress(of: VirtualAddress(address))
-        let frame = PageFrameNumber(containing: physical)
-        switch frames.value.state(of: frame) {
-        case .slab, .slabTail: return frames.value.owner(of: frame).flatMap(SlabPage.init(headerAddress:))
-        default: return nil
-        }
-    }
-
-    // MARK: Headers of other caches' slabs
-
-    /// Takes one object for the header of a slab. - Returns: its address, or nil without memory. - Complexity: as `addSlab`.
-    func allocateHeader(_ flags: AllocationFlags) -> UInt? {
-        while true {
-            if let address = takeHeader() { return address }
-            guard addSlab(flags) else { return nil }
-        }
-    }
-
-    private func takeHeader() -> UInt? {
-        withState { state in
-            guard let slab = state.partial.first ?? state.empty.first, let index = slab.takeFree(for: .header)
-            else { return nil }
-            state.freeObjects &-= 1
-            state.place(slab)
-            return slab.base &+ UInt(bitPattern: index) &* layout.objectSize
-        }
-    }
-
-    /// Gives back what `allocateHeader` returned.
-    func freeHeader(_ address: UInt) {
-        let surplus = withState { state -> SlabPage? in
-            guard let slab = slab(of: address), let index = slab.index(of: address), slab.state(index) == .header
-            else {
-                P.report(MemoryViolation(.corruption, in: "kfree", at: address, "a slab's header is no header"))
-                return nil
-            }
-            put(index, in: slab, &state)
-            return takeEmpty(keeping: Self.keptEmptySlabs, &state)
-        }
-        retire(surplus)
-    }
-
-    // MARK: Slabs
-
-    /// Fetches a block and makes it a slab, in no list yet. What was taken is given back on failure.
-    private func makeSlab(_ flags: AllocationFlags) -> SlabPage? {
-        guard let frame = frames.value.allocate(order: layout.order, flags: flags.forSlab | zone) else { return nil }
-        let base = frames.value.directMap.virtualAddress(of: frame.address).rawValue
-        var headerAddress = base
-        if let offset = layout.headerOffset {
-            headerAddress = base &+ offset
-        } else if let headers {
-            guard let address = headers.value.allocateHeader(flags) else {
-                frames.value.free(frame, order: layout.order)
-                return nil
-            }
-            headerAddress = address
-        }
-        // The end of our own block, or an object that the header cache sized for a header; neither is null.
-        let slab = unsafe SlabPage(
-            at: UnsafeMutableRawPointer(bitPattern: headerAddress).unsafelyUnwrapped, base: base, layout: layout,
-            cacheIndex: index)
-        frames.value.claim(frame, order: layout.order, as: .slab, owner: headerAddress)
-        return slab
-    }
-
-    /// Gives slabs, chained by `next`, wholly free and in no list, back to the buddy.
-    private func retire(_ chain: SlabPage?) {
-        var rest = chain
-        while let slab = rest {
-            rest = slab.next
-            let frame = PageFrameNumber(
-                containing: frames.value.directMap.physicalAddress(of: VirtualAddress(slab.base)))
-            frames.value.release(frame, order: layout.order, from: .slab)
-            if layout.headerOffset == nil, let headers { headers.value.freeHeader(slab.headerAddress) }
-            frames.value.free(frame, order: layout.order)
-        }
     }
 }

@@ -1,46 +1,40 @@
-import Synchronization
-
 /// What a slab knows about itself. Each frame of the slab names it in its descriptor.
 ///
-/// In memory it is followed by a state byte for each object and, from the next multiple of 8 on, by a bitmap with a set
-/// bit for each object in state `free`. Free objects themselves hold nothing of ours.
+/// It never lies in the slab: whoever writes beyond an object, or into a free one, does not reach it. In memory it is
+/// followed by a state byte for each object and, from the next multiple of 8 on, by a bitmap with a set bit for each
+/// object in state `free`.
 struct SlabHeader {
-    /// The list of the cache that the slab is in.
-    enum List: UInt8 {
-        /// No object is free.
-        case full
-        /// Some objects are free.
-        case partial
-        /// All objects are free.
-        case empty
-        /// Not in a list: being made or given back.
-        case none
-    }
+    /// The virtual address of object 0.
+    let base: UInt
+    /// What turns an offset into an index: see `ObjectIndexing`, whose shift stands below.
+    let inverse: UInt32
+    let objectCount: UInt32
+
+    /// The magazine of the cache on CPU 0; those of the others follow it.
+    let magazines: UInt
+    /// The address of the cache.
+    let cache: UInt
 
     // Under the cache's lock.
     var next: SlabPage?
     var previous: SlabPage?
-    /// The virtual address of object 0.
-    let base: UInt
-    let indexing: ObjectIndexing
-    let objectCount: UInt32
-    /// Objects in state `free`. Under the cache's lock.
-    var freeCount: UInt32
-    /// The cache, by its place in `Kmalloc`.
-    let cacheIndex: UInt8
-    /// Under the cache's lock.
-    var list: List
+    /// Objects in state `free`.
+    var freeCount: UInt16
+    /// The list of the cache that the slab is in: see `SlabLists`.
+    var list: UInt8
+
+    let shift: UInt8
 
     /// Bytes of a header with its state bytes and its bitmap: a multiple of 8.
-    static func byteCount(objectCount: Int) -> UInt {
-        UInt(MemoryLayout<SlabHeader>.stride + bitmapOffset(objectCount: objectCount) + wordCount(objectCount) * 8)
+    static func byteCount(objectCount: Int) -> Int {
+        MemoryLayout<SlabHeader>.stride + bitmapOffset(objectCount: objectCount) + wordCount(objectCount) * 8
     }
 
     /// Bytes from the first state byte to the bitmap.
     @inline(__always)
     static func bitmapOffset(objectCount: Int) -> Int { (objectCount &+ 7) & ~7 }
 
-    /// The bitmap's 64-bit words: at most 7.
+    /// The bitmap's 64-bit words: at most 8.
     @inline(__always)
     static func wordCount(_ objectCount: Int) -> Int { (objectCount &+ 63) &>> 6 }
 }

@@ -1,41 +1,64 @@
 import MemoryPrimitives
 
-/// How a cache's slabs are cut: the block's order, the number of objects, and where the header lies.
+/// How a cache's slabs are cut: the block's order, and the slots in it, one for each object.
 ///
-///     small objects:  | object 0 | object 1 | ... | object n-1 | unused | header, states, bitmap |
-///     large objects:  | object 0 | object 1 | ... | object n-1 |     header etc. in another slab
+///     | slot 0 | slot 1 | ... | slot n-1 | unused |
 ///
-/// Object i lies at `base + i * objectSize` and the block is aligned to its own size, so that objects of a power of two
-/// are aligned to theirs.
+/// Slot i lies at `i * slotSize` and the block is aligned to its own size, so that slots of a power of two are aligned to
+/// theirs. In a slot the object begins at `objectOffset`: 0, but where a red zone stands before it.
 struct SlabLayout {
-    /// Bytes of an object.
+    /// What the cache's users have of an object, in bytes.
     let objectSize: UInt
+    /// Bytes from one object to the next.
+    let slotSize: UInt
+    let objectOffset: UInt
     /// log2 of the block's size in frames.
     let order: Int
     /// Objects in a slab.
     let objectCount: Int
-    /// Where the header lies in the block, in bytes; nil where it lies elsewhere.
-    let headerOffset: UInt?
     let indexing: ObjectIndexing
 
-    /// Objects up to this size share their block with the header; larger ones would lose a whole object to it.
-    static let largestWithHeader: UInt = 256
+    /// A slab can still be had from fragmented memory.
+    static var highestOrder: Int { 3 }
+    /// The most objects of a slab: its header is no larger than `HeaderPool` gives.
+    static var largestObjectCount: Int { 512 }
 
-    init(objectSize: UInt, order: Int) {
+    /// - Parameter slotSize: bytes, a multiple of 8, up to 32 KiB.
+    init(objectSize: UInt, slotSize: UInt, objectOffset: UInt = 0) {
         self.objectSize = objectSize
-        self.order = order
-        indexing = ObjectIndexing(objectSize: UInt32(objectSize))
-        let byteCount = PageSize.byteCount << UInt(order)
-        var count = Int(byteCount / objectSize)
-        if objectSize <= Self.largestWithHeader {
-            while UInt(count) * objectSize + SlabHeader.byteCount(objectCount: count) > byteCount { count -= 1 }
-            headerOffset = byteCount - SlabHeader.byteCount(objectCount: count)
-        } else {
-            headerOffset = nil
+        self.slotSize = slotSize
+        self.objectOffset = objectOffset
+        order = Self.order(slotSize: slotSize)
+        objectCount = Self.objectCount(slotSize, order: order)
+        indexing = ObjectIndexing(objectSize: UInt32(truncatingIfNeeded: slotSize))
+    }
+
+    /// The lowest order that loses little: a higher one is taken where it saves 2 % more of the memory, header included.
+    /// Large objects come at least eight to a slab, if that is possible, so that a slab is not made for a handful.
+    private static func order(slotSize: UInt) -> Int {
+        var best = highestOrder
+        var leastLost = UInt.max
+        for order in 0...highestOrder {
+            let count = objectCount(slotSize, order: order)
+            if count < 8, order < highestOrder { continue }
+            let byteCount = PageSize.byteCount << UInt(order)
+            let header = UInt(bitPattern: SlabHeader.byteCount(objectCount: count))
+            let lost = (byteCount - UInt(count) * slotSize + header) * 1024 / byteCount
+            if leastLost == .max || lost + 20 < leastLost {
+                best = order
+                leastLost = lost
+            }
         }
-        objectCount = count
+        return best
+    }
+
+    private static func objectCount(_ slotSize: UInt, order: Int) -> Int {
+        min(largestObjectCount, Int((PageSize.byteCount << UInt(order)) / slotSize))
     }
 
     /// The slab's frames.
     var frameCount: UInt { 1 << UInt(order) }
+
+    /// Bytes of a slab's header.
+    var headerByteCount: Int { SlabHeader.byteCount(objectCount: objectCount) }
 }

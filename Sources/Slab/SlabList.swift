@@ -21,3 +21,74 @@ struct SlabList {
         count &-= 1
     }
 }
+
+/// The slabs of a cache, by how many of their objects are free:
+///
+///     0 full | 1 up to a quarter free | 2 up to a half | 3 | 4 nearly all | 5 empty: all free
+///
+/// Objects are taken from the fullest slab that has one, so that others become empty and can be given back.
+struct SlabLists {
+    static var count: Int { 6 }
+    static var full: Int { 0 }
+    static var empty: Int { 5 }
+    /// In no list: being made or given back.
+    static var none: Int { 255 }
+
+    private var lists = InlineArray<6, SlabList>(repeating: SlabList())
+    /// Bit i is set when list i has a slab.
+    private var used: UInt32 = 0
+    /// 4 * 65536 / objects of a slab, so that the list is found without a division.
+    private let scale: Int
+    private let objectCount: Int
+
+    init(objectCount: Int) {
+        self.objectCount = objectCount
+        scale = (4 << 16) / objectCount
+    }
+
+    /// The number of slabs.
+    var slabCount: Int {
+        var sum = 0
+        for index in 0..<Self.count { sum &+= lists[index].count }
+        return sum
+    }
+
+    /// The number of slabs in a list.
+    func slabCount(in list: Int) -> Int { lists[list].count }
+
+    /// The slab in front of a list.
+    func first(in list: Int) -> SlabPage? { lists[list].first }
+
+    /// The fullest slab with a free object. - Complexity: O(1).
+    @inline(__always)
+    var fullestUsable: SlabPage? {
+        let usable = used & ~1
+        return usable == 0 ? nil : lists[usable.trailingZeroBitCount].first
+    }
+
+    /// The list of a slab with `free` objects.
+    @inline(__always)
+    func list(free: Int) -> Int {
+        if free == objectCount { return Self.empty }
+        return free == 0 ? Self.full : 1 &+ (free &* scale) &>> 16
+    }
+
+    /// Puts a slab into the list that its number of free objects says. - Complexity: O(1).
+    mutating func place(_ slab: SlabPage) {
+        let list = list(free: slab.freeCount)
+        if slab.list == list { return }
+        unlink(slab)
+        lists[list].insert(slab)
+        used |= 1 &<< UInt32(truncatingIfNeeded: list)
+        slab.list = list
+    }
+
+    /// Takes a slab out of its list, if it is in one. - Complexity: O(1).
+    mutating func unlink(_ slab: SlabPage) {
+        let list = slab.list
+        if list == Self.none { return }
+        lists[list].remove(slab)
+        if lists[list].count == 0 { used &= ~(1 &<< UInt32(truncatingIfNeeded: list)) }
+        slab.list = Self.none
+    }
+}

@@ -1,3 +1,4 @@
+import MemoryPrimitives
 import Synchronization
 
 /// A reference to a slab: a pointer to its header, and what can be asked of it.
@@ -13,7 +14,7 @@ struct SlabPage: Equatable {
     /// The slab whose header is at `address`, as a frame's descriptor names it; nil for 0.
     @inline(__always)
     init?(headerAddress: UInt) {
-        // Only `initialize` writes such addresses into descriptors of slabs.
+        // Only a cache writes such addresses into descriptors of slabs.
         guard let header = unsafe UnsafeMutablePointer<SlabHeader>(bitPattern: headerAddress) else { return nil }
         unsafe self.header = header
     }
@@ -24,18 +25,19 @@ struct SlabPage: Equatable {
     ///   - memory: room for the header, `SlabHeader.byteCount(objectCount:)` bytes, aligned to 8, that nobody else uses.
     ///   - base: the virtual address of object 0.
     @unsafe
-    init(at memory: UnsafeMutableRawPointer, base: UInt, layout: SlabLayout, cacheIndex: Int) {
+    init(at memory: UnsafeMutableRawPointer, base: UInt, layout: SlabLayout, magazines: UInt, cache: UInt) {
         unsafe header = memory.bindMemory(to: SlabHeader.self, capacity: 1)
         unsafe header.initialize(
             to: SlabHeader(
-                next: nil, previous: nil, base: base, indexing: layout.indexing,
-                objectCount: UInt32(truncatingIfNeeded: layout.objectCount),
-                freeCount: UInt32(truncatingIfNeeded: layout.objectCount),
-                cacheIndex: UInt8(truncatingIfNeeded: cacheIndex), list: .none))
-        // The memory has room for a byte for each object and a bit for each, by the contract above.
-        for index in 0..<layout.objectCount {
-            unsafe statePointer(index).initialize(to: State(ObjectState.free.rawValue))
-        }
+                base: base, inverse: layout.indexing.inverse,
+                objectCount: UInt32(truncatingIfNeeded: layout.objectCount), magazines: magazines, cache: cache,
+                next: nil, previous: nil, freeCount: UInt16(truncatingIfNeeded: layout.objectCount),
+                list: UInt8(truncatingIfNeeded: SlabLists.none),
+                shift: UInt8(truncatingIfNeeded: layout.indexing.shift)))
+        // The memory has room for a byte for each object and a bit for each, by the contract above. Free is 0.
+        let bytes = unsafe UnsafeMutableRawPointer(header + 1)
+        let byteCount = SlabHeader.bitmapOffset(objectCount: layout.objectCount)
+        unsafe bytes.initializeMemory(as: UInt64.self, repeating: 0, count: byteCount / 8)
         var left = layout.objectCount
         for word in 0..<SlabHeader.wordCount(layout.objectCount) {
             unsafe bitmap[word] = left >= 64 ? .max : (1 << UInt64(left)) - 1
@@ -43,39 +45,62 @@ struct SlabPage: Equatable {
         }
     }
 
+    @inline(__always)
     static func == (left: SlabPage, right: SlabPage) -> Bool { left.headerAddress == right.headerAddress }
 
+    @inline(__always)
     var headerAddress: UInt { unsafe UInt(bitPattern: header) }
 
     // The header is valid for as long as the slab is; see the type.
+    @inline(__always)
     var next: SlabPage? {
         get { unsafe header.pointee.next }
         nonmutating set { unsafe header.pointee.next = newValue }
     }
+    @inline(__always)
     var previous: SlabPage? {
         get { unsafe header.pointee.previous }
         nonmutating set { unsafe header.pointee.previous = newValue }
     }
-    var list: SlabHeader.List {
-        get { unsafe header.pointee.list }
-        nonmutating set { unsafe header.pointee.list = newValue }
+    @inline(__always)
+    var list: Int {
+        get { unsafe Int(truncatingIfNeeded: header.pointee.list) }
+        nonmutating set { unsafe header.pointee.list = UInt8(truncatingIfNeeded: newValue) }
     }
-    var freeCount: Int { unsafe Int(header.pointee.freeCount) }
+    @inline(__always)
+    var freeCount: Int {
+        get { unsafe Int(truncatingIfNeeded: header.pointee.freeCount) }
+        nonmutating set { unsafe header.pointee.freeCount = UInt16(truncatingIfNeeded: newValue) }
+    }
+    @inline(__always)
     var base: UInt { unsafe header.pointee.base }
     @inline(__always)
     var objectCount: Int { unsafe Int(truncatingIfNeeded: header.pointee.objectCount) }
+    /// The magazine of the cache on CPU 0.
     @inline(__always)
-    var cacheIndex: Int { unsafe Int(truncatingIfNeeded: header.pointee.cacheIndex) }
+    var magazines: UInt { unsafe header.pointee.magazines }
+    /// The address of the cache.
+    @inline(__always)
+    var cacheAddress: UInt { unsafe header.pointee.cache }
+
+    @inline(__always)
+    private var indexing: ObjectIndexing {
+        unsafe ObjectIndexing(inverse: header.pointee.inverse, shift: header.pointee.shift)
+    }
 
     /// The index of the object that starts at `address` in the slab's block; nil where none does.
     /// - Complexity: O(1): a multiplication, a rotation and a comparison.
     @inline(__always)
     func index(of address: UInt) -> Int? {
-        let offset = unsafe UInt32(truncatingIfNeeded: address &- header.pointee.base)
-        let index = unsafe header.pointee.indexing.index(atOffset: offset)
+        let offset = UInt32(truncatingIfNeeded: address &- base)
+        let index = indexing.index(atOffset: offset)
         guard unsafe index < header.pointee.objectCount else { return nil }
         return Int(truncatingIfNeeded: index)
     }
+
+    /// The address of an object of `slotSize` bytes.
+    @inline(__always)
+    func address(of index: Int, slotSize: UInt) -> UInt { base &+ UInt(bitPattern: index) &* slotSize }
 
     /// The state byte of an object, which outlives any use of the object.
     @inline(__always)
@@ -84,37 +109,70 @@ struct SlabPage: Equatable {
         unsafe UnsafeMutableRawPointer(header + 1).assumingMemoryBound(to: State.self) + index
     }
 
+    /// The index of the object that a state byte of this slab is of.
+    @inline(__always)
+    func index(ofState state: UnsafeMutablePointer<State>) -> Int {
+        // Only compared with where this slab's state bytes are.
+        unsafe UnsafeRawPointer(state) - UnsafeRawPointer(header + 1)
+    }
+
     /// An object's state. A snapshot, unless the caller holds what the table at `ObjectState` names.
+    @inline(__always)
     func state(_ index: Int) -> ObjectState {
         ObjectState(rawValue: unsafe statePointer(index).pointee.load(ordering: .relaxed))
     }
 
+    @inline(__always)
     func setState(_ index: Int, _ state: ObjectState) {
         // Callers pass indices of objects of this slab.
         unsafe statePointer(index).pointee.store(state.rawValue, ordering: .relaxed)
     }
 
-    /// Takes a free object out of the bitmap and puts it into `state`. Not for a slab without free objects.
-    /// - Complexity: O(words of the bitmap), at most 7.
-    func takeFree(for state: ObjectState) -> Int? {
-        for word in 0..<SlabHeader.wordCount(objectCount) {
-            let bits = unsafe bitmap[word]
-            if bits == 0 { continue }
-            // The lowest set bit, which goes.
-            unsafe bitmap[word] = bits & (bits &- 1)
-            unsafe header.pointee.freeCount &-= 1
-            let index = word &* 64 &+ bits.trailingZeroBitCount
-            setState(index, state)
-            return index
-        }
-        return nil
+    /// Makes an allocated object one that is in no user's hands; of two that try at once, one can.
+    /// - Returns: false where it is not allocated, with nothing changed.
+    @inline(__always)
+    func retract(_ index: Int) -> Bool {
+        // As above. State bytes outlive the objects.
+        unsafe statePointer(index).pointee.compareExchange(
+            expected: ObjectState.allocated.rawValue, desired: ObjectState.cached.rawValue, ordering: .relaxed
+        ).exchanged
     }
 
-    /// Puts an object, which nobody uses, back into the bitmap. - Complexity: O(1).
+    /// Takes up to `count` free objects out of the bitmap, from where `random` says, and calls `body` with the index of
+    /// each, which is for the caller to give a state. - Returns: how many. - Complexity: O(count + words of the bitmap).
+    @inline(__always)
+    func take(_ count: Int, random: UInt64, _ body: (_ index: Int, _ position: Int) -> Void) -> Int {
+        let wordCount = SlabHeader.wordCount(objectCount)
+        var random = random
+        var word = wordCount == 1 ? 0 : Int(truncatingIfNeeded: random &>> 32) & (wordCount &- 1)
+        var taken = 0
+        for _ in 0..<wordCount {
+            var bits = unsafe bitmap[word]
+            if bits != 0 {
+                repeat {
+                    let start = random & 63
+                    random = random &>> 6 | random &<< 58
+                    let turned = bits &>> start | bits &<< (0 &- start)
+                    let bit = (turned.trailingZeroBitCount &+ Int(truncatingIfNeeded: start)) & 63
+                    bits &= ~(1 &<< UInt64(truncatingIfNeeded: bit))
+                    body(word &* 64 &+ bit, taken)
+                    taken &+= 1
+                } while bits != 0 && taken < count
+                unsafe bitmap[word] = bits
+                if taken == count { break }
+            }
+            word = word &+ 1 == wordCount ? 0 : word &+ 1
+        }
+        freeCount = freeCount &- taken
+        return taken
+    }
+
+    /// Puts an object, which nobody uses, back into the bitmap, and notes it as free. - Complexity: O(1).
+    @inline(__always)
     func putFree(_ index: Int) {
         setState(index, .free)
         unsafe bitmap[index &>> 6] |= 1 &<< UInt64(truncatingIfNeeded: index)
-        unsafe header.pointee.freeCount &+= 1
+        freeCount = freeCount &+ 1
     }
 
     /// Whether the bitmap says that an object is free.

@@ -36,7 +36,7 @@ extension KernelMachine {
 
     /// Empties the magazines and frame caches of all CPUs and gives free slabs back, while no CPU allocates.
     func drain() {
-        memory.value.kmalloc.value.drainAll()
+        memory.value.kmalloc.value.shrink()
         memory.value.frames.value.drainFrameCaches()
     }
 
@@ -58,11 +58,17 @@ extension KernelMachine {
                 freeBlocks: blocks, promised: memory.value.frames.value.promisedFrames,
                 tables: memory.value.pageTables.value.tableCount, areas: memory.value.vmalloc.value.statistics.areas,
                 largeBlocks: memory.value.kmalloc.value.largeBlockCount,
-                objects: (0..<memory.value.kmalloc.value.cacheCount).map { index in
-                    let cache = memory.value.kmalloc.value.statistics(ofCache: index)
-                    return [cache.activeObjects, cache.cachedObjects, cache.totalObjects]
-                })
+                objects: objects())
         }
+    }
+
+    private func objects() -> [[Int]] {
+        var all: [[Int]] = []
+        memory.value.kmalloc.value.forEachCache { cache in
+            let figures = cache.statistics
+            all.append([figures.activeObjects, figures.cachedObjects, figures.totalObjects])
+        }
+        return all
     }
 
     /// Takes frames until only `count` are free and not promised; they go back when `body` is over.

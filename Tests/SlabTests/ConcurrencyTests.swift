@@ -55,7 +55,7 @@ import Testing
             for block in exchange.withLock({ $0 }) {
                 test.kmalloc.free(UnsafeMutableRawPointer(bitPattern: block.address))
             }
-            test.kmalloc.drainAll()
+            test.kmalloc.shrink()
             #expect(test.freeFrames == before)
             try test.kmalloc.checkInvariants()
             try test.frames.checkInvariants()

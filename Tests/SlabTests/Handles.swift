@@ -22,10 +22,18 @@ struct KmallocHandle {
     func size(of pointer: UnsafeRawPointer?) -> UInt { target.value.size(of: pointer) }
     func slab(of address: UInt) -> SlabPage? { target.value.slab(of: address) }
     func shrink() { target.value.shrink() }
-    func drainAll() { target.value.drainAll() }
     func checkInvariants() throws { try target.value.checkInvariants() }
-    func statistics(ofCache index: Int) -> SlabCacheStatistics { target.value.statistics(ofCache: index) }
-    var cacheCount: Int { target.value.cacheCount }
+    /// The figures of all caches.
+    var statistics: [SlabCacheStatistics] {
+        var all: [SlabCacheStatistics] = []
+        target.value.forEachCache { cache in all.append(cache.statistics) }
+        return all
+    }
+    /// The figures of the cache with that name.
+    func statistics(of name: StaticString) -> SlabCacheStatistics {
+        statistics.first { $0.name.isEqual(to: name) }!
+    }
+    var headerFigures: (pages: UInt, headers: UInt) { target.value.headerFigures }
     var largeBlockCount: Int { target.value.largeBlockCount }
     var largeBlockFrames: Int { target.value.largeBlockFrames }
 

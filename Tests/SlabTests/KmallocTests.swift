@@ -14,7 +14,8 @@ import Testing
                 let pointer = try #require(test.kmalloc.allocate(size))
                 let real = test.kmalloc.size(of: pointer)
                 #expect(real >= size)
-                let alignment: UInt = real == 96 ? 32 : real == 192 ? 64 : real
+                // Powers of two are aligned to themselves, the others to what divides them.
+                let alignment = UInt(1) << min(UInt(real.trailingZeroBitCount), 12)
                 #expect(pointer.address % alignment == 0, "size \(size)")
                 held.append(pointer)
                 if held.count == 512 {
@@ -97,7 +98,7 @@ import Testing
             }
             #expect(test.counters() == before)
             let pointer = test.kmalloc.kcalloc(10, 10, .kernel)
-            #expect(test.kmalloc.ksize(pointer) == 128)
+            #expect(test.kmalloc.ksize(pointer) == 112)
             #expect(pointer?.isZero(128) == true)
             #expect(test.kmalloc.kmalloc_array(0, 8, .kernel)?.address == 16)
         }
@@ -136,8 +137,7 @@ import Testing
             #expect(moved.address - test.directMap.base < 16 << 20)
             test.kmalloc.free(moved)
             try test.kmalloc.checkInvariants()
-            let name = test.kmalloc.statistics(ofCache: SizeClass.count + 3).name
-            #expect(name.description == "dma-kmalloc-64")
+            #expect(test.kmalloc.statistics(of: "dma-kmalloc-64").totalObjects == 64)
             #expect(test.violations().isEmpty)
         }
     }
@@ -163,17 +163,17 @@ import Testing
         }
     }
 
-    @Test func oneEmptySlabIsKept() throws {
+    @Test func fewEmptySlabsAreKept() throws {
         let test = TestMachine()
         try test.run {
             let held = try (0..<1000).map { _ in try #require(test.kmalloc.allocate(64)) }
-            let statistics = test.kmalloc.statistics(ofCache: 3)
-            #expect(statistics.name.description == "kmalloc-64" && statistics.objectSize == 64)
-            #expect(statistics.activeObjects == 1000 && statistics.slabs == 17 && statistics.totalObjects == 17 * 62)
+            let statistics = test.kmalloc.statistics(of: "kmalloc-64")
+            #expect(statistics.objectSize == 64 && statistics.slabs == 16)
+            #expect(statistics.activeObjects == 1000 && statistics.totalObjects == 16 * 64)
             #expect(statistics.activeObjects + statistics.cachedObjects <= statistics.totalObjects)
             for pointer in held { test.kmalloc.free(pointer) }
-            let after = test.kmalloc.statistics(ofCache: 3)
-            #expect(after.activeObjects == 0 && after.slabs < 8 && after.slabs >= 1)
+            let after = test.kmalloc.statistics(of: "kmalloc-64")
+            #expect(after.activeObjects == 0 && after.slabs < 12 && after.slabs >= 1)
             #expect(after.slabsFetched - after.slabsReturned == UInt(after.slabs))
         }
     }

@@ -55,10 +55,10 @@ import Testing
     @Test func addressesBehindTheObjectsOfASlab() throws {
         let test = TestMachine()
         try test.run {
-            let pointer = try #require(test.kmalloc.allocate(64))
+            let pointer = try #require(test.kmalloc.allocate(80))
             let base = pointer.address & ~4095
-            for offset in [62 * 64, 63 * 64, 4095] as [UInt] {
-                try expect(.wildFree, 64, freeing: base + offset, on: test)
+            for offset in [51 * 80, 51 * 80 + 8, 4095] as [UInt] {
+                try expect(.wildFree, 80, freeing: base + offset, on: test)
             }
         }
     }

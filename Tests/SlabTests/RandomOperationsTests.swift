@@ -67,8 +67,8 @@ import Testing
 
         func check() throws {
             try kmalloc.checkInvariants()
-            let active = (0..<kmalloc.cacheCount - 1).reduce(kmalloc.largeBlockCount) {
-                $0 + kmalloc.statistics(ofCache: $1).activeObjects
+            let active = kmalloc.statistics.reduce(kmalloc.largeBlockCount) {
+                $0 + $1.activeObjects
             }
             #expect(active == blocks.count)
         }
@@ -90,7 +90,7 @@ import Testing
         }
         try test.run {
             for block in run.blocks { run.free(block) }
-            run.kmalloc.drainAll()
+            run.kmalloc.shrink()
             #expect(test.freeFrames == before)
             try run.kmalloc.checkInvariants()
             try test.frames.checkInvariants()

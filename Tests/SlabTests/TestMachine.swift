@@ -68,8 +68,7 @@ final class TestMachine: @unchecked Sendable {
     /// Everything that is counted, for "as before".
     func counters() -> [Int] {
         var all = [Int(freeFrames), kmalloc.largeBlockCount, kmalloc.largeBlockFrames]
-        for index in 0..<kmalloc.cacheCount {
-            let cache = kmalloc.statistics(ofCache: index)
+        for cache in kmalloc.statistics {
             all += [cache.activeObjects, cache.cachedObjects, cache.totalObjects, cache.slabs]
         }
         return all

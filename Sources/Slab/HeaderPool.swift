@@ -1,0 +1,132 @@
+import MemoryPrimitives
+import PageFrames
+
+/// The memory of slab headers: slots of 128, 192, ... 640 bytes, cut from single pages that hold nothing else.
+///
+///     | page note, 64 bytes | slot 0 | slot 1 | ... |
+///
+/// The pages of a size that have a free slot are in a list, threaded through their notes. A page whose slots are all free
+/// goes back to the buddy. Headers are asked for once for a slab, so that one lock serves all.
+@safe
+struct HeaderPool<P: Platform>: ~Copyable {
+    private static var step: Int { 64 }
+    private static var sizeCount: Int { 10 }
+
+    /// What a page knows of its slots.
+    @safe
+    private struct Note {
+        var next: UnsafeMutablePointer<Note>?
+        var previous: UnsafeMutablePointer<Note>?
+        /// A set bit for each free slot.
+        var free: UInt64
+        let all: UInt64
+        let slotSize: UInt
+    }
+
+    /// What changes, under the lock.
+    @safe
+    private struct State {
+        var pages = unsafe InlineArray<11, UnsafeMutablePointer<Note>?>(repeating: nil)
+        var pageCount: UInt = 0
+        var slotsInUse: UInt = 0
+    }
+
+    private let lock = SpinLock<P>()
+    private let state: UnsafeMutablePointer<State>
+    private let frames: Permanent<PageFrameAllocator<P>>
+
+    /// Bytes of memory that `init` needs, aligned to 8.
+    static var byteCount: Int { MemoryLayout<State>.size }
+
+    /// - Parameter memory: `byteCount` bytes, never given back.
+    @unsafe
+    init(in memory: UnsafeMutableRawPointer, frames: Permanent<PageFrameAllocator<P>>) {
+        unsafe state = memory.bindMemory(to: State.self, capacity: 1)
+        unsafe state.initialize(to: State())
+        self.frames = frames
+    }
+
+    /// The pages that hold headers, and the headers in use. A snapshot.
+    var figures: (pages: UInt, headers: UInt) {
+        lock.withLock { unsafe (state.pointee.pageCount, state.pointee.slotsInUse) }
+    }
+
+    /// Memory for a header of `byteCount` bytes, up to 704, aligned to 64. Its contents are left from earlier.
+    /// - Returns: its address; nil where there is no memory within the meaning of `flags`. - Complexity: O(1).
+    func allocate(_ byteCount: Int, _ flags: AllocationFlags) -> UInt? {
+        let size = (byteCount - 1) / Self.step
+        while true {
+            if let address = lock.withLock({ takeSlot(size) }) { return address }
+            guard let frame = frames.value.allocate(order: 0, flags: flags) else { return nil }
+            lock.withLock { addPage(frame, size) }
+        }
+    }
+
+    /// Gives back what `allocate` returned for `byteCount` bytes. - Complexity: O(1).
+    func free(_ address: UInt, _ byteCount: Int) {
+        let size = (byteCount - 1) / Self.step
+        if let page = lock.withLock({ putSlot(address, size) }) {
+            let physical = frames.value.directMap.physicalAddress(of: VirtualAddress(page))
+            frames.value.free(PageFrameNumber(containing: physical), order: 0)
+        }
+    }
+
+    private func takeSlot(_ size: Int) -> UInt? {
+        // The state and the pages' notes are under the lock, which the caller holds.
+        guard let page = unsafe state.pointee.pages[size] else { return nil }
+        let slot = unsafe page.pointee.free.trailingZeroBitCount
+        unsafe page.pointee.free &= page.pointee.free &- 1
+        if unsafe page.pointee.free == 0 { unsafe unlink(page, size) }
+        unsafe state.pointee.slotsInUse += 1
+        return unsafe UInt(bitPattern: page) + UInt(Self.step) + UInt(slot) * page.pointee.slotSize
+    }
+
+    private func addPage(_ frame: PageFrameNumber, _ size: Int) {
+        let slotSize = UInt(size + 1) * UInt(Self.step)
+        let count = (PageSize.byteCount - UInt(Self.step)) / slotSize
+        let all: UInt64 = count >= 64 ? .max : 1 << UInt64(count) - 1
+        // A page just allocated; as above.
+        let page = unsafe frames.value.directMap.pointer(to: frame).bindMemory(to: Note.self, capacity: 1)
+        unsafe page.initialize(to: Note(next: nil, previous: nil, free: all, all: all, slotSize: slotSize))
+        unsafe link(page, size)
+        unsafe state.pointee.pageCount += 1
+    }
+
+    /// - Returns: the page that has no slot in use any more, to be given back.
+    private func putSlot(_ address: UInt, _ size: Int) -> UInt? {
+        let page = address & ~(PageSize.byteCount - 1)
+        // Slots come from such pages only; as above.
+        let note = unsafe UnsafeMutablePointer<Note>(bitPattern: page).unsafelyUnwrapped
+        let slot = unsafe (address - page - UInt(Self.step)) / note.pointee.slotSize
+        if unsafe note.pointee.free == 0 { unsafe link(note, size) }
+        unsafe note.pointee.free |= 1 << UInt64(slot)
+        unsafe state.pointee.slotsInUse -= 1
+        guard unsafe note.pointee.free == note.pointee.all else { return nil }
+        unsafe unlink(note, size)
+        unsafe state.pointee.pageCount -= 1
+        return page
+    }
+
+    @unsafe
+    private func link(_ page: UnsafeMutablePointer<Note>, _ size: Int) {
+        // As above.
+        let first = unsafe state.pointee.pages[size]
+        unsafe page.pointee.next = first
+        unsafe page.pointee.previous = nil
+        if let first = unsafe first { unsafe first.pointee.previous = page }
+        unsafe state.pointee.pages[size] = page
+    }
+
+    @unsafe
+    private func unlink(_ page: UnsafeMutablePointer<Note>, _ size: Int) {
+        // As above.
+        let next = unsafe page.pointee.next
+        let previous = unsafe page.pointee.previous
+        if let previous = unsafe previous {
+            unsafe previous.pointee.next = next
+        } else {
+            unsafe state.pointee.pages[size] = next
+        }
+        if let next = unsafe next { unsafe next.pointee.previous = previous }
+    }
+}
