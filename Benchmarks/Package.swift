@@ -5,14 +5,19 @@ import PackageDescription
 // Tools/host_bench.py passes, builds this package and the library in Embedded mode: generic code is then specialised
 // across modules, as it is in the kernel.
 
+let dependencies: [Target.Dependency] = ["HostSupport", .product(name: "Quarry", package: "quarry")]
+let settings: [SwiftSetting] = [.strictMemorySafety(), .treatAllWarnings(as: .error)]
+
 let package = Package(
     name: "quarry-benchmarks",
     dependencies: [.package(name: "quarry", path: "..")],
     targets: [
         .target(name: "HostSupport"),
+        // What both programs share: the machine, the draws, and the lines that they print.
+        .target(name: "WorkloadSupport", dependencies: dependencies, swiftSettings: settings),
         .executableTarget(
-            name: "PageFrameWorkloads",
-            dependencies: ["HostSupport", .product(name: "Quarry", package: "quarry")],
-            swiftSettings: [.strictMemorySafety(), .treatAllWarnings(as: .error)]),
+            name: "PageFrameWorkloads", dependencies: dependencies + ["WorkloadSupport"], swiftSettings: settings),
+        .executableTarget(
+            name: "SlabWorkloads", dependencies: dependencies + ["WorkloadSupport"], swiftSettings: settings),
     ]
 )

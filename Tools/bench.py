@@ -50,7 +50,7 @@ def measure():
         row, found = figures.boot_row(size, boot(f"bench-boot-{size}", size, "selftest=no"))
         rows.append(row)
         descriptor_bytes = max(descriptor_bytes, found)
-    return calibration, figures.compare(rows, figures.read_linux()), descriptor_bytes
+    return calibration, figures.compare(rows, figures.read_linux(), calibration), descriptor_bytes
 
 
 def number(value):
@@ -62,26 +62,28 @@ def ratio(value):
 
 
 def print_table(calibration, rows, descriptor_bytes, bounds):
-    counted = ", ".join(f"{name} {value}" for name, value in calibration.items())
-    print(f"calibration: {counted} ticks\n")
+    counted = ", ".join(f"{name} {value}" for name, value in calibration.items() if not name.startswith("rep "))
+    print(f"calibration: {counted} ticks; rep stosq and rep movsq of N bytes {figures.STRING_SETUP} + N / 8\n")
     print(f"{'':56} {'Quarry':>10} {'Linux':>10} {'ratio':>7}")
     for row in rows:
         value = f"{row.instructions:.0f}" if row.statistic == "count" else number(row.instructions)
         print(f"{row.name:56} {value:>10} {number(row.linux):>10} {ratio(row.ratio):>7}")
-    for kind in ("hot", "batch"):
-        bound = bounds[f"{kind} pair over Linux's"]
-        title = f"{kind} pairs, at most {bound} of Linux's"
+    titles = {"hot": "hot pairs", "batch": "batch and churn pairs", "loop": "loops", "single": "single calls"}
+    for kind, name in figures.KINDS.items():
+        bound = bounds[f"{name} over Linux's"]
+        title = f"{titles[kind]}, at most {bound} of Linux's"
         print(f"\n{title:56} {'Quarry':>10} {'Linux':>10} {'ratio':>7} {'at most':>10}")
-        for pair in figures.pairs(rows):
-            if pair.kind == kind:
-                limit = pair.limit(bounds)
-                mark = "  above" if pair.instructions > limit else "  misses its goal" if limit > pair.goal(bounds) else ""
+        for call in figures.bound_calls(rows):
+            if call.kind == kind:
+                limit = call.limit(bounds)
+                mark = "  above" if call.instructions > limit else "  misses its goal" if limit > call.goal(bounds) else ""
                 print(
-                    f"{pair.name:56} {number(pair.instructions):>10} {number(pair.linux):>10} "
-                    f"{ratio(pair.ratio):>7} {limit:>10.2f}{mark}")
-    print(
-        f"\ngeometric mean of the ratios: {figures.geometric_mean(rows):.3f}, at most "
-        f"{bounds['geometric mean of the ratios']}")
+                    f"{call.name:56} {number(call.instructions):>10} {number(call.linux):>10} "
+                    f"{ratio(call.ratio):>7} {limit:>10.2f}{mark}")
+    print()
+    for title, mean, limit, goal in figures.geometric_means(rows, bounds):
+        mark = "  misses its goal" if limit > goal else ""
+        print(f"{title}: {mean:.3f}, at most {float(limit):.3f}{mark}")
     print(f"descriptor: {descriptor_bytes} bytes a frame, at most {bounds['descriptor bytes']}")
     print(f"boot, 64G over 512M: {figures.boot_ratio(rows):.2f}, at most {bounds['boot of 64G over 512M']}")
 
@@ -98,7 +100,8 @@ def result(calibration, rows):
         "rows": [
             {
                 "name": row.name, "statistic": row.statistic, "instructions": whole(row.instructions),
-                "linux": whole(row.linux), "ratio": None if row.ratio is None else round(row.ratio, 4),
+                "linux": whole(row.linux), "string": row.string,
+                "ratio": None if row.ratio is None else round(row.ratio, 4),
             }
             for row in rows],
     }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the page-frame workloads on the host and shows them beside other allocators'.
+"""Runs the page-frame and slab workloads on the host and shows them beside other allocators'.
 
     host_bench.py [--callgrind] [--check]
 
@@ -20,8 +20,15 @@ from toolchain import BUILD, ROOT, Failure, entry_point, run, tool
 PACKAGE = ROOT / "Benchmarks"
 OTHERS = PACKAGE / "host-others.json"
 SCRATCH = ROOT / ".build-host-bench"
-PRODUCT = "PageFrameWorkloads"
+PRODUCTS = {"PageFrameWorkloads": "page-frame-workloads", "SlabWorkloads": "slab-workloads"}
 DUMPS = BUILD / "callgrind"
+PAGE_SIZE = 4096
+# The rows of the others' figures that are the slab's, and how its batches are named.
+SLAB_TABLE = "small objects"
+BATCH = re.compile(r"(.+ batch) (fifo|lifo|random)")
+FOOTPRINT = "host footprint of B mixed over live bytes"
+SPEEDUP = "host throughput of two threads over one"
+THREADS = ("one thread", "two threads")
 TRIGGER = re.compile(r"^desc: Trigger: Client Request: (.+)$", re.MULTILINE)
 TOTAL = re.compile(r"^totals: (\d+)$", re.MULTILINE)
 
@@ -35,19 +42,36 @@ class Figures:
     instructions: dict = dataclasses.field(default_factory=dict)  # per operation, the whole loop included
     refused: dict = dataclasses.field(default_factory=dict)
     large_blocks: dict = dataclasses.field(default_factory=dict)  # percent of free memory, by percent of memory in use
+    footprint: float | None = None  # bytes of pages ever used over bytes that are live
+    throughput: dict = dataclasses.field(default_factory=dict)  # pairs a microsecond, by threads
+
+    def pair(self, name):
+        """Instructions of an allocation and its free: of a batch the sum of two figures. None where none were counted."""
+        if (match := BATCH.fullmatch(name)) is None:
+            return self.instructions.get(name)
+        parts = [self.instructions.get(f"{match[1]} {part} {match[2]}") for part in ("alloc", "free")]
+        return None if None in parts else sum(parts)
+
+    @property
+    def speedup(self):
+        """Throughput of two threads over that of one; None where it was not measured."""
+        if set(THREADS) - set(self.throughput):
+            return None
+        one, two = (self.throughput[threads] for threads in THREADS)
+        return two / one
 
 
 def build():
     """The workloads, without debug information, which Debian's valgrind cannot read."""
-    run([
-        tool("swift"), "build", "--build-system", "native", "--triple", "x86_64-unknown-linux-gnu",
-        "--toolset", PACKAGE / "toolset.json", "-c", "release", "--scratch-path", SCRATCH, "--package-path", PACKAGE,
-        "--product", PRODUCT,
-    ])
     BUILD.mkdir(exist_ok=True)
-    program = BUILD / "page-frame-workloads"
-    run([tool("llvm-objcopy"), "--strip-debug", SCRATCH / "release" / PRODUCT, program])
-    return program
+    for product, name in PRODUCTS.items():
+        run([
+            tool("swift"), "build", "--build-system", "native", "--triple", "x86_64-unknown-linux-gnu",
+            "--toolset", PACKAGE / "toolset.json", "-c", "release", "--scratch-path", SCRATCH,
+            "--package-path", PACKAGE, "--product", product,
+        ])
+        run([tool("llvm-objcopy"), "--strip-debug", SCRATCH / "release" / product, BUILD / name])
+    return [BUILD / name for name in PRODUCTS.values()]
 
 
 def output_of(command, timeout):
@@ -76,6 +100,12 @@ def read_output(text):
             percent, large, free, refused = fields
             found.large_blocks[percent] = round(100 * int(large) / int(free), 1)
             found.refused[f"D2 {percent} %"] = int(refused)
+        elif kind == "footprint" and len(fields) == 2:
+            pages, live = fields
+            found.footprint = int(pages) * PAGE_SIZE / int(live)
+        elif kind == "throughput" and len(fields) == 3:
+            threads, pairs, nanoseconds = fields
+            found.throughput[threads] = int(pairs) * 1000 / int(nanoseconds)
         else:
             raise Failure(f"a line of the workloads' that means nothing: {line!r}")
     return found
@@ -96,12 +126,13 @@ def read_dumps(texts, operations):
 
 def count(program):
     """Instructions per operation by label."""
-    shutil.rmtree(DUMPS, ignore_errors=True)
-    DUMPS.mkdir(parents=True)
+    dumps = DUMPS / program.name
+    shutil.rmtree(dumps, ignore_errors=True)
+    dumps.mkdir(parents=True)
     text = output_of([
-        tool("valgrind"), "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={DUMPS / 'out'}", program,
+        tool("valgrind"), "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={dumps / 'out'}", program,
     ], 300)
-    return read_dumps([path.read_text() for path in DUMPS.iterdir()], read_output(text).operations)
+    return read_dumps([path.read_text() for path in dumps.iterdir()], read_output(text).operations)
 
 
 def problems(found, bounds):
@@ -119,7 +150,28 @@ def problems(found, bounds):
         value = found.large_blocks.get(percent)
         if value is None or value < least:
             wrong.append(f"D2 at {percent} %: {value} % of free memory in blocks of order 9, at least {least}")
+    return wrong + slab_problems(found, bounds)
+
+
+def slab_problems(found, bounds):
+    """The slab's share of `problems`: pairs, footprint, threads."""
+    reached = bounds["host reached where the goal is not"]
+    wrong = []
+    for name, goal in bounds["host instructions of an allocation and its free"].items():
+        value, most = found.pair(name), reached.get(name, goal)
+        if value is None or value > most:
+            wrong.append(f"{name}: {'nothing counted' if value is None else f'{value:.1f} instructions'}, at most {most}")
+    most = reached.get(FOOTPRINT, bounds[FOOTPRINT])
+    if found.footprint is None or found.footprint > most:
+        wrong.append(f"{FOOTPRINT}: {figure(found.footprint)}, at most {float(most)}")
+    least = reached.get(SPEEDUP, bounds[SPEEDUP])
+    if found.speedup is None or found.speedup < least:
+        wrong.append(f"{SPEEDUP}: {figure(found.speedup)}, at least {float(least)}")
     return wrong
+
+
+def figure(value):
+    return "not measured" if value is None else f"{value:.3f}"
 
 
 def print_tables(found, others, bounds):
@@ -145,7 +197,44 @@ def print_tables(found, others, bounds):
     rows = {**others["percent of free memory in blocks of order 9"], "Quarry": found.large_blocks}
     for name, row in rows.items():
         print(f"{name:24}" + "".join(f"{row[load]:>12.1f}" for load in loads))
+    print_slab(found, others[SLAB_TABLE], bounds)
     print("\nrequests refused: " + ", ".join(f"{label} {number}" for label, number in found.refused.items()))
+
+
+def print_slab(found, others, bounds):
+    reached = bounds["host reached where the goal is not"]
+    print("\nsmall objects: instructions of an allocation and its free, the whole loop included\n")
+    columns = list(others["instructions"]["null"])
+    print(f"{'':24}" + "".join(f"{column:>25}" for column in columns) + f"{'footprint of B':>16}  checks")
+    rows = dict(others["instructions"])
+    if found.instructions:
+        rows["Quarry"] = {column: found.pair(column) for column in columns}
+    for name, row in rows.items():
+        footprint = found.footprint if name == "Quarry" else others["footprint"].get(name)
+        footprint = "-" if footprint is None else f"{footprint:.2f}"
+        checks = others["checks"].get(name, "always on")
+        print(f"{name:24}" + "".join(f"{row[column]:>25.0f}" for column in columns) + f"{footprint:>16}  {checks}".rstrip())
+    print(f"\n{'':44} {'Quarry':>8} {'goal':>8} {'at most':>8}")
+    for name, goal in bounds["host instructions of an allocation and its free"].items():
+        value = found.pair(name)
+        print(f"{name:44} {'-' if value is None else f'{value:.1f}':>8} {goal:>8} {reached.get(name, goal):>8}")
+    for name, value in ((FOOTPRINT, found.footprint), (SPEEDUP, found.speedup)):
+        print(f"{name:44} {figure(value):>8} {float(bounds[name]):>8} {float(reached.get(name, bounds[name])):>8}")
+    throughput = ", ".join(f"{threads} {value:.1f}" for threads, value in found.throughput.items())
+    print(f"pairs a microsecond, from one thread to another: {throughput}")
+
+
+def merge(figures_of_programs):
+    """The figures of several programs as those of one."""
+    merged = Figures()
+    for found in figures_of_programs:
+        for field in dataclasses.fields(Figures):
+            value = getattr(found, field.name)
+            if isinstance(value, dict):
+                getattr(merged, field.name).update(value)
+            elif value is not None:
+                setattr(merged, field.name, value)
+    return merged
 
 
 def main(arguments):
@@ -156,10 +245,11 @@ def main(arguments):
     if options.check and not options.callgrind:
         raise Failure("--check needs --callgrind: the bounds are of instructions")
     bounds = figures.read_bounds()
-    program = build()
-    found = read_output(output_of([program], 120))
+    programs = build()
+    found = merge(read_output(output_of([program], 120)) for program in programs)
     if options.callgrind:
-        found.instructions = count(program)
+        for program in programs:
+            found.instructions.update(count(program))
     (BUILD / "host-bench.json").write_text(json.dumps(dataclasses.asdict(found), indent=1) + "\n")
     print_tables(found, json.loads(OTHERS.read_text()), bounds)
     if not options.check:

@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "HostSupport.h"
 
+#include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -47,4 +49,37 @@ void host_count_start(void) {
 void host_count_stop(const uint8_t *label) {
     CALLGRIND_DUMP_STATS_AT((const char *)label);
     CALLGRIND_STOP_INSTRUMENTATION;
+}
+
+_Thread_local intptr_t host_thread_cpu = 0;
+_Thread_local uintptr_t host_thread_interrupts = 1;
+_Thread_local uintptr_t host_thread_depth = 0;
+
+struct host_thread_start {
+    void (*body)(void *context);
+    void *context;
+};
+
+static void *host_thread_main(void *argument) {
+    struct host_thread_start *start = argument;
+    host_thread_cpu = 1;
+    start->body(start->context);
+    return 0;
+}
+
+int host_run_two(void (*first)(void *context), void (*second)(void *context), void *context) {
+    struct host_thread_start start = {second, context};
+    pthread_t thread;
+    int error = pthread_create(&thread, 0, host_thread_main, &start);
+    if (error) return error;
+    first(context);
+    return pthread_join(thread, 0);
+}
+
+void host_relax(void) {
+    static _Thread_local unsigned count = 0;
+    if (++count % 64 == 0) sched_yield();
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
 }

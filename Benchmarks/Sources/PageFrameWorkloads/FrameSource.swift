@@ -1,6 +1,7 @@
 import HostSupport
 import MemoryPrimitives
 import PageFrames
+import WorkloadSupport
 
 /// What the workloads call: one plain function for each operation, as for every other allocator.
 protocol FrameSource {

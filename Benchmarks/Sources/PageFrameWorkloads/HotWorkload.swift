@@ -1,4 +1,5 @@
 import HostSupport
+import WorkloadSupport
 
 /// Pairs of an allocation and its free.
 enum HotWorkload {

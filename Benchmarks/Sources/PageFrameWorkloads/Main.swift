@@ -1,4 +1,5 @@
 import HostSupport
+import WorkloadSupport
 
 /// The page-frame workloads of docs/benchmarks.md, one line a figure.
 ///
@@ -69,8 +70,8 @@ struct Main {
         onNewMachine { machine in Fragmentation.run(percent: 95, machine) }
     }
 
-    private static func onNewMachine(_ body: (borrowing HostMachine) -> Void) {
-        let machine = HostMachine()
+    private static func onNewMachine(_ body: (borrowing HostMachine<HostPlatform>) -> Void) {
+        let machine = HostMachine<HostPlatform>()
         body(machine)
         machine.end()
     }

@@ -1,4 +1,5 @@
 import HostSupport
+import WorkloadSupport
 
 /// Slots that hold a block each and are given another one at random: workloads A and D2.
 @safe

@@ -9,10 +9,13 @@ struct BenchmarkRunner {
     func hot<Tested: Benchmark>(_ name: StaticString, _ tested: Tested) {
         let count = BenchmarkStorage.mostSamples
         for index in 0..<count {
-            let (block, allocation) = InstructionCounter.count { tested.allocate() }
-            storage.setSample(allocation, 0, at: index)
-            guard let block else { fail(name) }
-            storage.setSample(InstructionCounter.count { tested.free(block) }.ticks, 1, at: index)
+            var reading = InstructionCounter.begin()
+            let block = tested.allocate()
+            storage.setSample(InstructionCounter.ticks(since: reading), 0, at: index)
+            guard let block, block != 0 else { fail(name) }
+            reading = InstructionCounter.begin()
+            tested.free(block)
+            storage.setSample(InstructionCounter.ticks(since: reading), 1, at: index)
         }
         Log.plain("bench row \(prefix)\(name) hot alloc\tmedian\t\(storage.median(ofSeries: 0, count: count))")
         Log.plain("bench row \(prefix)\(name) hot free\tmedian\t\(storage.median(ofSeries: 1, count: count))")
@@ -37,14 +40,17 @@ struct BenchmarkRunner {
             allocations = 0
             frees = 0
             for index in 0..<count {
-                let (block, ticks) = InstructionCounter.count { tested.allocate() }
-                allocations += ticks
-                guard let block else { fail(name) }
+                let reading = InstructionCounter.begin()
+                let block = tested.allocate()
+                allocations += InstructionCounter.ticks(since: reading)
+                guard let block, block != 0 else { fail(name) }
                 storage.setBlock(block, at: index)
             }
             for index in 0..<count {
                 let block = storage.block(at: storage.permuted(index))
-                frees += InstructionCounter.count { tested.free(block) }.ticks
+                let reading = InstructionCounter.begin()
+                tested.free(block)
+                frees += InstructionCounter.ticks(since: reading)
             }
         }
         Log.plain(
@@ -56,15 +62,62 @@ struct BenchmarkRunner {
     @inline(never)
     func loop<Tested: Benchmark>(_ name: StaticString, _ tested: Tested) {
         let count = 1000
-        let (isComplete, ticks) = InstructionCounter.count {
-            for _ in 0..<count {
-                guard let block = tested.allocate() else { return false }
-                tested.free(block)
-            }
-            return true
+        let reading = InstructionCounter.begin()
+        for _ in 0..<count {
+            guard let block = tested.allocate() else { fail(name) }
+            tested.free(block)
         }
-        if !isComplete { fail(name) }
+        let ticks = InstructionCounter.ticks(since: reading)
         Log.plain("bench row \(prefix)loop \(name) alloc+free pair\tmean\t\(mean: ticks, of: count)")
+    }
+
+    /// Row `NAME`: the median of 2000 calls.
+    @inline(never)
+    func single<Tested: SingleCall>(_ name: StaticString, _ tested: Tested) {
+        let count = BenchmarkStorage.mostSamples
+        for index in 0..<count {
+            guard let block = tested.prepare(), block != 0 else { fail(name) }
+            let reading = InstructionCounter.begin()
+            let result = tested.call(block)
+            storage.setSample(InstructionCounter.ticks(since: reading), 0, at: index)
+            guard let result, result != 0 else { fail(name) }
+            tested.finish(block, result)
+        }
+        Log.plain("bench row \(prefix)\(name)\tmedian\t\(storage.median(ofSeries: 0, count: count))")
+    }
+
+    /// Rows `NAME churn alloc|free`: 10000 slots are filled with blocks of 8 to 2047 bytes; then, 10000 times unmeasured
+    /// and 50000 times measured, a random slot's block is freed and another of random size put there; the means.
+    @inline(never)
+    func churn<Tested: SizedBenchmark>(_ name: StaticString, _ tested: Tested) {
+        let slots = BenchmarkStorage.mostBlocks
+        let count = 50_000
+        var draws = BenchmarkDraws()
+        var allocations: UInt64 = 0
+        var frees: UInt64 = 0
+        for slot in 0..<slots {
+            guard let block = tested.allocate(byteCount: draws.size()), block != 0 else { fail(name) }
+            storage.setBlock(block, at: slot)
+        }
+        for step in -slots..<count {
+            let slot = draws.below(slots)
+            let old = storage.block(at: slot)
+            let size = draws.size()
+            var reading = InstructionCounter.begin()
+            tested.free(old)
+            let free = InstructionCounter.ticks(since: reading)
+            reading = InstructionCounter.begin()
+            let block = tested.allocate(byteCount: size)
+            let allocation = InstructionCounter.ticks(since: reading)
+            guard let block, block != 0 else { fail(name) }
+            storage.setBlock(block, at: slot)
+            if step < 0 { continue }
+            frees += free
+            allocations += allocation
+        }
+        for slot in 0..<slots { tested.free(storage.block(at: slot)) }
+        Log.plain("bench row \(prefix)\(name) churn alloc\tmean\t\(mean: allocations, of: count)")
+        Log.plain("bench row \(prefix)\(name) churn free\tmean\t\(mean: frees, of: count)")
     }
 
     private func fail(_ name: StaticString) -> Never {

@@ -67,16 +67,16 @@ struct BenchmarkStorage {
             unsafe permutation[index] = UInt32(order == .lastInFirstOut ? count - 1 - index : index)
         }
         guard order == .random else { return }
-        // Xorshift64*, and the exchanges of Fisher and Yates.
-        var state: UInt64 = 0x9e37_79b9_7f4a_7c15
+        // The exchanges of Fisher and Yates.
+        var draws = BenchmarkDraws()
         for index in stride(from: count - 1, to: 0, by: -1) {
-            state ^= state >> 12
-            state ^= state << 25
-            state ^= state >> 27
-            let other = Int((state &* 0x2545_f491_4f6c_dd1d) >> 32 &* UInt64(index + 1) >> 32)
+            let other = draws.below(index + 1)
             let kept = unsafe permutation[index]
             unsafe permutation[index] = permutation[other]
             unsafe permutation[other] = kept
         }
     }
+
+    /// Where the blocks' room begins, which holds `mostBlocks` numbers.
+    var roomAddress: UInt { unsafe UInt(bitPattern: blocks) }
 }

@@ -20,7 +20,10 @@ enum Benchmarks {
                 "too little memory for the benchmarks: \(managed) page frames, \(neededFrames) are needed",
                 .tooLittleMemory)
         }
-        PageFrameBenchmarks.run(memory.value.frames, BenchmarkRunner(storage: storage))
+        InstructionCounter.printStringInstructions(room: storage.roomAddress)
+        let runner = BenchmarkRunner(storage: storage)
+        PageFrameBenchmarks.run(memory.value.frames, runner)
+        SlabBenchmarks.run(MeasuredKmalloc(memory.value.kmalloc), runner)
         checkInvariants(memory)
         Log.plain("bench end")
         ExitCode.success.exit()

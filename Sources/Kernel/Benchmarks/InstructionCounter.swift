@@ -9,15 +9,34 @@ enum InstructionCounter {
     /// What a pair of readings with nothing between them counts: the reading itself is three instructions.
     private static var emptyPair: UInt64 { 3 }
 
-    /// Does `operation` once. - Returns: what it returned, and its instructions.
+    /// What `begin()` read, for `ticks(since:)`.
+    struct Reading {
+        fileprivate let interrupts: InterruptState
+        fileprivate let start: UInt64
+    }
+
+    /// Begins to count. A pair of calls and no closure between, which the compiler may or may not make a function of its
+    /// own: its call would count.
     @inline(__always)
-    static func count<Result>(_ operation: () -> Result) -> (result: Result, ticks: UInt64) {
+    static func begin() -> Reading {
         let interrupts = X86Platform.disableInterrupts()
-        let start = x86_sample_time_stamp()
-        let result = operation()
+        return Reading(interrupts: interrupts, start: x86_sample_time_stamp())
+    }
+
+    /// Ends it. - Returns: the instructions in between.
+    @inline(__always)
+    static func ticks(since reading: Reading) -> UInt64 {
         let end = x86_sample_time_stamp()
-        X86Platform.restoreInterrupts(interrupts)
-        return (result, end &- start &- emptyPair)
+        X86Platform.restoreInterrupts(reading.interrupts)
+        return end &- reading.start &- emptyPair
+    }
+
+    /// Does `operation` once. - Returns: its instructions.
+    @inline(__always)
+    static func count(_ operation: () -> Void) -> UInt64 {
+        let reading = begin()
+        operation()
+        return ticks(since: reading)
     }
 
     /// Prints what is counted for code of known length, and ends the kernel where that is not its length.
@@ -28,9 +47,9 @@ enum InstructionCounter {
         var nops: UInt64 = 0
         var countdown: UInt64 = 0
         for _ in 0..<2 {
-            empty = count {}.ticks &+ emptyPair
-            nops = count { x86_thousand_nops() }.ticks
-            countdown = count { x86_count_down_from_thousand() }.ticks
+            empty = count {} &+ emptyPair
+            nops = count { x86_thousand_nops() }
+            countdown = count { x86_count_down_from_thousand() }
         }
         Log.plain("bench calibration empty pair\t\(empty)")
         Log.plain("bench calibration 1000 nops\t\(nops)")
@@ -41,5 +60,25 @@ enum InstructionCounter {
             calibration is off: \(emptyPair), 1000 and 2001 instructions were counted as \(empty), \(nops) and \
             \(countdown); `make bench` runs the kernel where a tick is an instruction
             """, .calibrationOff)
+    }
+
+    /// Prints what one REP string instruction, with the loading of its registers, counts for clearing and for copying
+    /// each power of two from 8 bytes to a page: what rows that clear or copy are not bound for.
+    ///
+    /// - Parameter room: two pages that nobody uses.
+    @inline(never)
+    static func printStringInstructions(room: UInt) {
+        let copy = room &+ PageSize.byteCount
+        for shift in UInt(3)...PageSize.shift {
+            let words = UInt(1) << (shift - 3)
+            var clear: UInt64 = 0
+            var move: UInt64 = 0
+            for _ in 0..<2 {
+                clear = count { x86_store_words(room, words) }
+                move = count { x86_copy_words(copy, room, words) }
+            }
+            Log.plain("bench calibration rep stosq \(words << 3) bytes\t\(clear)")
+            Log.plain("bench calibration rep movsq \(words << 3) bytes\t\(move)")
+        }
     }
 }

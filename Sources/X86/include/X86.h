@@ -126,6 +126,17 @@ X86_INLINE void x86_thousand_nops(void) { X86_ASM(".rept 1000; nop; .endr"); }
 X86_INLINE void x86_count_down_from_thousand(void) {
     X86_ASM("movl $1000, %%ecx; 1: decl %%ecx; jnz 1b" ::: "ecx", "cc");
 }
+X86_INLINE void x86_store_words(uintptr_t to, uintptr_t count) {
+    X86_ASM("movq %0, %%rdi; movq %1, %%rcx; xorl %%eax, %%eax; rep stosq" ::"r"(to), "r"(count)
+            : "rdi", "rcx", "rax", "cc", "memory");
+}
+X86_INLINE void x86_copy_words(uintptr_t to, uintptr_t from, uintptr_t count) {
+    X86_ASM("movq %0, %%rdi; movq %1, %%rsi; movq %2, %%rcx; rep movsq" ::"r"(to), "r"(from), "r"(count)
+            : "rdi", "rsi", "rcx", "memory");
+}
+
+// The value, in a way that keeps the compiler from knowing which it is.
+X86_INLINE uintptr_t x86_hide(uintptr_t value) { X86_ASM("" : "+r"(value)); return value; }
 
 // Registers that a report wants.
 X86_INLINE uintptr_t x86_frame_pointer(void) { return (uintptr_t)__builtin_frame_address(0); }

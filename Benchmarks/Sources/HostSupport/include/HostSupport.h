@@ -1,5 +1,5 @@
-// What the workloads need from the host besides Swift: memory, a clock, exit, valgrind's counter, and a way to hide a
-// value from the optimiser.
+// What the workloads need from the host besides Swift: memory, a clock, exit, valgrind's counter, threads, and a way to
+// hide a value from the optimiser.
 
 #pragma once
 
@@ -22,4 +22,27 @@ void host_count_stop(const uint8_t *label);
 static inline __attribute__((always_inline)) uintptr_t host_hide(uintptr_t value) {
     __asm__ volatile("" : "+r"(value)::"memory");
     return value;
+}
+
+// Threads, each of them a CPU of a machine: which one, its interrupt flag, and how many locks it holds.
+extern _Thread_local intptr_t host_thread_cpu;
+extern _Thread_local uintptr_t host_thread_interrupts;
+extern _Thread_local uintptr_t host_thread_depth;
+
+static inline intptr_t host_thread_get_cpu(void) { return host_thread_cpu; }
+static inline uintptr_t host_thread_get_interrupts(void) { return host_thread_interrupts; }
+static inline void host_thread_set_interrupts(uintptr_t flag) { host_thread_interrupts = flag; }
+static inline uintptr_t host_thread_get_depth(void) { return host_thread_depth; }
+static inline void host_thread_set_depth(uintptr_t depth) { host_thread_depth = depth; }
+
+// Runs both functions at once, the first on CPU 0 and the second on CPU 1, and waits for both. 0 where that succeeds.
+int host_run_two(void (*first)(void *context), void (*second)(void *context), void *context);
+
+// In a loop that waits for another thread, which may have to be given a processor first.
+void host_relax(void);
+
+// A number that two threads share: what was written before the store is seen after the load.
+static inline uintptr_t host_load_acquire(const uintptr_t *place) { return __atomic_load_n(place, __ATOMIC_ACQUIRE); }
+static inline void host_store_release(uintptr_t *place, uintptr_t value) {
+    __atomic_store_n(place, value, __ATOMIC_RELEASE);
 }

@@ -3,7 +3,7 @@ import HostSupport
 // Lines for Tools/host_bench.py, fields separated by tabs.
 
 /// Ends the program where `condition` is false: figures of another workload, or of a broken allocator, are worth nothing.
-func expect(_ condition: Bool, _ what: StaticString) {
+package func expect(_ condition: Bool, _ what: StaticString) {
     if condition { return }
     print("error\t\(what)")
     host_exit(1)
@@ -11,7 +11,7 @@ func expect(_ condition: Bool, _ what: StaticString) {
 
 /// Measures `body`, which does `operations` operations: nanoseconds, and instructions where valgrind counts them.
 @inline(__always)
-func measure(_ label: StaticString, operations: Int, _ body: () -> Void) {
+package func measure(_ label: StaticString, operations: Int, _ body: () -> Void) {
     host_count_start()
     let start = host_nanoseconds()
     body()
@@ -22,4 +22,4 @@ func measure(_ label: StaticString, operations: Int, _ body: () -> Void) {
 }
 
 /// True where instructions are counted: fifty times as slow, and repetitions add nothing.
-var countsInstructions: Bool { host_counts() != 0 }
+package var countsInstructions: Bool { host_counts() != 0 }

@@ -1,0 +1,15 @@
+import HostSupport
+import WorkloadSupport
+
+/// Pairs of an allocation and its free.
+enum HotWorkload {
+    static var pairs: Int { countsInstructions ? 100_000 : 4_000_000 }
+
+    @inline(never)
+    static func run(_ label: StaticString, byteCount: UInt, _ source: some ObjectSource) {
+        let byteCount = host_hide(byteCount)
+        measure(label, operations: pairs) {
+            for _ in 0..<pairs { source.free(source.allocate(byteCount)) }
+        }
+    }
+}
