@@ -10,6 +10,7 @@ extension SlabCache {
     /// - Returns: nil where there is no memory within the meaning of the flags.
     @inline(never)
     func allocateSlow(_ flags: AllocationFlags) -> UInt? {
+        if isWatched { return allocateWatched(flags) }
         while true {
             if let object = takeObject() { return object }
             guard addSlab(flags) else { return nil }
@@ -18,7 +19,7 @@ extension SlabCache {
 
     private func takeObject() -> UInt? {
         let magazine = magazine(P.currentCPU)
-        guard magazine.limit > 0, magazine.tryHold() else { return takeSingle() }
+        guard magazine.tryHold() else { return takeSingle() }
         defer { magazine.letGo() }
         if magazine.count == 0 { refill(magazine, max(1, magazine.limit / 2)) }
         let last = magazine.count &- 1
@@ -30,7 +31,7 @@ extension SlabCache {
     }
 
     /// An object from the fullest slab, past the magazines; nil where no slab has one.
-    private func takeSingle() -> UInt? {
+    func takeSingle() -> UInt? {
         withState { state in
             guard let slab = state.lists.fullestUsable else { return nil }
             var object: UInt = 0
@@ -84,8 +85,9 @@ extension SlabCache {
     /// goes back to the slabs first where that is possible.
     @inline(never)
     func freeSlow(_ entry: Magazine<P>.Entry) {
+        if isWatched { return freeWatched(entry) }
         let magazine = magazine(P.currentCPU)
-        guard magazine.limit > 0, magazine.tryHold() else { return putSingle(entry) }
+        guard magazine.tryHold() else { return putSingle(entry) }
         let isTrimDue = magazine.count >= magazine.limit && drain(magazine, to: magazine.limit / 2)
         magazine.put(entry, at: magazine.count)
         magazine.count = magazine.count &+ 1
@@ -93,7 +95,8 @@ extension SlabCache {
         if isTrimDue { trim() }
     }
 
-    private func putSingle(_ entry: Magazine<P>.Entry) {
+    /// Puts an object back into its slab, past the magazines.
+    func putSingle(_ entry: Magazine<P>.Entry) {
         let isTrimDue = withState { state in
             guard let slab = slab(of: entry.object) else { return false }
             slab.putFree(unsafe slab.index(ofState: entry.state))

@@ -36,6 +36,9 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
     public let name: CacheName
     public let flags: CacheFlags
     let layout: SlabLayout
+    /// Whether each call comes to the cache itself, because there is something to do at it beyond handing out memory: its
+    /// magazines hold nothing. Decided when the cache is made.
+    let isWatched: Bool
     /// The zone that the slabs' frames come from: `.dma` or none.
     let zone: AllocationFlags
     /// The address of CPU 0's magazine.
@@ -55,19 +58,21 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
     /// - Parameters:
     ///   - memory: `byteCount` bytes, aligned to a cache line, which stay for as long as the cache is in use.
     ///   - magazines: memory for a magazine for each CPU, aligned to a cache line, which stays as long.
+    ///   - isWatched: see there.
     ///   - random: what the order of objects begins with; 0 for ascending order.
     @unsafe
     static func place(
         at memory: UnsafeMutableRawPointer, name: CacheName, flags: CacheFlags, layout: SlabLayout,
-        magazines: UnsafeMutableRawPointer, magazineLimit: Int, random: UInt64,
+        magazines: UnsafeMutableRawPointer, isWatched: Bool, random: UInt64,
         frames: Permanent<PageFrameAllocator<P>>, headers: Permanent<HeaderPool<P>>
     ) -> Permanent<SlabCache<P>> {
         // The cache's own memory: the cache, and its state behind it.
         let cache = unsafe Permanent(
             placing: SlabCache(
-                name: name, flags: flags, layout: layout, magazines: UInt(bitPattern: magazines), random: random,
-                frames: frames, headers: headers, at: memory),
+                name: name, flags: flags, layout: layout, magazines: UInt(bitPattern: magazines),
+                isWatched: isWatched, random: random, frames: frames, headers: headers, at: memory),
             at: memory.bindMemory(to: SlabCache<P>.self, capacity: 1))
+        let magazineLimit = isWatched ? 0 : magazineLimit(slotSize: layout.slotSize)
         for cpu in 0..<P.cpuCount {
             cache.value.magazine(cpu).initialize(
                 limit: magazineLimit, objectSize: layout.objectSize, cache: cache.value.address)
@@ -77,7 +82,7 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
 
     @unsafe
     private init(
-        name: CacheName, flags: CacheFlags, layout: SlabLayout, magazines: UInt, random: UInt64,
+        name: CacheName, flags: CacheFlags, layout: SlabLayout, magazines: UInt, isWatched: Bool, random: UInt64,
         frames: Permanent<PageFrameAllocator<P>>, headers: Permanent<HeaderPool<P>>, at memory: UnsafeMutableRawPointer
     ) {
         self.name = name
@@ -85,6 +90,7 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
         self.layout = layout
         zone = flags.contains(.dma) ? .dma : .none
         self.magazines = magazines
+        self.isWatched = isWatched
         self.frames = frames
         self.headers = headers
         address = UInt(bitPattern: memory)
@@ -104,7 +110,7 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
     static var magazinesByteCount: Int { Magazine<P>.byteCount * P.cpuCount }
 
     /// The objects that a CPU's magazine holds at most: about a page of them, 4 to 62.
-    static func magazineLimit(slotSize: UInt) -> Int {
+    private static func magazineLimit(slotSize: UInt) -> Int {
         max(4, min(Magazine<P>.capacity, Int(2 * PageSize.byteCount / slotSize)))
     }
 

@@ -42,7 +42,7 @@ struct StandardCaches<P: Platform> {
             at: UnsafeMutableRawPointer(self[index].address), name: name, flags: flags,
             layout: SlabLayout(objectSize: size, slotSize: size),
             magazines: UnsafeMutableRawPointer(bitPattern: magazines).unsafelyUnwrapped,
-            magazineLimit: SlabCache<P>.magazineLimit(slotSize: size), random: random, frames: frames,
+            isWatched: false, random: random, frames: frames,
             headers: headers)
     }
 
