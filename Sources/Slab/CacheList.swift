@@ -72,7 +72,9 @@ struct CacheList<P: Platform>: @unchecked Sendable {
         unsafe Permanent(to: UnsafeMutablePointer<SlabCache<P>>(bitPattern: address).unsafelyUnwrapped)
     }
 
-    private static func optional(_ address: UInt) -> Permanent<SlabCache<P>>? { address == 0 ? nil : cache(at: address) }
+    private static func optional(_ address: UInt) -> Permanent<SlabCache<P>>? {
+        address == 0 ? nil : cache(at: address)
+    }
 
     @inline(__always)
     private func withLock<Result>(_ body: () -> Result) -> Result {

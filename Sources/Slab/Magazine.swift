@@ -64,7 +64,8 @@ struct Magazine<P: Platform>: @unchecked Sendable {
     @inline(__always)
     init(at address: UInt, cpu: Int) {
         // Callers pass the address of a cache's magazines, of which there is one for each CPU.
-        unsafe header = UnsafeMutablePointer(bitPattern: address &+ UInt(bitPattern: cpu &* Self.byteCount))
+        unsafe header =
+            UnsafeMutablePointer(bitPattern: address &+ UInt(bitPattern: cpu &* Self.byteCount))
             .unsafelyUnwrapped
     }
 
