@@ -66,7 +66,7 @@ extension SlabCache {
             let state = frames.value.state(of: frame)
             try require(state == (number == 0 ? .slab : .slabTail), "a slab's frames say so", frame.rawValue)
             try require(
-                frames.value.owner(of: frame) == slab.headerAddress, "a slab's frames name its header", frame.rawValue)
+                frames.value.owner(of: frame) == slab.name, "a slab's frames name its header", frame.rawValue)
         }
     }
 

@@ -151,11 +151,6 @@ extension SlabCache {
     @inline(__always)
     func slab(of address: UInt) -> SlabPage? {
         let physical = frames.value.directMap.physicalAddress(of: VirtualAddress(address))
-        guard let descriptor = unsafe frames.value.table.descriptor(of: PageFrameNumber(containing: physical)) else {
-            return nil
-        }
-        // The table's own descriptor; the slab has an object that is in a magazine, and so stays.
-        guard unsafe descriptor.pointee.state.isSlab else { return nil }
-        return unsafe SlabPage(headerAddress: descriptor.pointee.owner)
+        return frames.value.table.slabOwner(of: PageFrameNumber(containing: physical)).map(SlabPage.init(name:))
     }
 }

@@ -67,7 +67,7 @@ extension SlabCache {
         let slab = unsafe SlabPage(
             at: UnsafeMutableRawPointer(bitPattern: header).unsafelyUnwrapped, base: base, layout: layout,
             magazines: magazines, cache: address)
-        frames.value.claim(frame, order: layout.order, as: .slab, owner: header)
+        frames.value.claim(frame, order: layout.order, as: .slab, owner: slab.name)
         return slab
     }
 

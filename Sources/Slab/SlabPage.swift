@@ -1,7 +1,7 @@
 import MemoryPrimitives
 import Synchronization
 
-/// A reference to a slab: a pointer to its header, and what can be asked of it.
+/// A reference to a slab: a pointer to where its header ends and its state bytes begin, and what can be asked of it.
 ///
 /// The header stays where it is until its slab is given back, which happens only when all objects are free and the
 /// slab is in no list. Bitmap, links and counts are under the cache's lock.
@@ -9,15 +9,24 @@ import Synchronization
 struct SlabPage: Equatable {
     typealias State = Atomic<UInt8>
 
-    private let header: UnsafeMutablePointer<SlabHeader>
+    private let states: UnsafeMutablePointer<State>
 
-    /// The slab whose header is at `address`, as a frame's descriptor names it; nil for 0.
     @inline(__always)
-    init?(headerAddress: UInt) {
-        // Only a cache writes such addresses into descriptors of slabs.
-        guard let header = unsafe UnsafeMutablePointer<SlabHeader>(bitPattern: headerAddress) else { return nil }
-        unsafe self.header = header
+    private var header: UnsafeMutablePointer<SlabHeader> {
+        // The header ends where the states begin.
+        unsafe UnsafeMutableRawPointer(states).assumingMemoryBound(to: SlabHeader.self) - 1
     }
+
+    /// The slab that the descriptors of its frames name so.
+    @inline(__always)
+    init(name: UInt) {
+        // Only a cache writes such addresses, which are not 0, into descriptors of slabs.
+        unsafe states = UnsafeMutablePointer<State>(bitPattern: name).unsafelyUnwrapped
+    }
+
+    /// What the descriptors of the slab's frames have as their owner's word.
+    @inline(__always)
+    var name: UInt { unsafe UInt(bitPattern: states) }
 
     /// A new slab, all objects free, in no list.
     ///
@@ -26,7 +35,8 @@ struct SlabPage: Equatable {
     ///   - base: the virtual address of object 0.
     @unsafe
     init(at memory: UnsafeMutableRawPointer, base: UInt, layout: SlabLayout, magazines: UInt, cache: UInt) {
-        unsafe header = memory.bindMemory(to: SlabHeader.self, capacity: 1)
+        let header = unsafe memory.bindMemory(to: SlabHeader.self, capacity: 1)
+        unsafe states = UnsafeMutableRawPointer(header + 1).assumingMemoryBound(to: State.self)
         unsafe header.initialize(
             to: SlabHeader(
                 base: base, inverse: layout.indexing.inverse,
@@ -35,7 +45,7 @@ struct SlabPage: Equatable {
                 list: UInt8(truncatingIfNeeded: SlabLists.none),
                 shift: UInt8(truncatingIfNeeded: layout.indexing.shift)))
         // The memory has room for a byte for each object and a bit for each, by the contract above. Free is 0.
-        let bytes = unsafe UnsafeMutableRawPointer(header + 1)
+        let bytes = unsafe UnsafeMutableRawPointer(states)
         let byteCount = SlabHeader.bitmapOffset(objectCount: layout.objectCount)
         unsafe bytes.initializeMemory(as: UInt64.self, repeating: 0, count: byteCount / 8)
         var left = layout.objectCount
@@ -46,7 +56,7 @@ struct SlabPage: Equatable {
     }
 
     @inline(__always)
-    static func == (left: SlabPage, right: SlabPage) -> Bool { left.headerAddress == right.headerAddress }
+    static func == (left: SlabPage, right: SlabPage) -> Bool { left.name == right.name }
 
     @inline(__always)
     var headerAddress: UInt { unsafe UInt(bitPattern: header) }
@@ -105,15 +115,15 @@ struct SlabPage: Equatable {
     /// The state byte of an object, which outlives any use of the object.
     @inline(__always)
     func statePointer(_ index: Int) -> UnsafeMutablePointer<State> {
-        // The state bytes follow the header; callers pass an index below objectCount.
-        unsafe UnsafeMutableRawPointer(header + 1).assumingMemoryBound(to: State.self) + index
+        // Callers pass an index below objectCount.
+        unsafe states + index
     }
 
     /// The index of the object that a state byte of this slab is of.
     @inline(__always)
     func index(ofState state: UnsafeMutablePointer<State>) -> Int {
         // Only compared with where this slab's state bytes are.
-        unsafe UnsafeRawPointer(state) - UnsafeRawPointer(header + 1)
+        unsafe state - states
     }
 
     /// An object's state. A snapshot, unless the caller holds what the table at `ObjectState` names.
@@ -181,7 +191,7 @@ struct SlabPage: Equatable {
     @inline(__always)
     private var bitmap: UnsafeMutablePointer<UInt64> {
         // Behind the state bytes, within the room that the initialiser was given.
-        unsafe (UnsafeMutableRawPointer(header + 1) + SlabHeader.bitmapOffset(objectCount: objectCount))
+        unsafe (UnsafeMutableRawPointer(states) + SlabHeader.bitmapOffset(objectCount: objectCount))
             .assumingMemoryBound(to: UInt64.self)
     }
 }
