@@ -115,7 +115,7 @@ struct Magazine<P: Platform>: @unchecked Sendable {
         return entry.object
     }
 
-    /// Puts an object, in state `cached`, on top. - Returns: false where there is no room or the magazine is held.
+    /// Puts an object, which is free, on top. - Returns: false where there is no room or the magazine is held.
     @inline(__always)
     func free(_ entry: Entry) -> Bool {
         guard _fastPath(tryHold()) else { return false }

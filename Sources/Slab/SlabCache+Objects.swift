@@ -52,7 +52,6 @@ extension SlabCache {
             while filled < count, let slab = state.lists.fullestUsable {
                 let start = filled
                 let taken = slab.take(count &- filled, random: state.nextRandom()) { index, position in
-                    slab.setState(index, .cached)
                     magazine.put(entry(slab, index), at: start &+ position)
                 }
                 filled &+= taken
@@ -81,7 +80,7 @@ extension SlabCache {
             object: slab.address(of: index, slotSize: layout.slotSize), state: slab.statePointer(index))
     }
 
-    /// Takes back an object, in state `cached`, when the magazine is full or somebody else holds it: half of the magazine
+    /// Takes back an object, free but in no magazine, when the magazine is full or somebody else holds it: half of the magazine
     /// goes back to the slabs first where that is possible.
     @inline(never)
     func freeSlow(_ entry: Magazine<P>.Entry) {
@@ -99,7 +98,8 @@ extension SlabCache {
     func putSingle(_ entry: Magazine<P>.Entry) {
         let isTrimDue = withState { state in
             guard let slab = slab(of: entry.object) else { return false }
-            slab.putFree(unsafe slab.index(ofState: entry.state))
+            slab.markFree(unsafe slab.index(ofState: entry.state))
+            slab.freeCount = slab.freeCount &+ 1
             state.freeObjects &+= 1
             state.lists.place(slab)
             return state.lists.slabCount(in: SlabLists.empty) > keptEmptySlabs
@@ -132,18 +132,21 @@ extension SlabCache {
         }
     }
 
-    /// Puts the objects of one slab that follow each other in a magazine, from `position` down, back into the slab.
+    /// Puts the objects of one slab that follow each other in a magazine, from below `position` down, back into the slab.
     /// - Returns: the position that was not reached.
     @inline(__always)
-    private func putRun(_ slab: SlabPage, _ magazine: Magazine<P>, _ start: Int, _ left: Int) -> Int {
-        let count = UInt(bitPattern: slab.objectCount)
-        var position = start
+    private func putRun(_ slab: SlabPage, _ magazine: Magazine<P>, _ position: Int, _ left: Int) -> Int {
+        let slots = UInt(bitPattern: slab.objectCount)
+        var position = position
+        var put = 0
         while position > left {
             let index = unsafe slab.index(ofState: magazine.entry(position &- 1).state)
-            if UInt(bitPattern: index) >= count { break }
-            slab.putFree(index)
+            if UInt(bitPattern: index) >= slots { break }
+            slab.markFree(index)
+            put &+= 1
             position &-= 1
         }
+        slab.freeCount = slab.freeCount &+ put
         return position
     }
 

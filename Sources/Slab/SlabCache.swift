@@ -109,9 +109,9 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
     /// Bytes of the magazines of all CPUs.
     static var magazinesByteCount: Int { Magazine<P>.byteCount * P.cpuCount }
 
-    /// The objects that a CPU's magazine holds at most: about a page of them, 4 to 62.
+    /// The objects that a CPU's magazine holds at most: 16 KiB of them, 4 to 61.
     private static func magazineLimit(slotSize: UInt) -> Int {
-        max(4, min(Magazine<P>.capacity, Int(2 * PageSize.byteCount / slotSize)))
+        max(4, min(Magazine<P>.capacity, Int(4 * PageSize.byteCount / slotSize)))
     }
 
     /// Bytes of an object, as its users have them.
