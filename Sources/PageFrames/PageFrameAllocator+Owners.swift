@@ -68,6 +68,27 @@ extension PageFrameAllocator {
         unsafe descriptor.pointee.tag = tag
     }
 
+    /// Exchanges the tag of a block that is allocated with one reference, if it is `expected`; of two CPUs that try at
+    /// once, one can.
+    ///
+    /// - Returns: the block's order; nil, with nothing changed, where no block with that tag begins at `frame`.
+    /// - Complexity: O(1). Callable from any context.
+    @inline(__always)
+    public func exchangeTag(of frame: PageFrameNumber, from expected: UInt16, to tag: UInt16) -> Int? {
+        guard let descriptor = unsafe descriptor(of: frame) else { return nil }
+        // The table's own descriptor, which is never given back.
+        let use = unsafe descriptor.use
+        let found = unsafe use.pointee.load(ordering: .relaxed)
+        let order = Int(truncatingIfNeeded: found & 0xff)
+        guard found == FrameDescriptor.use(.allocatedHead, order: order) | UInt64(expected) &<< 16,
+            unsafe use.pointee.compareExchange(
+                expected: found, desired: FrameDescriptor.use(.allocatedHead, order: order) | UInt64(tag) &<< 16,
+                ordering: .acquiringAndReleasing
+            ).exchanged
+        else { return nil }
+        return order
+    }
+
     /// Marks a block that the caller has as a slab or a page table, so that `free` refuses it until `release`.
     ///
     /// Every frame of a slab gets the owner's word, so that any address in it leads to the slab in one look-up. A block

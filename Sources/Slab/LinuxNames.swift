@@ -29,6 +29,7 @@ extension Kmalloc {
     }
 
     /// `reallocate(_:_:flags:)`.
+    @inline(__always)
     public func krealloc(
         _ pointer: UnsafeMutableRawPointer?, _ size: UInt, _ flags: AllocationFlags
     ) -> UnsafeMutableRawPointer? {
@@ -40,5 +41,6 @@ extension Kmalloc {
     public func kfree(_ pointer: UnsafeMutableRawPointer?) { unsafe free(pointer) }
 
     /// `size(of:)`.
+    @inline(__always)
     public func ksize(_ pointer: UnsafeRawPointer?) -> UInt { unsafe size(of: pointer) }
 }
