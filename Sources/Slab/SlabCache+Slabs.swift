@@ -23,9 +23,7 @@ extension SlabCache {
     }
 
     /// Gives slabs wholly free, beyond those that are kept, back to the buddy. - Complexity: O(slabs given back).
-    func trim() {
-        while let slab = withState({ state in takeEmpty(keeping: keptEmptySlabs, &state) }) { retire(slab) }
-    }
+    func trim() { _ = giveBack(keeping: keptEmptySlabs) }
 
     /// Empties the magazines of all CPUs, but for those that are held, and gives all slabs that are wholly free back.
     /// - Returns: the frames given back. - Complexity: O(objects in magazines + slabs given back).
@@ -36,18 +34,28 @@ extension SlabCache {
             _ = drain(magazine, to: 0)
             magazine.letGo()
         }
+        return giveBack(keeping: 0)
+    }
+
+    /// Gives slabs wholly free back to the buddy, all but `kept` of them. - Returns: the frames given back.
+    private func giveBack(keeping kept: Int) -> UInt {
+        if flags.contains(.typesafe) { return 0 }
         var frames: UInt = 0
-        while let slab = withState({ state in takeEmpty(keeping: 0, &state) }) {
+        while true {
+            let (taken, isLast) = withState { state in
+                (takeEmpty(keeping: kept, &state), state.lists.slabCount(in: SlabLists.empty) <= kept)
+            }
+            guard let slab = taken else { return frames }
             retire(slab)
             frames += layout.frameCount
+            if isLast { return frames }
         }
-        return frames
     }
 
     /// Unlinks a slab wholly free where there are more than `kept`.
+    @inline(__always)
     private func takeEmpty(keeping kept: Int, _ state: inout State) -> SlabPage? {
-        guard !flags.contains(.typesafe), state.lists.slabCount(in: SlabLists.empty) > kept,
-            let slab = state.lists.first(in: SlabLists.empty)
+        guard state.lists.slabCount(in: SlabLists.empty) > kept, let slab = state.lists.first(in: SlabLists.empty)
         else { return nil }
         state.lists.unlink(slab)
         state.freeObjects &-= slab.objectCount
