@@ -78,7 +78,7 @@ private final class ShrinkerMachine: @unchecked Sendable {
         machine.run { list.value.register(cache) }
     }
 
-    func unregister(_ registration: ShrinkerRegistration) -> ShrinkerRemoval {
+    func unregister(_ registration: ShrinkerRegistration) -> CallbackRemoval {
         machine.run { list.value.unregister(registration) }
     }
 
@@ -259,7 +259,7 @@ private final class Guest: @unchecked Sendable {
 
     @Test func aShrinkerThatRunsIsNotRemovedUnderItself() throws {
         let test = ShrinkerMachine()
-        let results = Mutex<[ShrinkerRemoval]>([])
+        let results = Mutex<[CallbackRemoval]>([])
         let registration = Mutex<ShrinkerRegistration?>(nil)
         var cache = Cache(10)
         cache.whileScanned = { [unowned test] _ in
