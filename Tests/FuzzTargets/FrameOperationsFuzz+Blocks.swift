@@ -6,14 +6,26 @@ import SimulatedMachine
 extension FrameOperationsFuzz {
     mutating func allocate(order: Int, _ flags: AllocationFlags) throws {
         if let frame = frames.value.allocate(order: order, flags: flags | .noWarn) {
-            if flags.contains(.zero) { try requireZero(frame, order: order) }
-            let end =
-                flags.contains(.dma) ? ZoneKind.dma.endFrame : flags.contains(.dma32) ? ZoneKind.dma32.endFrame : nil
-            if let end { try require(frame < end, "frame \(frame) for a device that cannot reach it") }
-            // What the block's last owner left, for the next one that wants zeroes.
-            unsafe Self.machine.arena.directMap.pointer(to: frame).storeBytes(of: 1, as: UInt8.self)
-            return try model.allocate(frame.rawValue, order: order)
+            return try noteAllocation(of: frame, order: order, flags, isCompound: flags.contains(.compound))
         }
+        try requireShortage(order: order, flags)
+    }
+
+    /// Looks at a block that was handed out for `flags`, and notes it down.
+    mutating func noteAllocation(
+        of frame: PageFrameNumber, order: Int, _ flags: AllocationFlags, isCompound: Bool = false
+    ) throws {
+        try model.allocate(frame.rawValue, order: order, isCompound: isCompound)
+        if flags.contains(.zero) { try requireZero(frame, order: order) }
+        let end =
+            flags.contains(.dma) ? ZoneKind.dma.endFrame : flags.contains(.dma32) ? ZoneKind.dma32.endFrame : nil
+        if let end { try require(frame < end, "frame \(frame) for a device that cannot reach it") }
+        // What the block's last owner left, for the next one that wants zeroes.
+        unsafe Self.machine.arena.directMap.pointer(to: frame).storeBytes(of: 1, as: UInt8.self)
+    }
+
+    /// A request has been refused: there must have been nothing for it.
+    func requireShortage(order: Int, _ flags: AllocationFlags) throws {
         if keepsReserve || model.promised > 0 { return }
         let end = flags.contains(.dma) ? ZoneKind.dma.endFrame.rawValue : UInt.max
         try require(!model.canServe(order: order, below: end), "order \(order) is refused with memory free")
@@ -54,6 +66,6 @@ extension FrameOperationsFuzz {
         frames.value.free(PageFrameNumber(frame), order: order)
         try expectReports(refusal.map { [$0] } ?? [], "free of \(frame), order \(order)")
         guard refusal == nil else { return }
-        model.free(at: model.blocks.firstIndex { $0.frame == frame }!)
+        model.dropReference(at: model.blocks.firstIndex { $0.frame == frame }!)
     }
 }

@@ -26,8 +26,9 @@ extension FrameOperationsFuzz {
         model.promised = 0
         while let block = model.blocks.last {
             let frame = PageFrameNumber(block.frame)
-            if block.state != .allocatedHead { frames.value.release(frame, order: block.order, from: block.state) }
-            if block.state == .allocatedHead && block.tag != 0 { frames.value.setTag(0, of: frame) }
+            if !block.isReferenced { frames.value.release(frame, order: block.order, from: block.state) }
+            if block.isReferenced && block.tag != 0 { frames.value.setTag(0, of: frame) }
+            for _ in 1..<max(1, block.references) { frames.value.putPage(frame) }
             frames.value.free(frame, order: block.order)
             try expectReports([], "the last free of \(block)")
             model.free(at: model.blocks.count - 1)

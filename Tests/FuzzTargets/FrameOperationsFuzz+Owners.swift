@@ -29,7 +29,12 @@ extension FrameOperationsFuzz {
         frames.value.release(PageFrameNumber(block.frame), order: block.order, from: state)
         let isRight = block.state == state
         try expectReports(isRight ? [] : [.corruption], "release of \(block)")
-        if isRight { model.change(at: index) { $0 = FrameModel.Block(frame: $0.frame, order: $0.order) } }
+        if isRight {
+            model.change(at: index) { block in
+                block.state = .allocatedHead
+                block.tag = 0
+            }
+        }
     }
 
     mutating func setTag(at index: Int, _ argument: Int) throws {

@@ -6,7 +6,7 @@ import SimulatedMachine
 /// Sequences of calls to the page frame allocator, right ones and wrong ones, on a small machine of two CPUs.
 ///
 ///     byte 0    bit 0: frame caches are on; bit 1: watermarks as Linux's instead of none; bits 2-3: the memory
-///     the rest  calls: a byte that says which, then its arguments (see `Call`)
+///     the rest  calls: a byte that says which, a byte of which four bits are its argument, and what more it wants
 ///
 /// After each call its answer is compared with a record of who has what; every so often, and at the end, the
 /// allocator's own invariants are checked. In the end everything is given back, and must be whole again.
@@ -18,6 +18,8 @@ public struct FrameOperationsFuzz {
         case promise, allocatePromised, withdrawPromise
         case drain, drainOneCPU, switchCaches, switchCPU
         case claim, release, setTag
+        case getPage, tryGetPage, putPage, split
+        case allocateBulk, allocateExact, allocateContiguous, freeRange
     }
 
     /// Made once: a machine is an address space, of which an input uses what it wants.
@@ -34,6 +36,7 @@ public struct FrameOperationsFuzz {
         .noWait, .atomic, .kernel, .noWait | .movable, .noWait | .reclaimable, .noWait | .dma, .noWait | .dma32,
         .noWait | .movable | .dma, .atomic | .movable, .noWait | .zero, .noWait | .memoryReserves,
         .userMovable, .noWait | .reclaimable | .dma32, .kernel | .noRetry, .atomic | .reclaimable, .atomic | .dma,
+        .noWait | .compound, .kernel | .compound | .zero, .noWait | .movable | .compound, .kernel | .zero,
     ]
 
     var input: InputReader
@@ -105,7 +108,7 @@ public struct FrameOperationsFuzz {
         while !input.isAtEnd {
             let byte = input.byte()
             let call = Call(rawValue: byte % UInt8(Call.allCases.count))!
-            let argument = Int(byte) / Call.allCases.count
+            let argument = Int(input.byte() & 15)
             let cpu = self.cpu
             try Self.machine.run(onCPU: cpu) { try make(call, argument) }
             calls += 1
@@ -118,7 +121,7 @@ public struct FrameOperationsFuzz {
     /// - Parameter argument: 0 to 15.
     private mutating func make(_ call: Call, _ argument: Int) throws {
         switch call {
-        case .allocate: try allocate(order: argument, Self.flags[Int(input.byte() & 15)])
+        case .allocate: try allocate(order: argument, anyFlags())
         case .allocateAgain: for _ in 0...Int(input.byte() & 31) { try allocate(order: argument & 3, .noWait) }
         case .free: try free(at: Int(input.word()))
         case .freeLatest: for _ in 0...argument { try free(at: model.blocks.count - 1) }
@@ -136,9 +139,19 @@ public struct FrameOperationsFuzz {
         case .claim: try claim(at: Int(input.word()), argument)
         case .release: try release(at: Int(input.word()), argument)
         case .setTag: try setTag(at: Int(input.word()), argument)
+        case .getPage: try getPage(nearBlock(argument))
+        case .tryGetPage: try tryGetPage(nearBlock(argument))
+        case .putPage: try putPage(nearBlock(argument))
+        case .split: try split(at: Int(input.word()), argument)
+        case .allocateBulk: try allocateBulk(count: Int(input.byte()), anyFlags())
+        case .allocateExact: try allocateExact(byteCount: UInt(input.byte()) << UInt(argument) + 1, anyFlags())
+        case .allocateContiguous: try allocateContiguous(anywhere(), count: UInt(input.byte()) << UInt(argument & 3))
+        case .freeRange: try freeRange(nearBlock(argument), count: UInt(input.byte()), argument)
         }
         try expectReports([], "\(call)")
     }
+
+    mutating func anyFlags() -> AllocationFlags { Self.flags[Int(input.byte()) % Self.flags.count] }
 
     /// A frame number, small or not.
     mutating func anywhere() -> UInt {
