@@ -41,6 +41,7 @@ extension CrashTest {
     }
 
     /// The same request by the handler of an exception, which holds no lock.
+    @inline(never)
     static func waitInHandler() -> Never {
         unsafe Exceptions.breakpointHandler = { CrashTest.handleBreakpoint() }
         x86_breakpoint()
