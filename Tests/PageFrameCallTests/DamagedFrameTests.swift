@@ -33,6 +33,17 @@ import Testing
         #expect(machine.simulated.takeFailedAllocations().isEmpty)
     }
 
+    @Test(arguments: [1, 3]) func aPromiseIsKept(count: Int) throws {
+        let (machine, blocks) = try damaged(count, order: 0, caches: false)
+        machine.run {
+            #expect(machine.frames.value.promise(frames: 5) == true)
+            let handedOut = (0..<5).compactMap { _ in machine.frames.value.allocatePromised() }
+            #expect(handedOut.count == 5 && blocks.isDisjoint(with: handedOut))
+            #expect(machine.frames.value.promisedFrames == 0)
+        }
+        #expect(machine.takeKinds() == Array(repeating: .corruption, count: count))
+    }
+
     @Test func anotherRequestFails() throws {
         let (machine, _) = try damaged(1, order: 5, caches: false)
         machine.run {
