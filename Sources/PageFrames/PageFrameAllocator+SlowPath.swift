@@ -140,14 +140,23 @@ extension PageFrameAllocator {
     }
 
     /// A frame that is in use, or unknown, was found among the free ones: something has written where it must not. The
-    /// request fails, and the frame is lost, rather than that two owners share it.
+    /// frame is lost, rather than that two owners share it, and the request fails, unless it must not.
     @inline(never)
-    func reportInUse(_ frame: PageFrameNumber) -> PageFrameNumber? {
+    func reportInUse(_ frame: PageFrameNumber, order: Int, _ flags: AllocationFlags) -> PageFrameNumber? {
         P.report(
             MemoryViolation(
                 .corruption, in: "alloc_pages", at: frame.address.rawValue,
                 "a free frame's descriptor says it is in use",
                 UInt(state(of: frame).rawValue)))
-        return nil
+        guard flags.contains(.noFail) else { return nil }
+        // An attempt may meet the next such frame, and is then to end: as many as there are, this calls itself no deeper.
+        let attempt = AllocationFlags(rawValue: flags.rawValue & ~AllocationFlags.noFail.rawValue) | .noWarn
+        while true {
+            let found =
+                allocateSlow(order: order, flags: attempt)
+                ?? allocateSlow(order: order, flags: attempt | .memoryReserves)
+            if found != nil || !flags.mayWait { return found }
+            P.relax()
+        }
     }
 }

@@ -172,7 +172,7 @@ public struct PageFrameAllocator<P: Platform>: ~Copyable, @unchecked Sendable {
         // else's, which is checked: a frame in use is neither in the caches nor free.
         let descriptor = unsafe table.managedDescriptor(of: frame)
         guard _fastPath(unsafe descriptor.use.pointee.load(ordering: .relaxed) == FrameDescriptor.unused) else {
-            return reportInUse(number)
+            return reportInUse(number, order: order, flags)
         }
         unsafe descriptor.pointee.owner = 0
         unsafe descriptor.use.pointee.store(

@@ -22,7 +22,7 @@ struct ZoneState: ~Copyable {
     private(set) var endFrame: UInt = 0
 
     /// Blocks handed out and taken back, past the frame caches, and requests that could not be served.
-    private(set) var allocations: UInt = 0
+    var allocations: UInt = 0
     private(set) var frees: UInt = 0
     private(set) var failures: UInt = 0
 
