@@ -61,9 +61,7 @@ extension PageFrameAllocator {
             if cache.rings[ring].count == 0 {
                 let isFilled = zones[zone].value.withState { state in state.refill(&cache.rings[ring], for: request) }
                 if !isFilled { return nil }
-                cache.refilled &+= UInt(cache.rings[ring].count)
             }
-            cache.allocations &+= 1
             return cache.rings[ring].pop()
         }
     }
@@ -111,7 +109,6 @@ extension PageFrameAllocator {
             unsafe zone.value.withStateInterruptsDisabled { state in
                 unsafe state.drain(&ring.pointee, number, order: order)
             }
-            unsafe cache.pointee.drained &+= UInt(bitPattern: number)
         }
         unsafe ring.pointee.push(frame)
         return true
