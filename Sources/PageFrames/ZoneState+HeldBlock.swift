@@ -46,7 +46,7 @@ extension ZoneState {
     mutating func allocateReadily(_ request: ZoneRequest) -> UInt32? {
         // Before the marks are looked at: frames that are set aside are counted when they are merged.
         if !isHeld(request) { settle() }
-        guard canSpare(request) else { return nil }
+        guard canSpare(request), !mustChoose(request.mobility) else { return nil }
         let frame: UInt32
         if held.isNone {
             guard let chosen = buddy.take(order: request.order, request.mobility) else { return nil }

@@ -155,15 +155,20 @@ struct ZoneState: ~Copyable {
 
     @inline(__always)
     private mutating func take(order: Int, _ mobility: Mobility) -> UInt32? {
-        let isChoosy = mobility == .movable && buddy.counts.setAsideFrames(.contiguous) > 0
         guard
-            let frame = isChoosy
+            let frame = mustChoose(mobility)
                 ? takeMovable(order: order)
                 : buddy.take(order: order, mobility) ?? takeElsewhere(order: order, mobility)
         else { return nil }
         noteChoice(frame)
         freeFrames &-= 1 << UInt(bitPattern: order)
         return frame
+    }
+
+    /// True for movable contents where there is a contiguous area: see `takeMovable`.
+    @inline(__always)
+    func mustChoose(_ mobility: Mobility) -> Bool {
+        mobility == .movable && buddy.counts.setAsideFrames(.contiguous) > 0
     }
 
     /// Movable contents, where there is a contiguous area that only they can use: they go there when it has more than

@@ -161,4 +161,27 @@ import Testing
         machine.withZone(.dma32) { $0.rejoin(section: isolated) }
         try machine.run { try $0.checkInvariants() }
     }
+
+    /// Where all but a contiguous area is promised, movable contents go there, held block or not.
+    @Test(arguments: orders) func movableContentsLeaveWhatIsPromised(order: Int) throws {
+        var options = PageFrameOptions.exact
+        options.contiguousByteCount = 8 << 20
+        let machine = try makeMachine(options)
+        let promised = Int(machine.run { $0.promisableFrames })
+        #expect(machine.promise(promised))
+        for _ in 0..<3 {
+            let block = try #require(machine.allocate(order: order, flags: .kernel | .movable))
+            #expect(machine.mobility(of: block) == .contiguous)
+            try machine.run { try $0.checkInvariants() }
+            free(block, order, machine)
+        }
+        machine.run { $0.withdrawPromise(frames: 1 << order) }
+        // Held in a page block for movable contents, and then promised.
+        let block = try #require(machine.allocate(order: order, flags: .kernel | .movable))
+        free(block, order, machine)
+        #expect(machine.promise(Int(machine.run { $0.promisableFrames })))
+        let again = try #require(machine.allocate(order: order, flags: .kernel | .movable))
+        #expect(machine.mobility(of: again) == .contiguous)
+        try machine.run { try $0.checkInvariants() }
+    }
 }
