@@ -41,7 +41,6 @@ extension PageFrameAllocator {
                 unsafe buffer[filled] = PageFrameNumber(UInt(cache.rings[ring].pop()))
                 filled += 1
             }
-            cache.allocations &+= UInt(filled - first)
         }
         unsafe finish(buffer, from: first, &filled, flags)
     }

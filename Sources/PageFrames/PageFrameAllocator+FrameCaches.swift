@@ -57,7 +57,6 @@ extension PageFrameAllocator {
                 for ring in 0..<FrameCacheLayout.ringsPerZone where cache.rings[first + ring].count > 0 {
                     let count = Int(cache.rings[first + ring].count)
                     state.drain(&cache.rings[first + ring], count, order: ring % FrameCacheLayout.orderCount)
-                    cache.drained &+= UInt(count)
                 }
             }
         }
