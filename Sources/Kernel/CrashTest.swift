@@ -13,7 +13,7 @@ enum CrashTest: UInt8 {
         null, executeNull, guardPage, useAfterVfree, doubleKfree, wildKfree, interiorKfree, doubleFreePages,
         doubleVfree,
         swiftTrap, outOfMemory, doubleFault, wildAccess, generalProtection, breakpoint, divide, userPageAccess,
-        userPageExecution, panic, writeAfterFree, overrun, exhaustAtomic, waitInAtomicContext
+        userPageExecution, panic, writeAfterFree, overrun, exhaustAtomic, waitInAtomicContext, waitInHandler
 
     init?(named word: Word) {
         // Not allCases, which makes an array: there is no memory for one yet.
@@ -60,6 +60,7 @@ enum CrashTest: UInt8 {
         case .overrun: "overrun"
         case .exhaustAtomic: "exhaust-atomic"
         case .waitInAtomicContext: "wait-in-atomic"
+        case .waitInHandler: "wait-in-handler"
         }
     }
 
@@ -107,6 +108,7 @@ enum CrashTest: UInt8 {
         case .overrun: Self.overrun(memory)
         case .exhaustAtomic: Self.exhaustAtomic(memory)
         case .waitInAtomicContext: Self.waitInAtomicContext(memory)
+        case .waitInHandler: Self.waitInHandler()
         case .outOfMemory: Self.exhaustWithObjects()
         case .userPageAccess: Self.touchUserPage(memory, byExecuting: false)
         case .userPageExecution: Self.touchUserPage(memory, byExecuting: true)
