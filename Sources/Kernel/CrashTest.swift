@@ -13,7 +13,9 @@ enum CrashTest: UInt8 {
         null, executeNull, guardPage, useAfterVfree, doubleKfree, wildKfree, interiorKfree, doubleFreePages,
         doubleVfree,
         swiftTrap, outOfMemory, doubleFault, wildAccess, generalProtection, breakpoint, divide, userPageAccess,
-        userPageExecution, panic, writeAfterFree, overrun, exhaustAtomic, waitInAtomicContext
+        userPageExecution, panic, writeAfterFree, overrun, exhaustAtomic, waitInAtomicContext,
+        guardedOverflow, guardedUnderflow, guardedUseAfterFree, guardedDoubleFree, guardedInteriorFree,
+        guardedCorruption
 
     init?(named word: Word) {
         // Not allCases, which makes an array: there is no memory for one yet.
@@ -60,6 +62,12 @@ enum CrashTest: UInt8 {
         case .overrun: "overrun"
         case .exhaustAtomic: "exhaust-atomic"
         case .waitInAtomicContext: "wait-in-atomic"
+        case .guardedOverflow: "kfence-overflow"
+        case .guardedUnderflow: "kfence-underflow"
+        case .guardedUseAfterFree: "kfence-uaf"
+        case .guardedDoubleFree: "kfence-double-free"
+        case .guardedInteriorFree: "kfence-invalid-free"
+        case .guardedCorruption: "kfence-corruption"
         }
     }
 
@@ -107,6 +115,9 @@ enum CrashTest: UInt8 {
         case .overrun: Self.overrun(memory)
         case .exhaustAtomic: Self.exhaustAtomic(memory)
         case .waitInAtomicContext: Self.waitInAtomicContext(memory)
+        case .guardedOverflow, .guardedUnderflow, .guardedUseAfterFree, .guardedDoubleFree, .guardedInteriorFree,
+            .guardedCorruption:
+            misuseGuardedObject(memory)
         case .outOfMemory: Self.exhaustWithObjects()
         case .userPageAccess: Self.touchUserPage(memory, byExecuting: false)
         case .userPageExecution: Self.touchUserPage(memory, byExecuting: true)

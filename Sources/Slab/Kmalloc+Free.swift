@@ -44,7 +44,7 @@ extension Kmalloc {
     /// nil, no bytes, a large block, or an error.
     @inline(never)
     private func freeUncommon(_ address: UInt) {
-        if address == 0 || address == Self.zeroSizeAddress { return }
+        if address == 0 || address == Self.zeroSizeAddress || guarded.free(address, in: "kfree") { return }
         if address & (PageSize.byteCount &- 1) == 0, slab(of: address) == nil,
             largeBlocks.free(frame(of: address), to: frames)
         {

@@ -14,6 +14,7 @@ extension Kmalloc {
     /// nil, after a report, for what is not allocated.
     private func size(of address: UInt, in call: StaticString) -> UInt? {
         if address == 0 || address == Self.zeroSizeAddress { return 0 }
+        if guarded.contains(address) { return guarded.size(of: address, in: call) }
         if let slab = slab(of: address) {
             if let index = slab.index(of: address), slab.state(index) == .allocated {
                 return CacheList<P>.cache(at: slab.cacheAddress).value.objectSize
