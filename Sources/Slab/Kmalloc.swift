@@ -75,6 +75,11 @@ public struct Kmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
         dmaSizes = unsafe SizeTable(in: room) { sizeClass in standard.dmaCache(of: sizeClass).value.magazines }
     }
 
+    /// The frames of what was set up, of tables and caches.
+    var ownFrames: UInt {
+        1 << UInt(LargeBlocks<P>.order(forByteCount: UInt(Self.tableByteCount))) + StandardCaches<P>.frameCount
+    }
+
     private static var tableByteCount: Int {
         64 + HeaderPool<P>.byteCount + GuardedSampling<P>.byteCount + CacheList<P>.byteCount + 2
             * SizeTable<P>.byteCount

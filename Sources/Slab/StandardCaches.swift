@@ -61,6 +61,12 @@ struct StandardCaches<P: Platform> {
         frames.value.free(block, order: Self.order)
     }
 
+    /// The frames that all of them take, without slabs.
+    static var frameCount: UInt {
+        let magazineBlocks = (count + cachesPerBlock - 1) / cachesPerBlock
+        return 1 << UInt(order) + UInt(magazineBlocks) << UInt(magazineOrder)
+    }
+
     private static var order: Int { LargeBlocks<P>.order(forByteCount: UInt(count * SlabCache<P>.byteCount)) }
 
     /// As many caches' magazines as fit into 4 MiB, for the CPUs that there are, share a block.
