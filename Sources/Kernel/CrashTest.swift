@@ -13,7 +13,7 @@ enum CrashTest: UInt8 {
         null, executeNull, guardPage, useAfterVfree, doubleKfree, wildKfree, interiorKfree, doubleFreePages,
         doubleVfree,
         swiftTrap, outOfMemory, doubleFault, wildAccess, generalProtection, breakpoint, divide, userPageAccess,
-        userPageExecution, panic, writeAfterFree, overrun, exhaustAtomic, waitInAtomicContext,
+        userPageExecution, panic, writeAfterFree, overrun, exhaustAtomic, waitInAtomicContext, waitInHandler,
         guardedOverflow, guardedUnderflow, guardedUseAfterFree, guardedDoubleFree, guardedInteriorFree,
         guardedCorruption
 
@@ -62,6 +62,7 @@ enum CrashTest: UInt8 {
         case .overrun: "overrun"
         case .exhaustAtomic: "exhaust-atomic"
         case .waitInAtomicContext: "wait-in-atomic"
+        case .waitInHandler: "wait-in-handler"
         case .guardedOverflow: "kfence-overflow"
         case .guardedUnderflow: "kfence-underflow"
         case .guardedUseAfterFree: "kfence-uaf"
@@ -115,6 +116,7 @@ enum CrashTest: UInt8 {
         case .overrun: Self.overrun(memory)
         case .exhaustAtomic: Self.exhaustAtomic(memory)
         case .waitInAtomicContext: Self.waitInAtomicContext(memory)
+        case .waitInHandler: Self.waitInHandler()
         case .guardedOverflow, .guardedUnderflow, .guardedUseAfterFree, .guardedDoubleFree, .guardedInteriorFree,
             .guardedCorruption:
             misuseGuardedObject(memory)

@@ -44,12 +44,30 @@ public struct FrameTable: @unchecked Sendable {
     /// - Complexity: O(1). Callable from any context.
     @inline(__always)
     public func descriptor(of frame: PageFrameNumber) -> UnsafeMutablePointer<FrameDescriptor>? {
+        guard let origin = origin(of: frame) else { return nil }
+        return unsafe Self.descriptor(frame.rawValue, from: origin)
+    }
+
+    /// What leads from a frame to its descriptor; nil for a frame that the table does not know.
+    @inline(__always)
+    private func origin(of frame: PageFrameNumber) -> UInt? {
         let block = frame.rawValue &>> UInt(PageBlock.order)
         guard block < blockCount else { return nil }
         // Within the table by the check above.
         let origin = unsafe entries[Int(bitPattern: block)].origin.load(ordering: .acquiring)
-        if origin == 0 { return nil }
-        return unsafe Self.descriptor(frame.rawValue, from: origin)
+        return origin == 0 ? nil : origin
+    }
+
+    /// The owner's word of a slab's frame; nil for every other frame. The way of each `kfree`.
+    ///
+    /// - Complexity: O(1). Callable from any context.
+    @inline(__always)
+    public func slabOwner(of frame: PageFrameNumber) -> UInt? {
+        guard let origin = origin(of: frame) else { return nil }
+        // The table's own descriptor.
+        let descriptor = unsafe Self.descriptor(frame.rawValue, from: origin)
+        guard unsafe descriptor.pointee.state.isSlab else { return nil }
+        return unsafe descriptor.pointee.owner
     }
 
     /// A frame's descriptor, counted from where frame 0's would be. For a frame of the section with that origin.

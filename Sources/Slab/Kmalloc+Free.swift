@@ -15,13 +15,15 @@ extension Kmalloc {
     public func free(_ pointer: UnsafeMutableRawPointer?) {
         let address = UInt(bitPattern: pointer)
         // The address is followed to its slab: what it is the address of is checked on the way.
-        guard let slab = slab(of: address), let index = slab.index(of: address), slab.retract(index) else {
-            return freeUncommon(address)
+        guard let owner = table.slabOwner(of: frame(of: address)) else { return Self.freeUncommon(self, address) }
+        let slab = SlabPage(name: owner)
+        guard let index = slab.index(of: address), slab.retract(index) else {
+            return Self.freeUncommon(self, address)
         }
         // The object's own state byte.
         let entry = unsafe Magazine<P>.Entry(object: address, state: slab.statePointer(index))
         let magazine = Magazine<P>(at: slab.magazines, cpu: P.currentCPU)
-        if !magazine.free(entry) { magazine.cache.value.freeSlow(entry) }
+        if !magazine.free(entry) { magazine.freeSlow(entry) }
     }
 
     /// The frame of an address; one beyond the frame table for addresses below the direct map, nil among them.
@@ -33,23 +35,24 @@ extension Kmalloc {
     /// The slab that the frame of `address` belongs to; nil where it is no slab's.
     @inline(__always)
     func slab(of address: UInt) -> SlabPage? {
-        guard let descriptor = unsafe table.descriptor(of: frame(of: address)) else { return nil }
-        // The table's own descriptor. A slab with an allocated object is not given back, so for a correct caller it stays.
-        // A double free that races with another CPU giving the slab back may look at a header that is one no longer: such
-        // a misuse is not sure to be caught.
-        guard unsafe descriptor.pointee.state.isSlab else { return nil }
-        return unsafe SlabPage(headerAddress: descriptor.pointee.owner)
+        // A slab with an allocated object is not given back, so for a correct caller it stays. A double free that races
+        // with another CPU giving the slab back may look at a header that is one no longer: such a misuse is not sure to
+        // be caught.
+        table.slabOwner(of: frame(of: address)).map(SlabPage.init(name:))
     }
 
     /// nil, no bytes, a large block, or an error.
+    ///
+    /// Not a method, so that calling it is a jump, and the short way saves no register.
     @inline(never)
-    private func freeUncommon(_ address: UInt) {
-        if address == 0 || address == Self.zeroSizeAddress || guarded.free(address, in: "kfree") { return }
-        if address & (PageSize.byteCount &- 1) == 0, slab(of: address) == nil,
-            largeBlocks.free(frame(of: address), to: frames)
+    private static func freeUncommon(_ kmalloc: borrowing Kmalloc<P>, _ address: UInt) {
+        if address == 0 || address == zeroSizeAddress { return }
+        if address & (PageSize.byteCount &- 1) == 0,
+            kmalloc.largeBlocks.free(kmalloc.frame(of: address), to: kmalloc.frames)
         {
             return
         }
-        P.report(diagnose(address, in: "kfree"))
+        if kmalloc.guarded.free(address, in: "kfree") { return }
+        P.report(kmalloc.diagnose(address, in: "kfree"))
     }
 }

@@ -7,23 +7,40 @@ extension Kmalloc {
     /// - Parameter pointer: what `allocate` returned. nil and `zeroSizeAddress` have 0 bytes.
     /// - Returns: 0 for anything else, too, after reporting it as `free` would.
     /// - Complexity: O(1).
+    @inline(__always)
     public func size(of pointer: UnsafeRawPointer?) -> UInt {
-        size(of: UInt(bitPattern: pointer), in: "ksize") ?? 0
+        let address = UInt(bitPattern: pointer)
+        return objectSize(at: address) ?? sizeUncommon(address, in: "ksize") ?? 0
     }
 
-    /// nil, after a report, for what is not allocated.
-    private func size(of address: UInt, in call: StaticString) -> UInt? {
+    /// The bytes that the object has in which an address lies, without a look at whether it is the object's first, and
+    /// whether it is allocated: as Linux's `ksize`. Else as `size(of:)`.
+    @inline(__always)
+    func sizeAround(_ pointer: UnsafeRawPointer?) -> UInt {
+        let address = UInt(bitPattern: pointer)
+        guard let owner = table.slabOwner(of: frame(of: address)) else {
+            return sizeUncommon(address, in: "ksize") ?? 0
+        }
+        return Magazine<P>(at: SlabPage(name: owner).magazines, cpu: 0).objectSize
+    }
+
+    /// The size of the allocated object that begins at an address; nil where none does.
+    @inline(__always)
+    private func objectSize(at address: UInt) -> UInt? {
+        guard let owner = table.slabOwner(of: frame(of: address)) else { return nil }
+        let slab = SlabPage(name: owner)
+        guard let index = slab.index(of: address), slab.state(index) == .allocated else { return nil }
+        return Magazine<P>(at: slab.magazines, cpu: 0).objectSize
+    }
+
+    /// The size of what is no object: nothing, a large block; nil, after a report, for what is not allocated.
+    @inline(never)
+    private func sizeUncommon(_ address: UInt, in call: StaticString) -> UInt? {
         if address == 0 || address == Self.zeroSizeAddress { return 0 }
-        if guarded.contains(address) { return guarded.size(of: address, in: call) }
-        if let slab = slab(of: address) {
-            if let index = slab.index(of: address), slab.state(index) == .allocated {
-                return CacheList<P>.cache(at: slab.cacheAddress).value.objectSize
-            }
-        } else if address & (PageSize.byteCount &- 1) == 0,
-            let order = LargeBlocks<P>.order(of: frame(of: address), frames)
-        {
+        if address & (PageSize.byteCount &- 1) == 0, let order = LargeBlocks<P>.order(of: frame(of: address), frames) {
             return PageSize.byteCount << UInt(order)
         }
+        if guarded.contains(address) { return guarded.size(of: address, in: call) }
         P.report(diagnose(address, in: call))
         return nil
     }
@@ -40,16 +57,34 @@ extension Kmalloc {
     ///     memory moves that lies outside the zone.
     /// - Returns: the allocation, perhaps elsewhere; nil where there is no memory: the old one is as before then.
     /// - Complexity: O(1), and O(bytes) where the contents move.
+    @inline(__always)
     public func reallocate(
         _ pointer: UnsafeMutableRawPointer?, _ byteCount: UInt, flags: AllocationFlags = .kernel
     ) -> UnsafeMutableRawPointer? {
-        if byteCount == 0 {
-            unsafe free(pointer)
-            return unsafe UnsafeMutableRawPointer(bitPattern: Self.zeroSizeAddress)
+        guard let size = objectSize(at: UInt(bitPattern: pointer)) else {
+            return unsafe Self.reallocateSlow(self, pointer, nil, byteCount, flags)
         }
-        guard let oldSize = size(of: UInt(bitPattern: pointer), in: "krealloc") else { return nil }
-        guard oldSize > 0, let pointer = unsafe pointer else { return unsafe allocate(byteCount, flags: flags) }
-        if byteCount <= oldSize, isInZone(UInt(bitPattern: pointer), flags) {
+        // An object that the new size fits into, and nothing else to be done.
+        let special: AllocationFlags = .dma | .dma32 | .zero
+        if byteCount &- 1 < size, flags.rawValue & special.rawValue == 0 { return unsafe pointer }
+        return unsafe Self.reallocateSlow(self, pointer, size, byteCount, flags)
+    }
+
+    @inline(never)
+    private static func reallocateSlow(
+        _ kmalloc: borrowing Kmalloc<P>, _ pointer: UnsafeMutableRawPointer?, _ size: UInt?, _ byteCount: UInt,
+        _ flags: AllocationFlags
+    ) -> UnsafeMutableRawPointer? {
+        if byteCount == 0 {
+            unsafe kmalloc.free(pointer)
+            return unsafe UnsafeMutableRawPointer(bitPattern: zeroSizeAddress)
+        }
+        let address = UInt(bitPattern: pointer)
+        guard let oldSize = size ?? kmalloc.sizeUncommon(address, in: "krealloc") else { return nil }
+        guard oldSize > 0, let pointer = unsafe pointer else {
+            return unsafe kmalloc.allocate(byteCount, flags: flags)
+        }
+        if byteCount <= oldSize, kmalloc.isInZone(address, flags) {
             if flags.contains(.zero) {
                 // The allocation has oldSize bytes; what lies beyond the new size may be gained later.
                 unsafe (pointer + Int(bitPattern: byteCount)).initializeMemory(
@@ -57,10 +92,10 @@ extension Kmalloc {
             }
             return unsafe pointer
         }
-        guard let new = unsafe allocate(byteCount, flags: flags) else { return nil }
+        guard let new = unsafe kmalloc.allocate(byteCount, flags: flags) else { return nil }
         // Two allocations, each with at least so many bytes.
         unsafe new.copyMemory(from: pointer, byteCount: Int(bitPattern: min(oldSize, byteCount)))
-        unsafe free(pointer)
+        unsafe kmalloc.free(pointer)
         return unsafe new
     }
 

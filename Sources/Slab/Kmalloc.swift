@@ -98,48 +98,33 @@ public struct Kmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     public func allocate(_ byteCount: UInt, flags: AllocationFlags = .kernel) -> UnsafeMutableRawPointer? {
         guard byteCount &- 1 < SizeClass.largestByteCount,
             flags.rawValue & (AllocationFlags.dma.rawValue | AllocationFlags.dma32.rawValue) == 0
-        else { return unsafe allocateUncommon(byteCount, flags) }
+        else { return unsafe Self.allocateUncommon(self, byteCount, flags) }
         let magazine = sizes.magazine(for: byteCount, cpu: P.currentCPU)
-        guard let object = magazine.allocate() else { return unsafe allocateSlow(sizes, byteCount, flags) }
-        if flags.contains(.zero) { return unsafe Self.clear(object, magazine.objectSize) }
+        guard let object = magazine.allocate() else { return unsafe magazine.allocateSlow(flags) }
+        if flags.contains(.zero) { return unsafe Magazine<P>.clear(object, magazine.objectSize) }
         // An object's address is in the direct map, never null.
-        return unsafe UnsafeMutableRawPointer(bitPattern: object)
-    }
-
-    /// Fills an object, a multiple of 8 bytes, that the caller has just been given with zeroes.
-    @inline(never)
-    static func clear(_ object: UInt, _ byteCount: UInt) -> UnsafeMutableRawPointer? {
-        // As above.
-        let pointer = unsafe UnsafeMutableRawPointer(bitPattern: object).unsafelyUnwrapped
-        unsafe pointer.initializeMemory(as: UInt64.self, repeating: 0, count: Int(bitPattern: byteCount &>> 3))
-        return unsafe pointer
-    }
-
-    @inline(never)
-    private func allocateSlow(
-        _ sizes: SizeTable<P>, _ byteCount: UInt, _ flags: AllocationFlags
-    ) -> UnsafeMutableRawPointer? {
-        let cache = sizes.magazine(for: byteCount, cpu: 0).cache
-        guard let object = cache.value.allocateSlow(flags) else { return nil }
-        if flags.contains(.zero) { return unsafe Self.clear(object, cache.value.objectSize) }
-        return unsafe UnsafeMutableRawPointer(bitPattern: object)
+        return unsafe UnsafeMutableRawPointer(bitPattern: object).unsafelyUnwrapped
     }
 
     /// 0 bytes, more than a slab's object, or from the DMA zone.
+    ///
+    /// Not a method, so that calling it is a jump, and the short way saves no register.
     @inline(never)
-    private func allocateUncommon(_ byteCount: UInt, _ flags: AllocationFlags) -> UnsafeMutableRawPointer? {
-        if byteCount == 0 { return unsafe UnsafeMutableRawPointer(bitPattern: Self.zeroSizeAddress) }
+    private static func allocateUncommon(
+        _ kmalloc: borrowing Kmalloc<P>, _ byteCount: UInt, _ flags: AllocationFlags
+    ) -> UnsafeMutableRawPointer? {
+        if byteCount == 0 { return unsafe UnsafeMutableRawPointer(bitPattern: zeroSizeAddress) }
         if byteCount <= SizeClass.largestByteCount {
-            let magazine = dmaSizes.magazine(for: byteCount, cpu: P.currentCPU)
-            guard let object = magazine.allocate() else { return unsafe allocateSlow(dmaSizes, byteCount, flags) }
-            if flags.contains(.zero) { return unsafe Self.clear(object, magazine.objectSize) }
+            let magazine = kmalloc.dmaSizes.magazine(for: byteCount, cpu: P.currentCPU)
+            guard let object = magazine.allocate() else { return unsafe magazine.allocateSlow(flags) }
+            if flags.contains(.zero) { return unsafe Magazine<P>.clear(object, magazine.objectSize) }
             return unsafe UnsafeMutableRawPointer(bitPattern: object)
         }
-        guard byteCount <= Self.largestByteCount,
-            let frame = largeBlocks.allocate(byteCount, flags, from: frames)
+        guard byteCount <= largestByteCount,
+            let frame = kmalloc.largeBlocks.allocate(byteCount, flags, from: kmalloc.frames)
         else { return nil }
         // A block just allocated, which the direct map covers.
-        return unsafe directMap.pointer(to: frame)
+        return unsafe kmalloc.directMap.pointer(to: frame)
     }
 
     /// Allocates memory at a multiple of `alignment`.

@@ -19,7 +19,7 @@ struct Magazine<P: Platform>: @unchecked Sendable {
         /// The number of objects. For who holds the magazine; others may read a snapshot.
         let count = Atomic<Int>(0)
         /// The most objects that it may hold.
-        let limit = Atomic<Int>(0)
+        let limit: Int
         let lock = SpinLock<P>()
         /// Bytes of an object.
         let objectSize: UInt
@@ -71,8 +71,7 @@ struct Magazine<P: Platform>: @unchecked Sendable {
 
     /// Makes the memory an empty magazine.
     func initialize(limit: Int, objectSize: UInt, cache: UInt) {
-        unsafe header.initialize(to: Header(objectSize: objectSize, cache: cache))
-        unsafe header.pointee.limit.store(limit, ordering: .relaxed)
+        unsafe header.initialize(to: Header(limit: limit, objectSize: objectSize, cache: cache))
     }
 
     /// The number of objects in it: a snapshot, but for who holds it.
@@ -84,7 +83,7 @@ struct Magazine<P: Platform>: @unchecked Sendable {
 
     /// The number of objects that it may hold.
     @inline(__always)
-    var limit: Int { unsafe header.pointee.limit.load(ordering: .relaxed) }
+    var limit: Int { unsafe header.pointee.limit }
 
     /// Bytes of an object of the cache.
     @inline(__always)
@@ -116,7 +115,7 @@ struct Magazine<P: Platform>: @unchecked Sendable {
         return entry.object
     }
 
-    /// Puts an object, in state `cached`, on top. - Returns: false where there is no room or the magazine is held.
+    /// Puts an object, which is free, on top. - Returns: false where there is no room or the magazine is held.
     @inline(__always)
     func free(_ entry: Entry) -> Bool {
         guard _fastPath(tryHold()) else { return false }

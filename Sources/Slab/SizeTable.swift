@@ -1,11 +1,12 @@
 import MemoryPrimitives
 
-/// Which cache serves a size: for each multiple of 8 up to 8192, the address of its magazine on CPU 0. One load finds it.
+/// Which cache serves a size: for 1 to 8 bytes, 9 to 16 and so on up to 8192, the address of its magazine on CPU 0. One
+/// load finds it.
 @safe
 struct SizeTable<P: Platform>: @unchecked Sendable {
     private let magazines: UnsafeMutablePointer<UInt>
 
-    private static var entryCount: Int { Int(SizeClass.largestByteCount / 8) + 1 }
+    private static var entryCount: Int { Int(SizeClass.largestByteCount / 8) }
 
     /// Bytes of memory that `init` needs, aligned to 8.
     static var byteCount: Int { entryCount * MemoryLayout<UInt>.stride }
@@ -20,7 +21,7 @@ struct SizeTable<P: Platform>: @unchecked Sendable {
         for index in 0..<SizeClass.count {
             let sizeClass = SizeClass(index: index)
             let found = magazinesOfClass(sizeClass)
-            while entry <= Int(sizeClass.byteCount / 8) {
+            while entry < Int(sizeClass.byteCount / 8) {
                 unsafe (magazines + entry).initialize(to: found)
                 entry += 1
             }
@@ -31,6 +32,6 @@ struct SizeTable<P: Platform>: @unchecked Sendable {
     @inline(__always)
     func magazine(for byteCount: UInt, cpu: Int) -> Magazine<P> {
         // By the contract, within the table.
-        Magazine(at: unsafe magazines[Int(bitPattern: (byteCount &+ 7) &>> 3)], cpu: cpu)
+        Magazine(at: unsafe magazines[Int(bitPattern: (byteCount &- 1) &>> 3)], cpu: cpu)
     }
 }

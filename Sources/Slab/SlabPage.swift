@@ -1,7 +1,7 @@
 import MemoryPrimitives
 import Synchronization
 
-/// A reference to a slab: a pointer to its header, and what can be asked of it.
+/// A reference to a slab: a pointer to where its header ends and its state bytes begin, and what can be asked of it.
 ///
 /// The header stays where it is until its slab is given back, which happens only when all objects are free and the
 /// slab is in no list. Bitmap, links and counts are under the cache's lock.
@@ -9,15 +9,24 @@ import Synchronization
 struct SlabPage: Equatable {
     typealias State = Atomic<UInt8>
 
-    private let header: UnsafeMutablePointer<SlabHeader>
+    private let states: UnsafeMutablePointer<State>
 
-    /// The slab whose header is at `address`, as a frame's descriptor names it; nil for 0.
     @inline(__always)
-    init?(headerAddress: UInt) {
-        // Only a cache writes such addresses into descriptors of slabs.
-        guard let header = unsafe UnsafeMutablePointer<SlabHeader>(bitPattern: headerAddress) else { return nil }
-        unsafe self.header = header
+    private var header: UnsafeMutablePointer<SlabHeader> {
+        // The header ends where the states begin.
+        unsafe UnsafeMutableRawPointer(states).assumingMemoryBound(to: SlabHeader.self) - 1
     }
+
+    /// The slab that the descriptors of its frames name so.
+    @inline(__always)
+    init(name: UInt) {
+        // Only a cache writes such addresses, which are not 0, into descriptors of slabs.
+        unsafe states = UnsafeMutablePointer<State>(bitPattern: name).unsafelyUnwrapped
+    }
+
+    /// What the descriptors of the slab's frames have as their owner's word.
+    @inline(__always)
+    var name: UInt { unsafe UInt(bitPattern: states) }
 
     /// A new slab, all objects free, in no list.
     ///
@@ -26,7 +35,8 @@ struct SlabPage: Equatable {
     ///   - base: the virtual address of object 0.
     @unsafe
     init(at memory: UnsafeMutableRawPointer, base: UInt, layout: SlabLayout, magazines: UInt, cache: UInt) {
-        unsafe header = memory.bindMemory(to: SlabHeader.self, capacity: 1)
+        let header = unsafe memory.bindMemory(to: SlabHeader.self, capacity: 1)
+        unsafe states = UnsafeMutableRawPointer(header + 1).assumingMemoryBound(to: State.self)
         unsafe header.initialize(
             to: SlabHeader(
                 base: base, inverse: layout.indexing.inverse,
@@ -35,7 +45,7 @@ struct SlabPage: Equatable {
                 list: UInt8(truncatingIfNeeded: SlabLists.none),
                 shift: UInt8(truncatingIfNeeded: layout.indexing.shift)))
         // The memory has room for a byte for each object and a bit for each, by the contract above. Free is 0.
-        let bytes = unsafe UnsafeMutableRawPointer(header + 1)
+        let bytes = unsafe UnsafeMutableRawPointer(states)
         let byteCount = SlabHeader.bitmapOffset(objectCount: layout.objectCount)
         unsafe bytes.initializeMemory(as: UInt64.self, repeating: 0, count: byteCount / 8)
         var left = layout.objectCount
@@ -46,7 +56,7 @@ struct SlabPage: Equatable {
     }
 
     @inline(__always)
-    static func == (left: SlabPage, right: SlabPage) -> Bool { left.headerAddress == right.headerAddress }
+    static func == (left: SlabPage, right: SlabPage) -> Bool { left.name == right.name }
 
     @inline(__always)
     var headerAddress: UInt { unsafe UInt(bitPattern: header) }
@@ -105,15 +115,15 @@ struct SlabPage: Equatable {
     /// The state byte of an object, which outlives any use of the object.
     @inline(__always)
     func statePointer(_ index: Int) -> UnsafeMutablePointer<State> {
-        // The state bytes follow the header; callers pass an index below objectCount.
-        unsafe UnsafeMutableRawPointer(header + 1).assumingMemoryBound(to: State.self) + index
+        // Callers pass an index below objectCount.
+        unsafe states + index
     }
 
     /// The index of the object that a state byte of this slab is of.
     @inline(__always)
     func index(ofState state: UnsafeMutablePointer<State>) -> Int {
         // Only compared with where this slab's state bytes are.
-        unsafe UnsafeRawPointer(state) - UnsafeRawPointer(header + 1)
+        unsafe state - states
     }
 
     /// An object's state. A snapshot, unless the caller holds what the table at `ObjectState` names.
@@ -128,36 +138,39 @@ struct SlabPage: Equatable {
         unsafe statePointer(index).pointee.store(state.rawValue, ordering: .relaxed)
     }
 
-    /// Makes an allocated object one that is in no user's hands; of two that try at once, one can.
+    /// Makes an allocated object a free one, which is the caller's to put somewhere; of two that try at once, one can.
     /// - Returns: false where it is not allocated, with nothing changed.
     @inline(__always)
     func retract(_ index: Int) -> Bool {
         // As above. State bytes outlive the objects.
         unsafe statePointer(index).pointee.compareExchange(
-            expected: ObjectState.allocated.rawValue, desired: ObjectState.cached.rawValue, ordering: .relaxed
+            expected: ObjectState.allocated.rawValue, desired: ObjectState.free.rawValue, ordering: .relaxed
         ).exchanged
     }
 
-    /// Takes up to `count` free objects out of the bitmap, from where `random` says, and calls `body` with the index of
-    /// each, which is for the caller to give a state. - Returns: how many. - Complexity: O(count + words of the bitmap).
+    /// Takes up to `count` free objects out of the bitmap, in an order that `random` says, and calls `body` with each: its
+    /// index, and how many came before. - Returns: how many. - Complexity: O(count + words of the bitmap).
     @inline(__always)
     func take(_ count: Int, random: UInt64, _ body: (_ index: Int, _ position: Int) -> Void) -> Int {
         let wordCount = SlabHeader.wordCount(objectCount)
+        let bitmap = unsafe bitmap
         var random = random
         var word = wordCount == 1 ? 0 : Int(truncatingIfNeeded: random &>> 32) & (wordCount &- 1)
         var taken = 0
         for _ in 0..<wordCount {
+            // Words of this slab's bitmap.
             var bits = unsafe bitmap[word]
             if bits != 0 {
+                let end = taken &+ min(count &- taken, bits.nonzeroBitCount)
                 repeat {
-                    let start = random & 63
+                    // The first set bit from a random one on, round the word.
+                    let turned = bits &>> random | bits &<< (0 &- random)
+                    let bit = (turned.trailingZeroBitCount &+ Int(truncatingIfNeeded: random)) & 63
+                    bits ^= 1 &<< UInt64(truncatingIfNeeded: bit)
                     random = random &>> 6 | random &<< 58
-                    let turned = bits &>> start | bits &<< (0 &- start)
-                    let bit = (turned.trailingZeroBitCount &+ Int(truncatingIfNeeded: start)) & 63
-                    bits &= ~(1 &<< UInt64(truncatingIfNeeded: bit))
                     body(word &* 64 &+ bit, taken)
                     taken &+= 1
-                } while bits != 0 && taken < count
+                } while taken != end
                 unsafe bitmap[word] = bits
                 if taken == count { break }
             }
@@ -167,13 +180,9 @@ struct SlabPage: Equatable {
         return taken
     }
 
-    /// Puts an object, which nobody uses, back into the bitmap, and notes it as free. - Complexity: O(1).
+    /// Puts an object, which is free and in nobody's hands, back into the bitmap. Counting it is left to the caller.
     @inline(__always)
-    func putFree(_ index: Int) {
-        setState(index, .free)
-        unsafe bitmap[index &>> 6] |= 1 &<< UInt64(truncatingIfNeeded: index)
-        freeCount = freeCount &+ 1
-    }
+    func markFree(_ index: Int) { unsafe bitmap[index &>> 6] |= 1 &<< UInt64(truncatingIfNeeded: index) }
 
     /// Whether the bitmap says that an object is free.
     func isMarkedFree(_ index: Int) -> Bool { unsafe bitmap[index &>> 6] >> UInt64(index & 63) & 1 != 0 }
@@ -181,7 +190,7 @@ struct SlabPage: Equatable {
     @inline(__always)
     private var bitmap: UnsafeMutablePointer<UInt64> {
         // Behind the state bytes, within the room that the initialiser was given.
-        unsafe (UnsafeMutableRawPointer(header + 1) + SlabHeader.bitmapOffset(objectCount: objectCount))
+        unsafe (UnsafeMutableRawPointer(states) + SlabHeader.bitmapOffset(objectCount: objectCount))
             .assumingMemoryBound(to: UInt64.self)
     }
 }

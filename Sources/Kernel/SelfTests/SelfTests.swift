@@ -17,6 +17,7 @@ enum SelfTests {
                 selftest=no boots without them
                 """, .tooLittleMemory)
         }
+        ExceptionTests.run(memory)
         PageFrameTests.run(memory)
         FrameCheckTests.run(memory)
         ShrinkerTests.run(memory)

@@ -1,0 +1,28 @@
+import MemoryPrimitives
+import PageFrames
+
+// What is left to do when a magazine cannot serve a call. Each is called last, with its arguments in registers, so that
+// the short way needs no frame.
+extension Magazine {
+    /// An object from the cache, by way of this CPU's magazine where that is possible; nil where there is no memory within
+    /// the meaning of the flags.
+    @inline(never)
+    func allocateSlow(_ flags: AllocationFlags) -> UnsafeMutableRawPointer? {
+        guard let object = cache.value.allocateSlow(flags) else { return nil }
+        if flags.contains(.zero) { return unsafe Self.clear(object, objectSize) }
+        return unsafe UnsafeMutableRawPointer(bitPattern: object)
+    }
+
+    /// Fills an object, a multiple of 8 bytes, that the caller has just been given with zeroes.
+    @inline(never)
+    static func clear(_ object: UInt, _ byteCount: UInt) -> UnsafeMutableRawPointer? {
+        // An object's address is never null, and it has so many bytes.
+        let pointer = unsafe UnsafeMutableRawPointer(bitPattern: object).unsafelyUnwrapped
+        unsafe pointer.initializeMemory(as: UInt64.self, repeating: 0, count: Int(bitPattern: byteCount &>> 3))
+        return unsafe pointer
+    }
+
+    /// Takes back a free object for which the magazine has no room, or which is held.
+    @inline(never)
+    func freeSlow(_ entry: Entry) { cache.value.freeSlow(entry) }
+}
