@@ -1,6 +1,7 @@
 import BootMemory
 import MemoryPrimitives
 import PageFrames
+import Slab
 
 /// What the command line asks for. docs/boot.md lists the words.
 struct BootParameters {
@@ -10,6 +11,8 @@ struct BootParameters {
     var runsBenchmarks = false
     /// How the page frames are to work, and what is checked of them.
     var frames = PageFrameOptions()
+    /// How the slabs are to work, and what is checked of them.
+    var slab = SlabOptions()
     /// How often free memory is tested; 0 for not at all.
     var memoryTestPasses: UInt = 0
     /// What is printed after bring-up.
@@ -52,7 +55,8 @@ struct BootParameters {
             crash = CrashTest(named: word)
             if crash == nil { return false }
         } else {
-            return try applyToFrames(word)
+            let isOfFrames = try applyToFrames(word)
+            return isOfFrames ? true : try applyToSlab(word)
         }
         return true
     }

@@ -13,7 +13,9 @@ enum CrashTest: UInt8 {
         null, executeNull, guardPage, useAfterVfree, doubleKfree, wildKfree, interiorKfree, doubleFreePages,
         doubleVfree,
         swiftTrap, outOfMemory, doubleFault, wildAccess, generalProtection, breakpoint, divide, userPageAccess,
-        userPageExecution, panic, writeAfterFree, overrun, exhaustAtomic, waitInAtomicContext, waitInHandler
+        userPageExecution, panic, writeAfterFree, overrun, exhaustAtomic, waitInAtomicContext, waitInHandler,
+        guardedOverflow, guardedUnderflow, guardedUseAfterFree, guardedDoubleFree, guardedInteriorFree,
+        guardedCorruption
 
     init?(named word: Word) {
         // Not allCases, which makes an array: there is no memory for one yet.
@@ -61,6 +63,12 @@ enum CrashTest: UInt8 {
         case .exhaustAtomic: "exhaust-atomic"
         case .waitInAtomicContext: "wait-in-atomic"
         case .waitInHandler: "wait-in-handler"
+        case .guardedOverflow: "kfence-overflow"
+        case .guardedUnderflow: "kfence-underflow"
+        case .guardedUseAfterFree: "kfence-uaf"
+        case .guardedDoubleFree: "kfence-double-free"
+        case .guardedInteriorFree: "kfence-invalid-free"
+        case .guardedCorruption: "kfence-corruption"
         }
     }
 
@@ -109,6 +117,9 @@ enum CrashTest: UInt8 {
         case .exhaustAtomic: Self.exhaustAtomic(memory)
         case .waitInAtomicContext: Self.waitInAtomicContext(memory)
         case .waitInHandler: Self.waitInHandler()
+        case .guardedOverflow, .guardedUnderflow, .guardedUseAfterFree, .guardedDoubleFree, .guardedInteriorFree,
+            .guardedCorruption:
+            misuseGuardedObject(memory)
         case .outOfMemory: Self.exhaustWithObjects()
         case .userPageAccess: Self.touchUserPage(memory, byExecuting: false)
         case .userPageExecution: Self.touchUserPage(memory, byExecuting: true)

@@ -52,6 +52,7 @@ extension Kmalloc {
         {
             return
         }
+        if kmalloc.guarded.free(address, in: "kfree") { return }
         P.report(kmalloc.diagnose(address, in: "kfree"))
     }
 }

@@ -40,6 +40,7 @@ extension Kmalloc {
         if address & (PageSize.byteCount &- 1) == 0, let order = LargeBlocks<P>.order(of: frame(of: address), frames) {
             return PageSize.byteCount << UInt(order)
         }
+        if guarded.contains(address) { return guarded.size(of: address, in: call) }
         P.report(diagnose(address, in: call))
         return nil
     }

@@ -34,6 +34,7 @@ public struct Kmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     /// The cache that other caches' descriptions are objects of.
     let cacheOfCaches: Permanent<SlabCache<P>>
     let largeBlocks = LargeBlocks<P>()
+    let guarded: GuardedSampling<P>
     let options: SlabOptions
 
     /// Sets up all caches, without a slab yet, in frames of their own.
@@ -46,19 +47,23 @@ public struct Kmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     public init?(frames: Permanent<PageFrameAllocator<P>>, options: SlabOptions = SlabOptions()) {
         let tableOrder = LargeBlocks<P>.order(forByteCount: UInt(Self.tableByteCount))
         guard let tableFrame = frames.value.allocate(order: tableOrder) else { return nil }
-        // The block is ours for good, has room for all four parts, and each is aligned to 8.
+        // The block is ours for good, has room for all its parts, and each is aligned to 8.
         var room = unsafe frames.value.directMap.pointer(to: tableFrame)
         let pool = unsafe room.bindMemory(to: HeaderPool<P>.self, capacity: 1)
         unsafe room += 64
         let headers = unsafe Permanent(placing: HeaderPool(in: room, frames: frames), at: pool)
         unsafe room += HeaderPool<P>.byteCount
-        guard let standard = StandardCaches(frames: frames, headers: headers, options: options) else {
+        let guarded = unsafe GuardedSampling<P>(in: room)
+        unsafe room += GuardedSampling<P>.byteCount
+        guard let standard = StandardCaches(frames: frames, headers: headers, guarded: guarded, options: options)
+        else {
             frames.value.free(tableFrame, order: tableOrder)
             return nil
         }
         self.frames = frames
         self.options = options
         self.headers = headers
+        self.guarded = guarded
         directMap = frames.value.directMap
         table = frames.value.table
         cacheOfCaches = standard.cacheOfCaches
@@ -70,8 +75,14 @@ public struct Kmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
         dmaSizes = unsafe SizeTable(in: room) { sizeClass in standard.dmaCache(of: sizeClass).value.magazines }
     }
 
+    /// The frames of what was set up, of tables and caches.
+    var ownFrames: UInt {
+        1 << UInt(LargeBlocks<P>.order(forByteCount: UInt(Self.tableByteCount))) + StandardCaches<P>.frameCount
+    }
+
     private static var tableByteCount: Int {
-        64 + HeaderPool<P>.byteCount + CacheList<P>.byteCount + 2 * SizeTable<P>.byteCount
+        64 + HeaderPool<P>.byteCount + GuardedSampling<P>.byteCount + CacheList<P>.byteCount + 2
+            * SizeTable<P>.byteCount
     }
 
     /// Allocates memory.

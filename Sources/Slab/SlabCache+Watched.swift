@@ -5,6 +5,7 @@ import PageFrames
 extension SlabCache {
     /// As `allocateSlow`.
     func allocateWatched(_ flags: AllocationFlags) -> UInt? {
+        if let object = allocateGuarded(flags) { return object }
         while true {
             if let object = takeSingle() { return object }
             guard addSlab(flags) else { return nil }

@@ -60,6 +60,7 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
     let magazines: UInt
     let frames: Permanent<PageFrameAllocator<P>>
     let headers: Permanent<HeaderPool<P>>
+    let guarded: GuardedSampling<P>
     let lock = SpinLock<P>()
     let state: UnsafeMutablePointer<State>
     /// The cache's place in the list of all caches.
@@ -75,17 +76,18 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
     ///   - magazines: memory for a magazine for each CPU, aligned to a cache line, which stays as long.
     ///   - isWatched: see there.
     ///   - random: what the order of objects begins with; 0 for ascending order.
+    ///   - guarded: decides which allocations go elsewhere, where the cache is watched.
     @unsafe
     static func place(
         at memory: UnsafeMutableRawPointer, name: CacheName, flags: CacheFlags, layout: SlabLayout,
         magazines: UnsafeMutableRawPointer, isWatched: Bool, random: UInt64,
-        frames: Permanent<PageFrameAllocator<P>>, headers: Permanent<HeaderPool<P>>
+        frames: Permanent<PageFrameAllocator<P>>, headers: Permanent<HeaderPool<P>>, guarded: GuardedSampling<P>
     ) -> Permanent<SlabCache<P>> {
         // The cache's own memory: the cache, and its state behind it.
         let cache = unsafe Permanent(
             placing: SlabCache(
                 name: name, flags: flags, layout: layout, magazines: UInt(bitPattern: magazines),
-                isWatched: isWatched, random: random, frames: frames, headers: headers, at: memory),
+                isWatched: isWatched, random: random, frames: frames, headers: headers, guarded: guarded, at: memory),
             at: memory.bindMemory(to: SlabCache<P>.self, capacity: 1))
         let magazineLimit = isWatched ? 0 : magazineLimit(slotSize: layout.slotSize)
         for cpu in 0..<P.cpuCount {
@@ -98,7 +100,8 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
     @unsafe
     private init(
         name: CacheName, flags: CacheFlags, layout: SlabLayout, magazines: UInt, isWatched: Bool, random: UInt64,
-        frames: Permanent<PageFrameAllocator<P>>, headers: Permanent<HeaderPool<P>>, at memory: UnsafeMutableRawPointer
+        frames: Permanent<PageFrameAllocator<P>>, headers: Permanent<HeaderPool<P>>, guarded: GuardedSampling<P>,
+        at memory: UnsafeMutableRawPointer
     ) {
         self.name = name
         self.flags = flags
@@ -108,6 +111,7 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
         self.isWatched = isWatched
         self.frames = frames
         self.headers = headers
+        self.guarded = guarded
         address = UInt(bitPattern: memory)
         // Behind the cache, by the contract of `place`.
         unsafe state = (memory + Self.ownByteCount).bindMemory(to: State.self, capacity: 1)

@@ -13,7 +13,10 @@ struct StandardCaches<P: Platform> {
 
     /// Places all caches, without slabs, in frames of their own: one block for the caches, others for their magazines.
     /// - Returns: nil, with everything given back, where there is too little memory.
-    init?(frames: Permanent<PageFrameAllocator<P>>, headers: Permanent<HeaderPool<P>>, options: SlabOptions) {
+    init?(
+        frames: Permanent<PageFrameAllocator<P>>, headers: Permanent<HeaderPool<P>>, guarded: GuardedSampling<P>,
+        options: SlabOptions
+    ) {
         guard let block = frames.value.allocate(order: Self.order) else { return nil }
         self.frames = frames
         self.block = block
@@ -27,7 +30,7 @@ struct StandardCaches<P: Platform> {
                 }
                 magazines = frames.value.directMap.virtualAddress(of: frame.address).rawValue
             }
-            place(index, magazines, random, headers)
+            place(index, magazines, random, headers, guarded, options)
             magazines += UInt(SlabCache<P>.magazinesByteCount)
             // Knuth's multiplier (MMIX): another odd number for each.
             random = random &* 6_364_136_223_846_793_005
@@ -35,15 +38,18 @@ struct StandardCaches<P: Platform> {
     }
 
     @inline(never)
-    private func place(_ index: Int, _ magazines: UInt, _ random: UInt64, _ headers: Permanent<HeaderPool<P>>) {
+    private func place(
+        _ index: Int, _ magazines: UInt, _ random: UInt64, _ headers: Permanent<HeaderPool<P>>,
+        _ guarded: GuardedSampling<P>, _ options: SlabOptions
+    ) {
         let (name, size, flags) = Self.description(index)
         // Each cache has a part of the block, and of a block of magazines, of its own.
         _ = unsafe SlabCache<P>.place(
             at: UnsafeMutableRawPointer(self[index].address), name: name, flags: flags,
             layout: SlabLayout(objectSize: size, slotSize: size),
             magazines: UnsafeMutableRawPointer(bitPattern: magazines).unsafelyUnwrapped,
-            isWatched: false, random: random, frames: frames,
-            headers: headers)
+            isWatched: index < SizeClass.count && options.sampleInterval > 0, random: random, frames: frames,
+            headers: headers, guarded: guarded)
     }
 
     /// Gives everything back: the first `placedCount` caches have been placed.
@@ -53,6 +59,12 @@ struct StandardCaches<P: Platform> {
             frames.value.free(PageFrameNumber(containing: address), order: Self.magazineOrder)
         }
         frames.value.free(block, order: Self.order)
+    }
+
+    /// The frames that all of them take, without slabs.
+    static var frameCount: UInt {
+        let magazineBlocks = (count + cachesPerBlock - 1) / cachesPerBlock
+        return 1 << UInt(order) + UInt(magazineBlocks) << UInt(magazineOrder)
     }
 
     private static var order: Int { LargeBlocks<P>.order(forByteCount: UInt(count * SlabCache<P>.byteCount)) }

@@ -25,6 +25,7 @@ enum SelfTests {
         ContiguousTests.run(memory)
         PagingTests.run(memory)
         KmallocTests.run(memory)
+        GuardedObjectTests.run(memory)
         VmallocTests.run(memory)
         SwiftObjectTests.run(memory)
     }
