@@ -37,7 +37,7 @@ enum BringUp {
         unsafe X86Platform.hasFastStringStores = features.fastStringStores
 
         let log = BringUpLog(memoryTestPasses: parameters.memoryTestPasses, frames: parameters.frames)
-        bringUp(fillMap(features, from: information, commandLine), information, features, parameters.frames, log)
+        bringUp(fillMap(features, from: information, commandLine), information, features, parameters, log)
         return parameters
     }
 
@@ -46,7 +46,7 @@ enum BringUp {
     @inline(never)
     private static func bringUp(
         _ map: consuming FirmwareMap, _ information: MultibootInformation, _ features: CPUFeatures,
-        _ frames: PageFrameOptions, _ observer: BringUpLog
+        _ parameters: BootParameters, _ observer: BringUpLog
     ) {
         var machine = MachineDescription(
             reachableLimit: bootMapLimit, directMap: directMap,
@@ -54,7 +54,8 @@ enum BringUp {
             features: PagingFeatures(
                 noExecute: features.noExecute, gigabytePages: features.gigabytePages,
                 globalPages: features.globalPages, physicalAddressBits: features.physicalAddressBits))
-        machine.frames = frames
+        machine.frames = parameters.frames
+        machine.slab = parameters.slab
         let boot = unsafe BootAllocator(
             memoryStorage: BootStorage.memoryRegions, reservedStorage: BootStorage.reservedRegions)
         var log = observer

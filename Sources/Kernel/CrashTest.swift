@@ -13,7 +13,8 @@ enum CrashTest: UInt8 {
         null, executeNull, guardPage, useAfterVfree, doubleKfree, wildKfree, interiorKfree, doubleFreePages,
         doubleVfree,
         swiftTrap, outOfMemory, doubleFault, wildAccess, generalProtection, breakpoint, divide, userPageAccess,
-        userPageExecution, panic, writeAfterFree, overrun, exhaustAtomic, waitInAtomicContext
+        userPageExecution, panic, writeAfterFree, overrun, exhaustAtomic, waitInAtomicContext,
+        objectOverflow, objectUnderflow, objectWriteAfterFree, objectReadAfterFree, pageKfree, kmallocExhaustion
 
     init?(named word: Word) {
         // Not allCases, which makes an array: there is no memory for one yet.
@@ -60,6 +61,12 @@ enum CrashTest: UInt8 {
         case .overrun: "overrun"
         case .exhaustAtomic: "exhaust-atomic"
         case .waitInAtomicContext: "wait-in-atomic"
+        case .objectOverflow: "slab-overflow"
+        case .objectUnderflow: "slab-underflow"
+        case .objectWriteAfterFree: "slab-write-after-free"
+        case .objectReadAfterFree: "slab-read-after-free"
+        case .pageKfree: "slab-free-page"
+        case .kmallocExhaustion: "slab-exhaustion"
         }
     }
 
@@ -107,6 +114,12 @@ enum CrashTest: UInt8 {
         case .overrun: Self.overrun(memory)
         case .exhaustAtomic: Self.exhaustAtomic(memory)
         case .waitInAtomicContext: Self.waitInAtomicContext(memory)
+        case .objectOverflow: Self.writeBeyondObject(memory, at: 64)
+        case .objectUnderflow: Self.writeBeyondObject(memory, at: -1)
+        case .objectWriteAfterFree: Self.writeToFreeObject(memory)
+        case .objectReadAfterFree: Self.readFreeObject(memory)
+        case .pageKfree: Self.kfreePage(memory)
+        case .kmallocExhaustion: Self.exhaustKmalloc(memory)
         case .outOfMemory: Self.exhaustWithObjects()
         case .userPageAccess: Self.touchUserPage(memory, byExecuting: false)
         case .userPageExecution: Self.touchUserPage(memory, byExecuting: true)

@@ -1,6 +1,7 @@
 import MemoryPrimitives
 import PageFrames
 import Paging
+import Slab
 
 /// What bring-up has to be told about the machine; the rest it reads from the firmware's map.
 public struct MachineDescription: Sendable {
@@ -12,6 +13,8 @@ public struct MachineDescription: Sendable {
     public var features: PagingFeatures
     /// How the page frame allocator is to work.
     public var frames: PageFrameOptions
+    /// How caches and kmalloc are to work.
+    public var slab = SlabOptions()
 
     public init(
         reachableLimit: PhysicalAddress, directMap: DirectMap,

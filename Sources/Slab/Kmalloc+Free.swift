@@ -52,6 +52,6 @@ extension Kmalloc {
         {
             return
         }
-        P.report(kmalloc.diagnose(address, in: "kfree"))
+        kmalloc.complain(of: address, in: "kfree")
     }
 }

@@ -5,10 +5,21 @@ extension Kmalloc {
     /// The bytes that an allocation really has, at least what was asked for.
     ///
     /// - Parameter pointer: what `allocate` returned. nil and `zeroSizeAddress` have 0 bytes.
+    /// Who asks may use all of it: where what was not asked for is a red zone, that ends here.
     /// - Returns: 0 for anything else, too, after reporting it as `free` would.
     /// - Complexity: O(1).
     public func size(of pointer: UnsafeRawPointer?) -> UInt {
-        size(of: UInt(bitPattern: pointer), in: "ksize") ?? 0
+        let address = UInt(bitPattern: pointer)
+        guard let size = size(of: address, in: "ksize") else { return 0 }
+        if let cache = redZonedCache(of: address) { cache.value.changeRequest(of: address, to: size) }
+        return size
+    }
+
+    /// The cache of an allocated object where it has red zones.
+    private func redZonedCache(of address: UInt) -> Permanent<SlabCache<P>>? {
+        guard let slab = slab(of: address) else { return nil }
+        let cache = CacheList<P>.cache(at: slab.cacheAddress)
+        return cache.value.flags.contains(.redZone) ? cache : nil
     }
 
     /// nil, after a report, for what is not allocated.
@@ -23,7 +34,7 @@ extension Kmalloc {
         {
             return PageSize.byteCount << UInt(order)
         }
-        P.report(diagnose(address, in: call))
+        complain(of: address, in: call)
         return nil
     }
 
@@ -48,7 +59,13 @@ extension Kmalloc {
         }
         guard let oldSize = size(of: UInt(bitPattern: pointer), in: "krealloc") else { return nil }
         guard oldSize > 0, let pointer = unsafe pointer else { return unsafe allocate(byteCount, flags: flags) }
+        let redZoned = redZonedCache(of: UInt(bitPattern: pointer))
         if byteCount <= oldSize, isInZone(UInt(bitPattern: pointer), flags) {
+            if let cache = redZoned {
+                cache.value.changeRequest(
+                    of: UInt(bitPattern: pointer), to: byteCount, clears: flags.contains(.zero))
+                return unsafe pointer
+            }
             if flags.contains(.zero) {
                 // The allocation has oldSize bytes; what lies beyond the new size may be gained later.
                 unsafe (pointer + Int(bitPattern: byteCount)).initializeMemory(
@@ -57,8 +74,9 @@ extension Kmalloc {
             return unsafe pointer
         }
         guard let new = unsafe allocate(byteCount, flags: flags) else { return nil }
+        let contents = redZoned.map { $0.value.requestedSize(of: UInt(bitPattern: pointer)) } ?? oldSize
         // Two allocations, each with at least so many bytes.
-        unsafe new.copyMemory(from: pointer, byteCount: Int(bitPattern: min(oldSize, byteCount)))
+        unsafe new.copyMemory(from: pointer, byteCount: Int(bitPattern: min(contents, byteCount)))
         unsafe free(pointer)
         return unsafe new
     }

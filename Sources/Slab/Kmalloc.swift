@@ -89,7 +89,7 @@ public struct Kmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
             flags.rawValue & (AllocationFlags.dma.rawValue | AllocationFlags.dma32.rawValue) == 0
         else { return unsafe Self.allocateUncommon(self, byteCount, flags) }
         let magazine = sizes.magazine(for: byteCount, cpu: P.currentCPU)
-        guard let object = magazine.allocate() else { return unsafe magazine.allocateSlow(flags) }
+        guard let object = magazine.allocate() else { return unsafe magazine.allocateSlow(flags, byteCount) }
         if flags.contains(.zero) { return unsafe Magazine<P>.clear(object, magazine.objectSize) }
         // An object's address is in the direct map, never null.
         return unsafe UnsafeMutableRawPointer(bitPattern: object).unsafelyUnwrapped
@@ -105,7 +105,7 @@ public struct Kmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
         if byteCount == 0 { return unsafe UnsafeMutableRawPointer(bitPattern: zeroSizeAddress) }
         if byteCount <= SizeClass.largestByteCount {
             let magazine = kmalloc.dmaSizes.magazine(for: byteCount, cpu: P.currentCPU)
-            guard let object = magazine.allocate() else { return unsafe magazine.allocateSlow(flags) }
+            guard let object = magazine.allocate() else { return unsafe magazine.allocateSlow(flags, byteCount) }
             if flags.contains(.zero) { return unsafe Magazine<P>.clear(object, magazine.objectSize) }
             return unsafe UnsafeMutableRawPointer(bitPattern: object)
         }

@@ -9,6 +9,7 @@
 /// | free      | in its slab's bitmap                     | refill, under the cache's lock                |
 /// | cached    | in one magazine                          | who holds that magazine                       |
 /// | allocated | its user's                               | kfree, by compare-and-exchange: one of them   |
+/// | waiting   | in the quarantine                        | who takes it out of the quarantine            |
 /// | seen      | cached, and met by `checkInvariants()`   | the end of that check                         |
 struct ObjectState: RawRepresentable, Equatable {
     let rawValue: UInt8
@@ -19,5 +20,6 @@ struct ObjectState: RawRepresentable, Equatable {
     @inline(__always) static var free: ObjectState { ObjectState(rawValue: 0) }
     @inline(__always) static var cached: ObjectState { ObjectState(rawValue: 1) }
     @inline(__always) static var allocated: ObjectState { ObjectState(rawValue: 2) }
+    @inline(__always) static var waiting: ObjectState { ObjectState(rawValue: 3) }
     @inline(__always) static var seen: ObjectState { ObjectState(rawValue: 4) }
 }

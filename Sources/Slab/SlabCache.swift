@@ -45,6 +45,8 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
     let magazines: UInt
     let frames: Permanent<PageFrameAllocator<P>>
     let headers: Permanent<HeaderPool<P>>
+    /// What watched caches share.
+    let debugging: Permanent<SlabDebugging<P>>
     let lock = SpinLock<P>()
     let state: UnsafeMutablePointer<State>
     /// The cache's place in the list of all caches.
@@ -58,19 +60,21 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
     /// - Parameters:
     ///   - memory: `byteCount` bytes, aligned to a cache line, which stay for as long as the cache is in use.
     ///   - magazines: memory for a magazine for each CPU, aligned to a cache line, which stays as long.
-    ///   - isWatched: see there.
+    ///   - flags, layout, isWatched: see `CachePlan`.
     ///   - random: what the order of objects begins with; 0 for ascending order.
     @unsafe
     static func place(
         at memory: UnsafeMutableRawPointer, name: CacheName, flags: CacheFlags, layout: SlabLayout,
         magazines: UnsafeMutableRawPointer, isWatched: Bool, random: UInt64,
-        frames: Permanent<PageFrameAllocator<P>>, headers: Permanent<HeaderPool<P>>
+        frames: Permanent<PageFrameAllocator<P>>, headers: Permanent<HeaderPool<P>>,
+        debugging: Permanent<SlabDebugging<P>>
     ) -> Permanent<SlabCache<P>> {
         // The cache's own memory: the cache, and its state behind it.
         let cache = unsafe Permanent(
             placing: SlabCache(
                 name: name, flags: flags, layout: layout, magazines: UInt(bitPattern: magazines),
-                isWatched: isWatched, random: random, frames: frames, headers: headers, at: memory),
+                isWatched: isWatched, random: random, frames: frames, headers: headers, debugging: debugging,
+                at: memory),
             at: memory.bindMemory(to: SlabCache<P>.self, capacity: 1))
         let magazineLimit = isWatched ? 0 : magazineLimit(slotSize: layout.slotSize)
         for cpu in 0..<P.cpuCount {
@@ -83,7 +87,8 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
     @unsafe
     private init(
         name: CacheName, flags: CacheFlags, layout: SlabLayout, magazines: UInt, isWatched: Bool, random: UInt64,
-        frames: Permanent<PageFrameAllocator<P>>, headers: Permanent<HeaderPool<P>>, at memory: UnsafeMutableRawPointer
+        frames: Permanent<PageFrameAllocator<P>>, headers: Permanent<HeaderPool<P>>,
+        debugging: Permanent<SlabDebugging<P>>, at memory: UnsafeMutableRawPointer
     ) {
         self.name = name
         self.flags = flags
@@ -93,6 +98,7 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
         self.isWatched = isWatched
         self.frames = frames
         self.headers = headers
+        self.debugging = debugging
         address = UInt(bitPattern: memory)
         // Behind the cache, by the contract of `place`.
         unsafe state = (memory + Self.ownByteCount).bindMemory(to: State.self, capacity: 1)
