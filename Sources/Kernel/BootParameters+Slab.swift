@@ -39,6 +39,6 @@ extension BootParameters {
     }
 
     private static func warn(ofLetter letter: UInt8) {
-        Log.warning("command line: slub_debug: the letter 0x\(hex: UInt(letter)) means nothing; F, Z, P, U and T do")
+        Log.warning("command line: slub_debug: the letter \(hex: UInt(letter)) means nothing; F, Z, P, U and T do")
     }
 }

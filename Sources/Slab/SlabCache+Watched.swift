@@ -7,6 +7,7 @@ extension SlabCache {
     func allocateWatched(_ flags: AllocationFlags, _ requested: UInt) -> UInt? {
         if self.flags.contains(.failslab), debugging.value.failsOnPurpose(flags) { return nil }
         guard let object = takeChecked(flags, requested) else { return nil }
+        noteUser(of: object, .allocation)
         clearForUser(object, flags, requested)
         return object
     }
@@ -14,6 +15,7 @@ extension SlabCache {
     /// As `freeSlow`.
     func freeWatched(_ entry: Magazine<P>.Entry) {
         makeFree(entry)
+        noteUser(of: entry.object, .free)
         if putInQuarantine(entry) { return }
         putSingle(entry)
     }

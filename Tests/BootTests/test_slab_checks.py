@@ -58,17 +58,17 @@ REPORT = r"""={{77}}
 BUG kmalloc-64: {message}
 -{{77}}
 
-{bytes}Allocated in (?:0x[0-9a-f]+ )?\S+ age=\d+ cpu=0
+{bytes}Allocated in 0x[0-9a-f]{{16}} \S+ age=\d+ cpu=0
 (?: .*\n)+?{freed}Slab 0x[0-9a-f]{{16}} objects=\d+ used=\d+ order=\d
 Object 0x[0-9a-f]{{16}} @offset=\d+
 
-(?:Redzone  [0-9a-f]{{16}}:(?: {zone}){{16}}  \.{{16}}
+(?:Redzone  [0-9a-f]{{16}}:(?: {zone}){{16}}  .{{16}}
 ){{4}}(?:Object   [0-9a-f]{{16}}:(?: [0-9a-f]{{2}}){{16}}  .{{16}}
 ){{4}}Redzone  [0-9a-f]{{16}}:(?: [0-9a-f]{{2}}){{8}} {{26}}.{{8}}
 Padding  [0-9a-f]{{16}}:(?: 5a){{16}}  Z{{16}}
 backtrace:
 """
-FREED = r"Freed in .* age=\d+ cpu=0\n(?: .*\n)+?"
+FREED = r"Freed in 0x[0-9a-f]{16} \S+ age=\d+ cpu=0\n(?: .*\n)+?"
 
 
 def report(message, zone, range_=None, freed="(?:" + FREED + ")?"):
@@ -78,18 +78,19 @@ def report(message, zone, range_=None, freed="(?:" + FREED + ")?"):
 
 @pytest.mark.parametrize(("name", "pattern", "trace"), [
     ("slab-overflow", report("Right Redzone overwritten", "[0-9a-f]{2}", "First byte 0x41 instead of 0xcc"),
-     r"Allocated in[^=]*(?:\n .*)*writeBeyondObject"),
+     r"Allocated in 0x\w+ CrashTest\.writeBeyondObject"),
     ("slab-underflow", report("Left Redzone overwritten", "[0-9a-f]{2}", "First byte 0x41 instead of 0xcc"),
-     r"Allocated in[^=]*(?:\n .*)*writeBeyondObject"),
+     r"Allocated in 0x\w+ CrashTest\.writeBeyondObject"),
     ("slab-write-after-free", report("Poison overwritten", "bb", "First byte 0x42 instead of 0x6b", FREED),
-     r"Freed in[^=]*(?:\n .*)*writeToFreeObject"),
-    ("double-kfree", report("Object already free", "bb", None, FREED), r"Freed in[^=]*(?:\n .*)*doubleKfree"),
-])
+     r"Freed in 0x\w+ CrashTest\.writeToFreeObject"),
+    ("double-kfree", report("Object already free", "bb", None, FREED), r"Freed in 0x\w+ CrashTest\.doubleKfree"),
+], ids=["overflow", "underflow", "write after free", "double free"])
 def test_damage_is_reported_as_slub_does(boot, name, pattern, trace):
     result = boot(memory="64M", arguments=f"crash={name} slub_debug=FZPU")
     result.expect_end(CORRUPTION)
     result.log = result.log.replace("\r", "")
     assert re.search(pattern, result.log), result.log[-6000:]
+    result.expect(trace)
     result.expect_backtrace()
 
 

@@ -99,8 +99,9 @@ extension SlabCache {
         return min(noted, layout.objectSize)
     }
 
-    /// Notes down who allocates or frees an object.
-    @inline(never)
+    /// Notes down who allocates or frees an object, which nobody else has just now. Inlined, so that of the few callers
+    /// that a trace has room for more are the user's.
+    @inline(__always)
     func noteUser(of object: UInt, _ event: ObjectTrack.Event) {
         guard flags.contains(.storeUser), let track = unsafe track(of: object, event) else { return }
         unsafe track.pointee = ObjectTrack()

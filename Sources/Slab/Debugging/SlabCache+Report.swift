@@ -14,14 +14,17 @@ extension SlabCache {
 
     private func write(_ track: ObjectTrack, _ heading: StaticString, to writer: inout some ReportWriter) {
         guard track.isKnown == 1 else { return }
+        // Begin with the user, where it is known which functions are the allocator's own.
+        var first = 0
+        while first < StackTrace.capacity - 1, writer.isWithinAllocator(track.trace[first]) { first += 1 }
         writer.write(heading)
-        writer.write(returnAddress: track.trace[0])
+        writer.write(returnAddress: track.trace[first])
         writer.write(" age=")
         writer.write(decimal: UInt(truncatingIfNeeded: P.cycleCounter &- track.time))
         writer.write(" cpu=")
         writer.write(decimal: UInt(track.cpu))
         writer.endLine()
-        writer.write(track.trace)
+        writer.write(track.trace, from: first)
     }
 
     func writeObjectLine(_ object: UInt, in slab: SlabPage, to writer: inout some ReportWriter) {

@@ -39,7 +39,6 @@ extension SlabCache {
         if flags.contains(.consistencyChecks) { checkHeader(of: object, in: "kmalloc") }
         _ = checkSurroundings(of: object, isFree: true, in: "kmalloc")
         fillRedZones(of: object, isFree: false, requestedSize(requested))
-        noteUser(of: object, .allocation)
         if flags.contains(.trace) { tellOf(object, isAllocation: true) }
     }
 
@@ -51,7 +50,6 @@ extension SlabCache {
             if flags.contains(.consistencyChecks) { checkHeader(of: object, in: "kfree") }
             _ = checkSurroundings(of: object, isFree: false, in: "kfree")
             if flags.contains(.trace) { tellOf(object, isAllocation: false) }
-            noteUser(of: object, .free)
             if poisonsObjects {
                 fillFree(object)
             } else if debugging.value.options.zeroOnFree, mayBeZeroed {
