@@ -43,17 +43,18 @@ struct GuardedSampling<P: Platform>: @unchecked Sendable {
         return unsafe state.pointee.pool
     }
 
-    /// An object from the pool where it is its turn; nil where it is not, or the pool has none left.
+    /// Counts an allocation that could be guarded. - Returns: whether it is to be.
     @inline(__always)
-    func sample(_ request: GuardedRequest) -> UInt? {
+    func isDue() -> Bool {
         // The state's own memory.
         let interval = unsafe state.pointee.interval.load(ordering: .acquiring)
-        guard interval != 0, unsafe state.pointee.calls.add(1, ordering: .relaxed).newValue % interval == 0,
-            let pool
-        else { return nil }
-        var request = request
-        // Here, so that few of a trace's addresses are the allocator's own.
-        P.captureTrace(into: &request.trace)
+        if interval == 0 { return false }
+        return unsafe state.pointee.calls.add(1, ordering: .relaxed).newValue % interval == 0
+    }
+
+    /// An object from the pool; nil where there is no pool, or it has none left.
+    func allocate(_ request: GuardedRequest) -> UInt? {
+        guard let pool else { return nil }
         // The pool's own address.
         return unsafe pool.allocate(pool.pool, request)
     }
@@ -84,12 +85,14 @@ extension SlabCache {
     func allocateGuarded(_ flags: AllocationFlags) -> UInt? {
         let placement: AllocationFlags = .dma | .dma32 | .highMemory | .movable | .thisNode
         guard flags.isDisjoint(with: placement), !self.flags.contains(.dma), !self.flags.contains(.typesafe),
-            layout.objectSize <= PageSize.byteCount
+            layout.objectSize <= PageSize.byteCount, guarded.isDue()
         else { return nil }
         let alignment = (layout.slotSize | layout.objectOffset | PageSize.byteCount)
-        return guarded.sample(
-            GuardedRequest(
-                byteCount: layout.objectSize, alignment: alignment & (0 &- alignment), cacheName: name, cache: address))
+        var request = GuardedRequest(
+            byteCount: layout.objectSize, alignment: alignment & (0 &- alignment), cacheName: name, cache: address)
+        // Here, so that few of a trace's addresses are the allocator's own.
+        P.captureTrace(into: &request.trace)
+        return guarded.allocate(request)
     }
 }
 
