@@ -80,16 +80,20 @@ struct GuardedSampling<P: Platform>: @unchecked Sendable {
 
 extension SlabCache {
     /// A guarded object in place of one from a slab, if it is time for one and it would do: of a page at most, where the
-    /// caller has not said where the memory must lie, of a cache whose memory need not stay of its type.
+    /// caller has not said where the memory must lie, of a cache whose memory need not stay of its type. It is cleared where
+    /// the flags say so.
+    /// - Parameter requested: the bytes that were asked for, behind which nothing may be touched; 0 for a whole object.
     @inline(__always)
-    func allocateGuarded(_ flags: AllocationFlags) -> UInt? {
+    func allocateGuarded(_ flags: AllocationFlags, requested: UInt = 0) -> UInt? {
         let placement: AllocationFlags = .dma | .dma32 | .highMemory | .movable | .thisNode
         guard flags.isDisjoint(with: placement), !self.flags.contains(.dma), !self.flags.contains(.typesafe),
             layout.objectSize <= PageSize.byteCount, guarded.isDue()
         else { return nil }
         let alignment = (layout.slotSize | layout.objectOffset | PageSize.byteCount)
         var request = GuardedRequest(
-            byteCount: layout.objectSize, alignment: alignment & (0 &- alignment), cacheName: name, cache: address)
+            byteCount: requested == 0 ? layout.objectSize : min(requested, layout.objectSize),
+            alignment: alignment & (0 &- alignment), cacheName: name, cache: address)
+        request.clears = flags.contains(.zero)
         // Here, so that few of a trace's addresses are the allocator's own.
         P.captureTrace(into: &request.trace)
         return guarded.allocate(request)
