@@ -10,29 +10,31 @@ extension Kmalloc {
     /// - Complexity: O(1).
     public func size(of pointer: UnsafeRawPointer?) -> UInt {
         let address = UInt(bitPattern: pointer)
-        guard let size = size(of: address, in: "ksize") else { return 0 }
-        if let cache = redZonedCache(of: address) { cache.value.changeRequest(of: address, to: size) }
-        return size
+        guard let found = find(address, in: "ksize") else { return 0 }
+        if let cache = found.redZoned { cache.value.changeRequest(of: address, to: found.size) }
+        return found.size
     }
 
-    /// The cache of an allocated object where it has red zones.
-    private func redZonedCache(of address: UInt) -> Permanent<SlabCache<P>>? {
-        guard let slab = slab(of: address) else { return nil }
-        let cache = CacheList<P>.cache(at: slab.cacheAddress)
-        return cache.value.flags.contains(.redZone) ? cache : nil
+    private struct Found {
+        var size: UInt
+        /// The object's cache, where what was not asked for is a red zone.
+        var redZoned: Permanent<SlabCache<P>>?
     }
 
     /// nil, after a report, for what is not allocated.
-    private func size(of address: UInt, in call: StaticString) -> UInt? {
-        if address == 0 || address == Self.zeroSizeAddress { return 0 }
+    @inline(__always)
+    private func find(_ address: UInt, in call: StaticString) -> Found? {
+        if address == 0 || address == Self.zeroSizeAddress { return Found(size: 0) }
         if let slab = slab(of: address) {
             if let index = slab.index(of: address), slab.state(index) == .allocated {
-                return CacheList<P>.cache(at: slab.cacheAddress).value.objectSize
+                let cache = CacheList<P>.cache(at: slab.cacheAddress)
+                return Found(
+                    size: cache.value.objectSize, redZoned: cache.value.flags.contains(.redZone) ? cache : nil)
             }
         } else if address & (PageSize.byteCount &- 1) == 0,
             let order = LargeBlocks<P>.order(of: frame(of: address), frames)
         {
-            return PageSize.byteCount << UInt(order)
+            return Found(size: PageSize.byteCount << UInt(order))
         }
         complain(of: address, in: call)
         return nil
@@ -57,11 +59,11 @@ extension Kmalloc {
             unsafe free(pointer)
             return unsafe UnsafeMutableRawPointer(bitPattern: Self.zeroSizeAddress)
         }
-        guard let oldSize = size(of: UInt(bitPattern: pointer), in: "krealloc") else { return nil }
+        guard let found = find(UInt(bitPattern: pointer), in: "krealloc") else { return nil }
+        let oldSize = found.size
         guard oldSize > 0, let pointer = unsafe pointer else { return unsafe allocate(byteCount, flags: flags) }
-        let redZoned = redZonedCache(of: UInt(bitPattern: pointer))
         if byteCount <= oldSize, isInZone(UInt(bitPattern: pointer), flags) {
-            if let cache = redZoned {
+            if let cache = found.redZoned {
                 cache.value.changeRequest(
                     of: UInt(bitPattern: pointer), to: byteCount, clears: flags.contains(.zero))
                 return unsafe pointer
@@ -74,7 +76,7 @@ extension Kmalloc {
             return unsafe pointer
         }
         guard let new = unsafe allocate(byteCount, flags: flags) else { return nil }
-        let contents = redZoned.map { $0.value.requestedSize(of: UInt(bitPattern: pointer)) } ?? oldSize
+        let contents = found.redZoned.map { $0.value.requestedSize(of: UInt(bitPattern: pointer)) } ?? oldSize
         // Two allocations, each with at least so many bytes.
         unsafe new.copyMemory(from: pointer, byteCount: Int(bitPattern: min(contents, byteCount)))
         unsafe free(pointer)

@@ -89,13 +89,13 @@ public struct Kmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
             flags.rawValue & (AllocationFlags.dma.rawValue | AllocationFlags.dma32.rawValue) == 0
         else { return unsafe Self.allocateUncommon(self, byteCount, flags) }
         let magazine = sizes.magazine(for: byteCount, cpu: P.currentCPU)
-        guard let object = magazine.allocate() else { return unsafe magazine.allocateSlow(flags, byteCount) }
+        guard let object = magazine.allocate() else { return unsafe Self.allocateUncommon(self, byteCount, flags) }
         if flags.contains(.zero) { return unsafe Magazine<P>.clear(object, magazine.objectSize) }
         // An object's address is in the direct map, never null.
         return unsafe UnsafeMutableRawPointer(bitPattern: object).unsafelyUnwrapped
     }
 
-    /// 0 bytes, more than a slab's object, or from the DMA zone.
+    /// Where this CPU's magazine has no object; 0 bytes, more than a slab's object, or from the DMA zone.
     ///
     /// Not a method, so that calling it is a jump, and the short way saves no register.
     @inline(never)
@@ -104,7 +104,9 @@ public struct Kmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     ) -> UnsafeMutableRawPointer? {
         if byteCount == 0 { return unsafe UnsafeMutableRawPointer(bitPattern: zeroSizeAddress) }
         if byteCount <= SizeClass.largestByteCount {
-            let magazine = kmalloc.dmaSizes.magazine(for: byteCount, cpu: P.currentCPU)
+            let isDMA = flags.rawValue & (AllocationFlags.dma.rawValue | AllocationFlags.dma32.rawValue) != 0
+            let sizes = isDMA ? kmalloc.dmaSizes : kmalloc.sizes
+            let magazine = sizes.magazine(for: byteCount, cpu: P.currentCPU)
             guard let object = magazine.allocate() else { return unsafe magazine.allocateSlow(flags, byteCount) }
             if flags.contains(.zero) { return unsafe Magazine<P>.clear(object, magazine.objectSize) }
             return unsafe UnsafeMutableRawPointer(bitPattern: object)
