@@ -102,15 +102,16 @@ public struct Kmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     private static func allocateUncommon(
         _ kmalloc: borrowing Kmalloc<P>, _ byteCount: UInt, _ flags: AllocationFlags
     ) -> UnsafeMutableRawPointer? {
-        if byteCount == 0 { return unsafe UnsafeMutableRawPointer(bitPattern: zeroSizeAddress) }
-        if byteCount <= SizeClass.largestByteCount {
-            let isDMA = flags.rawValue & (AllocationFlags.dma.rawValue | AllocationFlags.dma32.rawValue) != 0
-            let sizes = isDMA ? kmalloc.dmaSizes : kmalloc.sizes
-            let magazine = sizes.magazine(for: byteCount, cpu: P.currentCPU)
+        if byteCount &- 1 < SizeClass.largestByteCount {
+            if flags.rawValue & (AllocationFlags.dma.rawValue | AllocationFlags.dma32.rawValue) == 0 {
+                return unsafe kmalloc.sizes.magazine(for: byteCount, cpu: P.currentCPU).allocateSlow(flags, byteCount)
+            }
+            let magazine = kmalloc.dmaSizes.magazine(for: byteCount, cpu: P.currentCPU)
             guard let object = magazine.allocate() else { return unsafe magazine.allocateSlow(flags, byteCount) }
             if flags.contains(.zero) { return unsafe Magazine<P>.clear(object, magazine.objectSize) }
             return unsafe UnsafeMutableRawPointer(bitPattern: object)
         }
+        if byteCount == 0 { return unsafe UnsafeMutableRawPointer(bitPattern: zeroSizeAddress) }
         guard byteCount <= largestByteCount,
             let frame = kmalloc.largeBlocks.allocate(byteCount, flags, from: kmalloc.frames)
         else { return nil }
