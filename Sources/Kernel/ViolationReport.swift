@@ -86,6 +86,9 @@ enum ViolationReport {
         case .writeAfterFree: "write after free"
         case .overrun: "write beyond the end of a block"
         case .waitInAtomicContext: "a request that may wait, where waiting is not allowed"
+        case .wrongCache: "free to a cache that the object is not of"
+        case .objectInUse: "an object in use of a cache to be destroyed"
+        case .missingCache: "a cache that must be there could not be made"
         case .badReference: "a reference to a block that is not in use"
         }
     }

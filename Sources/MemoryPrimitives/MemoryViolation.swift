@@ -26,6 +26,12 @@ public struct MemoryViolation: Sendable {
         case writeAfterFree
         /// Memory behind the end of a block was written.
         case overrun
+        /// The object is of another cache than the one that it was freed to.
+        case wrongCache
+        /// A cache or a pool was to be destroyed, and the object is still its user's.
+        case objectInUse
+        /// A cache that must be there could not be made.
+        case missingCache
     }
 
     public var kind: Kind

@@ -36,8 +36,15 @@ extension SlabCache {
             _ = drain(magazine, to: 0)
             magazine.letGo()
         }
+        return returnEmptySlabs(upTo: .max)
+    }
+
+    /// Gives slabs that are wholly free back, with the magazines as they are, until `target` frames are reached.
+    /// - Parameter isEnding: whether a cache that keeps its memory for objects of its type gives it up as well.
+    /// - Returns: the frames given back. - Complexity: O(slabs given back).
+    func returnEmptySlabs(upTo target: UInt, isEnding: Bool = false) -> UInt {
         var frames: UInt = 0
-        while let slab = withState({ state in takeEmpty(keeping: 0, &state) }) {
+        while frames < target, let slab = withState({ state in takeEmpty(keeping: 0, &state, isEnding) }) {
             retire(slab)
             frames += layout.frameCount
         }
@@ -45,8 +52,8 @@ extension SlabCache {
     }
 
     /// Unlinks a slab wholly free where there are more than `kept`.
-    private func takeEmpty(keeping kept: Int, _ state: inout State) -> SlabPage? {
-        guard !flags.contains(.typesafe), state.lists.slabCount(in: SlabLists.empty) > kept,
+    private func takeEmpty(keeping kept: Int, _ state: inout State, _ isEnding: Bool = false) -> SlabPage? {
+        guard isEnding || !flags.contains(.typesafe), state.lists.slabCount(in: SlabLists.empty) > kept,
             let slab = state.lists.first(in: SlabLists.empty)
         else { return nil }
         state.lists.unlink(slab)
@@ -67,8 +74,19 @@ extension SlabCache {
         let slab = unsafe SlabPage(
             at: UnsafeMutableRawPointer(bitPattern: header).unsafelyUnwrapped, base: base, layout: layout,
             magazines: magazines, cache: address)
+        if let constructor = unsafe registration.constructor { unsafe construct(slab, constructor) }
         frames.value.claim(frame, order: layout.order, as: .slab, owner: slab.name)
         return slab
+    }
+
+    /// Sets up all objects of a slab that nobody else knows yet.
+    @inline(never)
+    private func construct(_ slab: SlabPage, _ constructor: ObjectConstructor) {
+        for index in 0..<layout.objectCount {
+            // The slab's own objects.
+            let object = slab.address(of: index, slotSize: layout.slotSize)
+            unsafe constructor(UnsafeMutableRawPointer(bitPattern: object).unsafelyUnwrapped)
+        }
     }
 
     /// Gives a slab, wholly free and in no list, back to the buddy.

@@ -1,0 +1,48 @@
+import MemoryPrimitives
+
+extension SlabCache {
+    /// Has `.zero` clear nothing: the objects are as their constructor or their last user left them. Before first use.
+    func leaveObjectsAlone() {
+        for cpu in 0..<P.cpuCount {
+            let magazine = magazine(cpu)
+            magazine.initialize(limit: magazine.limit, objectSize: 0, cache: address)
+        }
+    }
+
+    /// Gives all memory back.
+    /// - Returns: false, with each object that is still its user's reported, where there is one.
+    func empty() -> Bool {
+        // Where somebody shrinks the cache at this moment, that ends soon. A slab that never becomes free without an
+        // object that is in use is a damaged one.
+        for _ in 0..<1_000_000 {
+            if withState({ state in state.slabsFetched == state.slabsReturned }) { return true }
+            _ = shrink()
+            _ = returnEmptySlabs(upTo: .max, isEnding: true)
+            if withState({ state in reportObjectsInUse(state.lists) }) > 0 { return false }
+            P.relax()
+        }
+        P.report(MemoryViolation(.corruption, in: "kmem_cache_destroy", at: address, "a slab does not become free"))
+        return false
+    }
+
+    /// - Returns: how many objects are their users'. - Complexity: O(objects).
+    @inline(never)
+    private func reportObjectsInUse(_ lists: borrowing SlabLists) -> Int {
+        var count = 0
+        for list in 0..<SlabLists.count {
+            var next = lists.first(in: list)
+            while let slab = next {
+                for index in 0..<slab.objectCount where slab.state(index).isInUse {
+                    count += 1
+                    P.report(
+                        MemoryViolation(
+                            .objectInUse, in: "kmem_cache_destroy",
+                            at: slab.address(of: index, slotSize: layout.slotSize),
+                            "the object of this size was never freed", objectSize))
+                }
+                next = slab.next
+            }
+        }
+        return count
+    }
+}
