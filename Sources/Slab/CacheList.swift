@@ -69,19 +69,20 @@ struct CacheList<P: Platform>: @unchecked Sendable {
         case ended
         /// Nobody does; who walks the list and is at the cache gives its memory back.
         case ending
-        /// Nothing was done: this user is the last, and the cache was not said to be empty.
+        /// Nothing was done: this user is the last, and the cache has slabs.
         case last
         /// Nothing was done: the last user has left already.
         case left
     }
 
-    /// Takes a user off a cache. - Parameter isEmpty: whether the last user may leave. - Complexity: O(1).
-    func leave(_ cache: Permanent<SlabCache<P>>, isEmpty: Bool) -> Leaving {
+    /// Takes a user off a cache; the last only where the cache has no slab. - Complexity: O(1).
+    @inline(__always)
+    func leave(_ cache: Permanent<SlabCache<P>>) -> Leaving {
         withLock {
             let users = cache.value.registration.users
             if users == 0 { return .left }
-            if users == 1, !isEmpty { return .last }
-            cache.value.registration.users = users - 1
+            if users == 1, cache.value.hasSlabsWithInterruptsDisabled { return .last }
+            cache.value.registration.users = users &- 1
             if users > 1 { return .held }
             if cache.value.registration.walkers > 0 { return .ending }
             unlink(cache)
@@ -120,18 +121,20 @@ struct CacheList<P: Platform>: @unchecked Sendable {
         return true
     }
 
+    @inline(__always)
     private func unlink(_ cache: Permanent<SlabCache<P>>) {
-        let registration = cache.value.registration
+        let next = cache.value.registration.next
+        let previous = cache.value.registration.previous
         // The list's own memory, under its lock, which the caller holds.
-        if registration.previous == 0 {
-            unsafe state.pointee.first = registration.next
+        if previous == 0 {
+            unsafe state.pointee.first = next
         } else {
-            Self.cache(at: registration.previous).value.registration.next = registration.next
+            Self.cache(at: previous).value.registration.next = next
         }
-        if registration.next == 0 {
-            unsafe state.pointee.last = registration.previous
+        if next == 0 {
+            unsafe state.pointee.last = previous
         } else {
-            Self.cache(at: registration.next).value.registration.previous = registration.previous
+            Self.cache(at: next).value.registration.previous = previous
         }
         unsafe state.pointee.count -= 1
     }

@@ -84,15 +84,26 @@ extension CacheReference {
     private func freeRun(_ objects: UnsafePointer<UnsafeMutableRawPointer?>, _ start: Int, _ count: Int) -> Int {
         let magazine = cache.value.magazine(P.currentCPU)
         guard magazine.tryHold() else { return start }
-        let limit = magazine.limit
+        let end = min(count, start &+ magazine.limit &- magazine.count)
         var held = magazine.count
         var position = start
-        while position < count, held < limit {
+        // What all slabs of the cache have in common; and the slab of the last object, which is often the next one's.
+        let indexing = cache.value.layout.indexing
+        let objectCount = UInt32(truncatingIfNeeded: cache.value.layout.objectCount)
+        let span = cache.value.layout.slotSize &* UInt(objectCount)
+        var slab: SlabPage?
+        var base: UInt = 0
+        while position < end {
             // A position below `count`.
             let object = unsafe UInt(bitPattern: objects[position])
-            guard let (slab, index) = retracted(object) else { break }
+            if slab == nil || object &- base >= span {
+                slab = ownSlab(of: object)
+                base = slab?.base ?? 0
+            }
+            let index = indexing.index(atOffset: UInt32(truncatingIfNeeded: object &- base))
+            guard let slab, index < objectCount, slab.retract(Int(index)) else { break }
             // The object's own state byte.
-            magazine.put(unsafe Magazine<P>.Entry(object: object, state: slab.statePointer(index)), at: held)
+            magazine.put(unsafe Magazine<P>.Entry(object: object, state: slab.statePointer(Int(index))), at: held)
             held &+= 1
             position &+= 1
         }

@@ -50,24 +50,30 @@ public struct CacheReference<P: Platform>: Equatable, Sendable {
     @inline(__always)
     public func free(_ object: UnsafeMutableRawPointer?) {
         let address = UInt(bitPattern: object)
-        guard let (slab, index) = retracted(address) else { return refuse(address) }
+        // The address is followed to its slab: what it is the address of is checked on the way.
+        guard let slab = ownSlab(of: address), let index = slab.index(of: address), slab.retract(index) else {
+            return refuse(address)
+        }
+        takeBack(address, slab, index)
+    }
+
+    /// Takes an object back that is in no user's hands.
+    @inline(__always)
+    func takeBack(_ object: UInt, _ slab: SlabPage, _ index: Int) {
         // The object's own state byte.
-        let entry = unsafe Magazine<P>.Entry(object: address, state: slab.statePointer(index))
+        let entry = unsafe Magazine<P>.Entry(object: object, state: slab.statePointer(index))
         let magazine = Magazine<P>(at: slab.magazines, cpu: P.currentCPU)
         if !magazine.free(entry) { magazine.freeSlow(entry) }
     }
 
-    /// Takes an object of the cache out of its user's hands: its slab, and its index there.
-    /// - Returns: nil, with nothing changed, for what is no allocated object of this cache.
+    /// The slab of this cache that an address lies in; nil where it lies in none.
     @inline(__always)
-    func retracted(_ object: UInt) -> (SlabPage, Int)? {
+    func ownSlab(of object: UInt) -> SlabPage? {
         let frames = cache.value.frames
-        // The address is followed to its slab: what it is the address of is checked on the way.
         let physical = frames.value.directMap.physicalAddress(of: VirtualAddress(object))
         guard let owner = frames.value.table.slabOwner(of: PageFrameNumber(containing: physical)) else { return nil }
         let slab = SlabPage(name: owner)
-        guard slab.cacheAddress == address, let index = slab.index(of: object), slab.retract(index) else { return nil }
-        return (slab, index)
+        return slab.cacheAddress == address ? slab : nil
     }
 
     /// Reports what is no allocated object of this cache, unless it is nil.

@@ -69,23 +69,24 @@ extension Kmalloc {
     @discardableResult
     public func destroyCache(_ reference: CacheReference<P>?) -> Bool {
         guard let reference else { return true }
-        guard isMade(reference) else { return false }
+        let descriptions = CacheReference(cacheOfCaches)
+        guard let slab = descriptions.ownSlab(of: reference.address), let index = slab.index(of: reference.address)
+        else { return refuse(reference, .wildFree, "that is no cache that somebody made") }
         let cache = reference.cache
-        var isEmpty = false
-        while true {
-            switch caches.leave(cache, isEmpty: isEmpty) {
+        while slab.state(index) == .allocated {
+            switch caches.leave(cache) {
             case .held, .ending: return true
             case .ended:
-                release(cache)
+                // Nobody comes to it any more, nor to its magazines.
+                unsafe free(UnsafeMutableRawPointer(bitPattern: cache.value.magazines))
+                if slab.retract(index) { descriptions.takeBack(reference.address, slab, index) }
                 return true
             case .last:
                 guard cache.value.empty() else { return false }
-                isEmpty = true
-            case .left:
-                reportDestroyed(reference.address)
-                return false
+            case .left: return refuse(reference, .doubleFree, "the cache has been destroyed before")
             }
         }
+        return refuse(reference, .doubleFree, "the cache has been destroyed before")
     }
 
     /// Gives back the memory of a cache that is in the list no longer.
@@ -95,24 +96,11 @@ extension Kmalloc {
         unsafe CacheReference(cacheOfCaches).free(UnsafeMutableRawPointer(bitPattern: cache.value.address))
     }
 
-    /// Whether a reference leads to a cache that somebody made; a report where it does not.
-    private func isMade(_ reference: CacheReference<P>) -> Bool {
-        if let slab = slab(of: reference.address), slab.cacheAddress == cacheOfCaches.value.address,
-            let index = slab.index(of: reference.address)
-        {
-            if slab.state(index) == .allocated { return true }
-            reportDestroyed(reference.address)
-        } else {
-            P.report(
-                MemoryViolation(
-                    .wildFree, in: "kmem_cache_destroy", at: reference.address, "that is no cache that somebody made"))
-        }
-        return false
-    }
-
     @inline(never)
-    private func reportDestroyed(_ address: UInt) {
-        P.report(
-            MemoryViolation(.doubleFree, in: "kmem_cache_destroy", at: address, "the cache has been destroyed before"))
+    private func refuse(
+        _ reference: CacheReference<P>, _ kind: MemoryViolation.Kind, _ detail: StaticString
+    ) -> Bool {
+        P.report(MemoryViolation(kind, in: "kmem_cache_destroy", at: reference.address, detail))
+        return false
     }
 }
