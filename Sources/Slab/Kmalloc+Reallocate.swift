@@ -13,6 +13,17 @@ extension Kmalloc {
         return objectSize(at: address) ?? sizeUncommon(address, in: "ksize") ?? 0
     }
 
+    /// The bytes that the object has in which an address lies, without a look at whether it is the object's first, and
+    /// whether it is allocated: as Linux's `ksize`. Else as `size(of:)`.
+    @inline(__always)
+    func sizeAround(_ pointer: UnsafeRawPointer?) -> UInt {
+        let address = UInt(bitPattern: pointer)
+        guard let owner = table.slabOwner(of: frame(of: address)) else {
+            return sizeUncommon(address, in: "ksize") ?? 0
+        }
+        return Magazine<P>(at: SlabPage(name: owner).magazines, cpu: 0).objectSize
+    }
+
     /// The size of the allocated object that begins at an address; nil where none does.
     @inline(__always)
     private func objectSize(at address: UInt) -> UInt? {
@@ -49,10 +60,12 @@ extension Kmalloc {
     public func reallocate(
         _ pointer: UnsafeMutableRawPointer?, _ byteCount: UInt, flags: AllocationFlags = .kernel
     ) -> UnsafeMutableRawPointer? {
+        guard let size = objectSize(at: UInt(bitPattern: pointer)) else {
+            return unsafe Self.reallocateSlow(self, pointer, nil, byteCount, flags)
+        }
         // An object that the new size fits into, and nothing else to be done.
-        let size = objectSize(at: UInt(bitPattern: pointer))
         let special: AllocationFlags = .dma | .dma32 | .zero
-        if let size, byteCount &- 1 < size, flags.rawValue & special.rawValue == 0 { return unsafe pointer }
+        if byteCount &- 1 < size, flags.rawValue & special.rawValue == 0 { return unsafe pointer }
         return unsafe Self.reallocateSlow(self, pointer, size, byteCount, flags)
     }
 

@@ -40,7 +40,8 @@ extension Kmalloc {
     @inline(__always)
     public func kfree(_ pointer: UnsafeMutableRawPointer?) { unsafe free(pointer) }
 
-    /// `size(of:)`.
+    /// The bytes that the allocation really has which an address lies in. `size(of:)` also checks that the address is an
+    /// allocation's.
     @inline(__always)
-    public func ksize(_ pointer: UnsafeRawPointer?) -> UInt { unsafe size(of: pointer) }
+    public func ksize(_ pointer: UnsafeRawPointer?) -> UInt { unsafe sizeAround(pointer) }
 }

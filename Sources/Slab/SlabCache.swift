@@ -23,6 +23,21 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
         /// Where the next objects are taken from, at random; 0 for always the lowest.
         var random: UInt64
 
+        /// Counts a new slab, all of whose objects are free.
+        @inline(__always)
+        mutating func count(_ slab: SlabPage) {
+            slabsFetched &+= 1
+            freeObjects &+= slab.objectCount
+        }
+
+        /// Takes a slab wholly free out of its list and the counts, to be given back.
+        @inline(__always)
+        mutating func takeOut(_ slab: SlabPage) {
+            lists.unlink(slab)
+            freeObjects &-= slab.objectCount
+            slabsReturned &+= 1
+        }
+
         /// The next number of a sequence without order (Marsaglia's xorshift); 0 for ever after 0.
         @inline(__always)
         mutating func nextRandom() -> UInt64 {
@@ -96,15 +111,18 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
         address = UInt(bitPattern: memory)
         // Behind the cache, by the contract of `place`.
         unsafe state = (memory + Self.ownByteCount).bindMemory(to: State.self, capacity: 1)
-        unsafe state.initialize(to: State(lists: SlabLists(objectCount: layout.objectCount), random: random))
-        unsafe registrationPointer = UnsafeMutableRawPointer(state + 1)
+        let lists = unsafe SlabLists(in: UnsafeMutableRawPointer(state + 1), objectCount: layout.objectCount)
+        unsafe state.initialize(to: State(lists: lists, random: random))
+        unsafe registrationPointer = (UnsafeMutableRawPointer(state + 1) + SlabLists.byteCount)
             .bindMemory(to: CacheRegistration.self, capacity: 1)
         unsafe registrationPointer.initialize(to: CacheRegistration())
     }
 
     /// Bytes that a cache takes with its state behind it, a multiple of the cache line.
-    static var byteCount: Int {
-        ownByteCount + (MemoryLayout<State>.stride + MemoryLayout<CacheRegistration>.size + 63) & ~63
+    static var byteCount: Int { ownByteCount + (stateByteCount + 63) & ~63 }
+
+    private static var stateByteCount: Int {
+        MemoryLayout<State>.stride + SlabLists.byteCount + MemoryLayout<CacheRegistration>.size
     }
 
     private static var ownByteCount: Int { (MemoryLayout<SlabCache<P>>.size + 63) & ~63 }
@@ -112,9 +130,9 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
     /// Bytes of the magazines of all CPUs.
     static var magazinesByteCount: Int { Magazine<P>.byteCount * P.cpuCount }
 
-    /// The objects that a CPU's magazine holds at most: 16 KiB of them, 4 to 61.
+    /// The objects that a CPU's magazine holds at most: 32 KiB of them, and no more than 61; 16 of large ones.
     private static func magazineLimit(slotSize: UInt) -> Int {
-        max(4, min(Magazine<P>.capacity, Int(4 * PageSize.byteCount / slotSize)))
+        max(16, min(Magazine<P>.capacity, Int(8 * PageSize.byteCount / slotSize)))
     }
 
     /// Bytes of an object, as its users have them.

@@ -161,16 +161,16 @@ struct SlabPage: Equatable {
             // Words of this slab's bitmap.
             var bits = unsafe bitmap[word]
             if bits != 0 {
-                let first = word &* 64
+                let end = taken &+ min(count &- taken, bits.nonzeroBitCount)
                 repeat {
                     // The first set bit from a random one on, round the word.
                     let turned = bits &>> random | bits &<< (0 &- random)
                     let bit = (turned.trailingZeroBitCount &+ Int(truncatingIfNeeded: random)) & 63
                     bits ^= 1 &<< UInt64(truncatingIfNeeded: bit)
                     random = random &>> 6 | random &<< 58
-                    body(first &+ bit, taken)
+                    body(word &* 64 &+ bit, taken)
                     taken &+= 1
-                } while taken != count && bits != 0
+                } while taken != end
                 unsafe bitmap[word] = bits
                 if taken == count { break }
             }

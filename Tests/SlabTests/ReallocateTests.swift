@@ -89,7 +89,7 @@ import Testing
         try test.run {
             let pointer = try #require(test.kmalloc.allocate(100))
             #expect(test.kmalloc.krealloc(pointer + 8, 50, .kernel) == nil)
-            #expect(test.kmalloc.ksize(pointer + 8) == 0)
+            #expect(test.kmalloc.size(of: pointer + 8) == 0)
             test.kmalloc.free(pointer)
             #expect(test.kmalloc.krealloc(pointer, 50, .kernel) == nil)
             let violations = test.violations()
