@@ -126,7 +126,10 @@ public struct KernelMemory<P: Platform>: ~Copyable {
         _ root: inout RootMemory, _ frames: Permanent<PageFrameAllocator<P>>
     ) throws(BringUpError) -> Permanent<Kmalloc<P>> {
         guard let kmalloc = Kmalloc<P>(frames: frames) else { throw .outOfBootMemory }
-        return root.place(kmalloc)
+        let placed = root.place(kmalloc)
+        // The first of them: there is room.
+        _ = frames.value.shrinkers.register(placed)
+        return placed
     }
 
     @inline(never)

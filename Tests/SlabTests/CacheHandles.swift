@@ -32,6 +32,23 @@ extension KmallocHandle {
         target.value.kmem_cache_alloc_node(cache, flags, node)
     }
     var cacheCount: Int { target.value.cacheCount }
+
+    func kmalloc_size_roundup(_ size: UInt) -> UInt { target.value.kmalloc_size_roundup(size) }
+    func krealloc_array(_ pointer: Pointer?, _ n: UInt, _ size: UInt) -> Pointer? {
+        target.value.krealloc_array(pointer, n, size, .kernel)
+    }
+    func kmalloc_node(_ size: UInt, _ node: Int) -> Pointer? { target.value.kmalloc_node(size, .kernel, node) }
+    func kzalloc_node(_ size: UInt, _ node: Int) -> Pointer? { target.value.kzalloc_node(size, .kernel, node) }
+    func kmemdup(_ source: UnsafeRawPointer, _ size: UInt) -> Pointer? { target.value.kmemdup(source, size, .kernel) }
+    func kstrdup(_ string: UnsafePointer<CChar>?) -> UnsafeMutablePointer<CChar>? {
+        target.value.kstrdup(string, .kernel)
+    }
+    func kstrndup(_ string: UnsafePointer<CChar>?, _ most: UInt) -> UnsafeMutablePointer<CChar>? {
+        target.value.kstrndup(string, most, .kernel)
+    }
+    func kfree_sensitive(_ pointer: Pointer?) { target.value.kfree_sensitive(pointer) }
+    func count(for flags: AllocationFlags) -> UInt { target.value.count(for: flags) }
+    func scan(_ frames: UInt, for flags: AllocationFlags) -> UInt { target.value.scan(frames, for: flags) }
 }
 
 extension TestedCache {

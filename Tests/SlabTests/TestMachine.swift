@@ -15,6 +15,8 @@ final class TestMachine: @unchecked Sendable {
     let machine: SimulatedMachine
     let frames: FramesHandle
     private var started: KmallocHandle?
+    /// For tests that take frames one by one.
+    var taken: [PageFrameNumber] = []
     private let slabOptions: SlabOptions
 
     var kmalloc: KmallocHandle { started! }
@@ -64,6 +66,8 @@ final class TestMachine: @unchecked Sendable {
         while let frame = frames.allocate(order: 0, flags: .kernel | .noWarn | .memoryReserves) { taken.append(frame) }
         return taken
     }
+
+    func registerShrinker() { _ = frames.target.value.shrinkers.register(kmalloc.target) }
 
     func giveBack(_ taken: [PageFrameNumber]) { for frame in taken { frames.free(frame, order: 0) } }
 
