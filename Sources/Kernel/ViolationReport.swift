@@ -109,9 +109,10 @@ enum ViolationReport {
         case .writeAfterFree: "write after free"
         case .overrun: "write beyond the end of a block"
         case .underrun: "write before the start of an object"
-        case .wrongCache: "free to the wrong cache"
-        case .objectsRemain: "a cache with objects in use is destroyed"
         case .waitInAtomicContext: "a request that may wait, where waiting is not allowed"
+        case .wrongCache: "free to a cache that the object is not of"
+        case .objectInUse: "a cache with objects in use is destroyed"
+        case .missingCache: "a cache that must be there could not be made"
         case .badReference: "a reference to a block that is not in use"
         }
     }

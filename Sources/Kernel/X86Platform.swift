@@ -49,6 +49,12 @@ enum X86Platform: Platform {
     nonisolated(unsafe) static var hasFastStringStores = true
 
     @inline(__always)
+    static func clear(_ start: UnsafeMutableRawPointer, byteCount: UInt) {
+        // Bytes that the caller owns.
+        unsafe x86_clear_by_strings(start, UInt64(byteCount))
+    }
+
+    @inline(__always)
     static func clearPages(_ start: UnsafeMutableRawPointer, count: Int) {
         // Whole pages that the caller owns.
         if unsafe hasFastStringStores {

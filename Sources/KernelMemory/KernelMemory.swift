@@ -131,7 +131,10 @@ public struct KernelMemory<P: Platform>: ~Copyable {
         _ root: inout RootMemory, _ frames: Permanent<PageFrameAllocator<P>>, _ machine: borrowing MachineDescription
     ) throws(BringUpError) -> Permanent<Kmalloc<P>> {
         guard let kmalloc = Kmalloc<P>(frames: frames, options: machine.slab) else { throw .outOfBootMemory }
-        return root.place(kmalloc)
+        let placed = root.place(kmalloc)
+        // The first of them: there is room.
+        _ = frames.value.shrinkers.register(placed)
+        return placed
     }
 
     @inline(never)

@@ -28,10 +28,12 @@ public struct MemoryViolation: Sendable {
         case overrun
         /// Memory before the start of an object was written.
         case underrun
-        /// The object is another cache's than it was given back to.
+        /// The object is of another cache than the one that it was freed to.
         case wrongCache
-        /// A cache that is to end still has objects in use.
-        case objectsRemain
+        /// A cache or a pool was to be destroyed, and objects are still their users'.
+        case objectInUse
+        /// A cache that must be there could not be made.
+        case missingCache
     }
 
     public var kind: Kind

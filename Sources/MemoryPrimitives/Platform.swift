@@ -49,6 +49,9 @@ public protocol Platform {
     /// Fills `count` pages from `start`, a page boundary, with zeroes, as fast as the machine can.
     static func clearPages(_ start: UnsafeMutableRawPointer, count: Int)
 
+    /// Fills `count` bytes, a multiple of 8, with zeroes: for objects, which are mostly small.
+    static func clear(_ start: UnsafeMutableRawPointer, byteCount: UInt)
+
     /// Adds this code's callers to `trace`, the nearest first, as far as they can be found.
     static func captureTrace(into trace: inout StackTrace)
 
@@ -71,6 +74,12 @@ extension Platform {
     }
 
     public static func report(_ traced: TracedObject) {}
+
+    @inline(__always)
+    public static func clear(_ start: UnsafeMutableRawPointer, byteCount: UInt) {
+        // Bytes that the caller owns.
+        unsafe start.initializeMemory(as: UInt64.self, repeating: 0, count: Int(bitPattern: byteCount &>> 3))
+    }
 
     /// Finds no caller.
     public static func captureTrace(into trace: inout StackTrace) {}

@@ -34,6 +34,11 @@ public struct CacheFlags: FlagSet, Sendable {
     /// Allocations may be made to fail on purpose (`SLAB_FAILSLAB`).
     public static var failslab: CacheFlags { CacheFlags(rawValue: 1 << 16) }
 
+    /// Nothing may be written into the cache's free objects, nor into one that is handed out: they are as their constructor
+    /// or their last user left them.
+    @inline(__always)
+    static var keepsContents: CacheFlags { CacheFlags(rawValue: 1 << 20) }
+
     /// Those that let the cache check or note down something at each call.
     @inline(__always)
     static var debugging: CacheFlags { poison | redZone | storeUser | consistencyChecks | trace }

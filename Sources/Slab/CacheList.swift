@@ -25,44 +25,118 @@ struct CacheList<P: Platform>: @unchecked Sendable {
     /// The number of caches. A snapshot.
     var count: Int { withLock { unsafe state.pointee.count } }
 
-    /// Puts a cache at the end. - Complexity: O(1).
+    /// Puts a cache, which one user holds, at the end. - Complexity: O(1).
     func add(_ cache: Permanent<SlabCache<P>>) {
         let address = cache.value.address
         withLock {
             let last = unsafe state.pointee.last
-            cache.value.links = CacheLinks(next: 0, previous: last)
+            cache.value.registration.next = 0
+            cache.value.registration.previous = last
             if last == 0 {
                 unsafe state.pointee.first = address
             } else {
-                Self.cache(at: last).value.links.next = address
+                Self.cache(at: last).value.registration.next = address
             }
             unsafe state.pointee.last = address
             unsafe state.pointee.count += 1
         }
     }
 
-    /// Takes a cache out. - Complexity: O(1).
-    func remove(_ cache: Permanent<SlabCache<P>>) {
+    /// Lets one more user hold a cache that serves a request as well as one of its own would.
+    /// - Returns: nil where there is none. - Complexity: O(caches).
+    func join(_ request: CacheRequest) -> Permanent<SlabCache<P>>? {
         withLock {
-            let links = cache.value.links
-            if links.previous == 0 {
-                unsafe state.pointee.first = links.next
-            } else {
-                Self.cache(at: links.previous).value.links.next = links.next
+            var address = unsafe state.pointee.first
+            while address != 0 {
+                let cache = Self.cache(at: address)
+                let registration = cache.value.registration
+                if registration.isShared, registration.users > 0, request.isServed(by: cache.value) {
+                    cache.value.registration.users = registration.users + 1
+                    cache.value.registration.requestedSize = max(registration.requestedSize, request.objectSize)
+                    return cache
+                }
+                address = registration.next
             }
-            if links.next == 0 {
-                unsafe state.pointee.last = links.previous
-            } else {
-                Self.cache(at: links.next).value.links.previous = links.previous
-            }
-            unsafe state.pointee.count -= 1
+            return nil
         }
     }
 
-    /// The first cache, and the one after another: for walks by whoever knows that no cache is destroyed meanwhile.
-    var first: Permanent<SlabCache<P>>? { withLock { unsafe Self.optional(state.pointee.first) } }
-    func next(after cache: Permanent<SlabCache<P>>) -> Permanent<SlabCache<P>>? {
-        withLock { Self.optional(cache.value.links.next) }
+    /// What came of a user's leaving a cache.
+    enum Leaving {
+        /// Others hold the cache.
+        case held
+        /// Nobody does, and its memory is to be given back.
+        case ended
+        /// Nobody does; who walks the list and is at the cache gives its memory back.
+        case ending
+        /// Nothing was done: this user is the last, and the cache has slabs.
+        case last
+        /// Nothing was done: the last user has left already.
+        case left
+    }
+
+    /// Takes a user off a cache; the last only where the cache has no slab. - Complexity: O(1).
+    @inline(__always)
+    func leave(_ cache: Permanent<SlabCache<P>>) -> Leaving {
+        withLock {
+            let users = cache.value.registration.users
+            if users == 0 { return .left }
+            if users == 1, cache.value.hasSlabsWithInterruptsDisabled { return .last }
+            cache.value.registration.users = users &- 1
+            if users > 1 { return .held }
+            if cache.value.registration.walkers > 0 { return .ending }
+            unlink(cache)
+            return .ended
+        }
+    }
+
+    /// Begins a walk, or takes it on to the next cache, which stays in memory until the walk has left it.
+    ///
+    /// - Parameter cache: where the walk is; nil to begin it.
+    /// - Returns: where it is next, nil at the end; and whether the cache that it leaves has ended, so that its memory is
+    ///   to be given back.
+    /// - Complexity: O(1), and O(caches) where many end at once.
+    func step(from cache: Permanent<SlabCache<P>>?) -> (next: Permanent<SlabCache<P>>?, hasEnded: Bool) {
+        withLock {
+            var address = unsafe cache.map { $0.value.registration.next } ?? state.pointee.first
+            // Those that end meanwhile have nothing to look at.
+            while address != 0, Self.cache(at: address).value.registration.users == 0 {
+                address = Self.cache(at: address).value.registration.next
+            }
+            let next = Self.optional(address)
+            if let next { next.value.registration.walkers += 1 }
+            guard let cache else { return (next, false) }
+            return (next, unpin(cache))
+        }
+    }
+
+    /// Ends a walk before its end. - Returns: whether the cache that it leaves has ended, as above.
+    func leaveWalk(at cache: Permanent<SlabCache<P>>) -> Bool { withLock { unpin(cache) } }
+
+    private func unpin(_ cache: Permanent<SlabCache<P>>) -> Bool {
+        let walkers = cache.value.registration.walkers - 1
+        cache.value.registration.walkers = walkers
+        guard walkers == 0, cache.value.registration.users == 0 else { return false }
+        unlink(cache)
+        return true
+    }
+
+    @inline(__always)
+    private func unlink(_ cache: Permanent<SlabCache<P>>) {
+        let next = cache.value.registration.next
+        let previous = cache.value.registration.previous
+        // The list's own memory, under its lock, which the caller holds.
+        if previous == 0 {
+            unsafe state.pointee.first = next
+        } else {
+            Self.cache(at: previous).value.registration.next = next
+        }
+        if next == 0 {
+            unsafe state.pointee.last = previous
+        } else {
+            Self.cache(at: next).value.registration.previous = previous
+        }
+        unsafe state.pointee.count -= 1
     }
 
     /// The cache at an address that a slab or the list has noted down.
@@ -81,10 +155,4 @@ struct CacheList<P: Platform>: @unchecked Sendable {
         // The list's own memory.
         unsafe state.pointee.lock.withLock(body)
     }
-}
-
-/// A cache's neighbours in the list of all caches, by their addresses; 0 for none. Under the list's lock.
-struct CacheLinks {
-    var next: UInt = 0
-    var previous: UInt = 0
 }

@@ -2,6 +2,9 @@ import MemoryPrimitives
 
 /// A cache's name, as `slabinfo` shows it: up to 31 bytes of ASCII, kept by value.
 public struct CacheName: Sendable {
+    /// The most bytes of a name.
+    static var largestByteCount: Int { 31 }
+
     private var bytes = InlineArray<32, UInt8>(repeating: 0)
     private var count = 0
 
@@ -40,7 +43,7 @@ public struct CacheName: Sendable {
     }
 
     private mutating func append(_ byte: UInt8) {
-        if count == 31 { return }
+        if count == Self.largestByteCount { return }
         bytes[count] = byte
         count += 1
     }

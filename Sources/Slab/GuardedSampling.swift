@@ -86,7 +86,7 @@ extension SlabCache {
     @inline(__always)
     func allocateGuarded(_ flags: AllocationFlags, requested: UInt = 0) -> UInt? {
         let placement: AllocationFlags = .dma | .dma32 | .highMemory | .movable | .thisNode
-        guard flags.isDisjoint(with: placement), !self.flags.contains(.dma), !self.flags.contains(.typesafe),
+        guard flags.isDisjoint(with: placement), self.flags.isDisjoint(with: .dma | .typesafe | .keepsContents),
             layout.objectSize <= PageSize.byteCount, guarded.isDue()
         else { return nil }
         let alignment = (layout.slotSize | layout.objectOffset | PageSize.byteCount)

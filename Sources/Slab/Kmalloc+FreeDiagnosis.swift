@@ -28,6 +28,8 @@ extension Kmalloc {
         switch slab.state(index) {
         case .free, .allocated, .waiting, .seen:
             return violation(.doubleFree, "the object of this size is free", layout.objectSize)
+        case .reserved:
+            return violation(.doubleFree, "the object of this size is in a pool's reserve", layout.objectSize)
         default: return violation(.corruption, "the object's state is damaged, for this size", layout.objectSize)
         }
     }

@@ -8,11 +8,14 @@ extension Kmalloc {
     /// - Complexity: O(objects + frames of all slabs).
     public func checkInvariants() throws(InvariantViolation) {
         var slabs = 0
-        var next = caches.first
+        var next = next(after: nil)
         while let cache = next {
-            if let violation = check(cache.value) { throw violation }
+            if let violation = check(cache.value) {
+                endWalk(at: cache)
+                throw violation
+            }
             slabs += cache.value.withState { state in state.lists.slabCount }
-            next = caches.next(after: cache)
+            next = self.next(after: cache)
         }
         let headers = Int(bitPattern: headers.value.figures.headers)
         try require(headers == slabs, "each slab has one header", 0, headers, slabs)

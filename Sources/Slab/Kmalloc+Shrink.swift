@@ -9,10 +9,10 @@ extension Kmalloc {
     @discardableResult
     public func shrink() -> UInt {
         var frames: UInt = 0
-        var next = caches.first
+        var next = next(after: nil)
         while let cache = next {
             frames += cache.value.shrink()
-            next = caches.next(after: cache)
+            next = self.next(after: cache)
         }
         return frames
     }

@@ -43,13 +43,13 @@ extension SlabCache {
 }
 
 extension Kmalloc {
-    /// Calls `body` with each cache, in the order in which they were made. None may be destroyed meanwhile.
+    /// Calls `body` with each cache, in the order in which they were made. Others may be made and destroyed meanwhile.
     /// - Complexity: O(caches).
     public func forEachCache(_ body: (borrowing SlabCache<P>) -> Void) {
-        var next = caches.first
+        var next = next(after: nil)
         while let cache = next {
             body(cache.value)
-            next = caches.next(after: cache)
+            next = self.next(after: cache)
         }
     }
 

@@ -33,10 +33,12 @@ struct LargeBlocks<P: Platform>: ~Copyable {
 
     /// The order of the large block that starts at `frame`; nil where none does.
     @inline(__always)
-    static func order(of frame: PageFrameNumber, _ frames: Permanent<PageFrameAllocator<P>>) -> Int? {
+    static func order(
+        of frame: PageFrameNumber, tag: UInt16 = tag, _ frames: Permanent<PageFrameAllocator<P>>
+    ) -> Int? {
         guard let descriptor = unsafe frames.value.descriptor(of: frame),
             // The table's own descriptor.
-            unsafe descriptor.pointee.state == .allocatedHead, unsafe descriptor.pointee.tag == Self.tag
+            unsafe descriptor.pointee.state == .allocatedHead, unsafe descriptor.pointee.tag == tag
         else { return nil }
         return unsafe Int(descriptor.pointee.order)
     }

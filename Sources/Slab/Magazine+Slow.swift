@@ -18,7 +18,7 @@ extension Magazine {
     static func clear(_ object: UInt, _ byteCount: UInt) -> UnsafeMutableRawPointer? {
         // An object's address is never null, and it has so many bytes.
         let pointer = unsafe UnsafeMutableRawPointer(bitPattern: object).unsafelyUnwrapped
-        unsafe pointer.initializeMemory(as: UInt64.self, repeating: 0, count: Int(bitPattern: byteCount &>> 3))
+        unsafe P.clear(pointer, byteCount: byteCount)
         return unsafe pointer
     }
 

@@ -38,18 +38,22 @@ extension SlabCache {
             magazine.letGo()
             frames += retire(surplus)
         }
-        return frames + giveBackEmpty()
+        return frames + returnEmptySlabs(upTo: .max)
     }
 
-    /// Gives all slabs wholly free back to the buddy. - Returns: the frames given back.
-    private func giveBackEmpty() -> UInt {
-        if flags.contains(.typesafe) { return 0 }
+    /// Gives slabs that are wholly free back, with the magazines as they are, until `target` frames are reached.
+    /// - Parameter isEnding: whether a cache that keeps its memory for objects of its type gives it up as well.
+    /// - Returns: the frames given back. - Complexity: O(slabs given back).
+    func returnEmptySlabs(upTo target: UInt, isEnding: Bool = false) -> UInt {
+        if flags.contains(.typesafe), !isEnding { return 0 }
         let surplus = withState { state -> SlabPage? in
             var surplus: SlabPage?
-            while let slab = state.lists.first(in: SlabLists.empty) {
+            var frames: UInt = 0
+            while frames < target, let slab = state.lists.first(in: SlabLists.empty) {
                 state.takeOut(slab)
                 slab.next = surplus
                 surplus = slab
+                frames &+= layout.frameCount
             }
             return surplus
         }
@@ -84,8 +88,19 @@ extension SlabCache {
             at: UnsafeMutableRawPointer(bitPattern: header).unsafelyUnwrapped, base: base, layout: layout,
             magazines: magazines, cache: address)
         if isWatched { prepareForChecks(slab) }
+        if let constructor = unsafe registration.constructor { unsafe construct(slab, constructor) }
         frames.value.claim(frame, order: layout.order, as: .slab, owner: slab.name)
         return slab
+    }
+
+    /// Sets up all objects of a slab that nobody else knows yet.
+    @inline(never)
+    private func construct(_ slab: SlabPage, _ constructor: ObjectConstructor) {
+        for index in 0..<layout.objectCount {
+            // The slab's own objects.
+            let object = slab.address(of: index, slotSize: layout.slotSize)
+            unsafe constructor(UnsafeMutableRawPointer(bitPattern: object).unsafelyUnwrapped)
+        }
     }
 
     /// Gives a slab, wholly free and in no list, back to the buddy.

@@ -6,7 +6,7 @@ extension SlabCache {
     /// As `allocateSlow`, cleared where the flags say so.
     func allocateWatched(_ flags: AllocationFlags, _ requested: UInt) -> UInt? {
         if self.flags.contains(.failslab), debugging.value.failsOnPurpose(flags) { return nil }
-        if let object = allocateGuarded(flags) {
+        if let object = allocateGuarded(flags, requested: requested) {
             clearForUser(object, flags, requested)
             return object
         }

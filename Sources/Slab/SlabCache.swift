@@ -54,7 +54,7 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
     /// Whether each call comes to the cache itself, because there is something to do at it beyond handing out memory: its
     /// magazines hold nothing. Decided when the cache is made.
     let isWatched: Bool
-    /// The zone that the slabs' frames come from: `.dma` or none.
+    /// What the slabs' frames are to be: `.dma`, `.reclaimable`, both or neither.
     let zone: AllocationFlags
     /// The address of CPU 0's magazine.
     let magazines: UInt
@@ -65,8 +65,8 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
     let guarded: GuardedSampling<P>
     let lock = SpinLock<P>()
     let state: UnsafeMutablePointer<State>
-    /// The cache's place in the list of all caches.
-    private let linksPointer: UnsafeMutablePointer<CacheLinks>
+    /// See `registration`.
+    private let registrationPointer: UnsafeMutablePointer<CacheRegistration>
 
     /// Where the cache is.
     let address: UInt
@@ -110,7 +110,7 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
         self.name = name
         self.flags = flags
         self.layout = layout
-        zone = flags.contains(.dma) ? .dma : .none
+        zone = (flags.contains(.dma) ? .dma : .none) | (flags.contains(.reclaimable) ? .reclaimable : .none)
         self.magazines = magazines
         self.isWatched = isWatched
         self.frames = frames
@@ -122,16 +122,16 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
         unsafe state = (memory + Self.ownByteCount).bindMemory(to: State.self, capacity: 1)
         let lists = unsafe SlabLists(in: UnsafeMutableRawPointer(state + 1), objectCount: layout.objectCount)
         unsafe state.initialize(to: State(lists: lists, random: random))
-        unsafe linksPointer = (UnsafeMutableRawPointer(state + 1) + SlabLists.byteCount)
-            .bindMemory(to: CacheLinks.self, capacity: 1)
-        unsafe linksPointer.initialize(to: CacheLinks())
+        unsafe registrationPointer = (UnsafeMutableRawPointer(state + 1) + SlabLists.byteCount)
+            .bindMemory(to: CacheRegistration.self, capacity: 1)
+        unsafe registrationPointer.initialize(to: CacheRegistration())
     }
 
     /// Bytes that a cache takes with its state behind it, a multiple of the cache line.
     static var byteCount: Int { ownByteCount + (stateByteCount + 63) & ~63 }
 
     private static var stateByteCount: Int {
-        MemoryLayout<State>.stride + SlabLists.byteCount + MemoryLayout<CacheLinks>.size
+        MemoryLayout<State>.stride + SlabLists.byteCount + MemoryLayout<CacheRegistration>.size
     }
 
     private static var ownByteCount: Int { (MemoryLayout<SlabCache<P>>.size + 63) & ~63 }
@@ -148,11 +148,12 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
     @inline(__always)
     public var objectSize: UInt { layout.objectSize }
 
-    /// The cache's neighbours in the list of all caches, under that list's lock.
-    var links: CacheLinks {
+    /// The cache's place in the list of all caches, under that list's lock.
+    @inline(__always)
+    var registration: CacheRegistration {
         // The cache's own memory.
-        get { unsafe linksPointer.pointee }
-        nonmutating set { unsafe linksPointer.pointee = newValue }
+        unsafeAddress { unsafe UnsafePointer(registrationPointer) }
+        nonmutating unsafeMutableAddress { unsafe registrationPointer }
     }
 
     /// The magazine of a CPU.

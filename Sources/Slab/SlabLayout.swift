@@ -20,6 +20,8 @@ struct SlabLayout {
 
     /// A slab can still be had from fragmented memory.
     static var highestOrder: Int { 3 }
+    /// The largest slot: a block of the highest order.
+    static var largestSlotSize: UInt { PageSize.byteCount << UInt(highestOrder) }
     /// The most objects of a slab: its header is no larger than `HeaderPool` gives.
     static var largestObjectCount: Int { 512 }
 

@@ -24,6 +24,7 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     public let ranges: VirtualRangeAllocator<P>
     let frames: Permanent<PageFrameAllocator<P>>
     let pageTables: Permanent<PageTables<P>>
+    let kmalloc: Permanent<Kmalloc<P>>
     let faultLocks: FaultLocks<P>
     let resolvedFaults = Atomic<UInt>(0)
     let spuriousFaults = Atomic<UInt>(0)
@@ -45,6 +46,7 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
         self.ranges = ranges
         self.frames = frames
         self.pageTables = pageTables
+        self.kmalloc = kmalloc
     }
 
     // MARK: Allocating

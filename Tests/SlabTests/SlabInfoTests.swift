@@ -115,7 +115,7 @@ private struct Text: ReportWriter {
 
     /// A cache whose slots are larger than its objects, because of what debugging keeps there, shows the slots.
     @Test func slotsOfDebuggedCachesAreShown() throws {
-        let test = TestMachine(slab: SlabOptions(slubDebug: "FZPU,kmalloc-8"))
+        let test = TestMachine(slabOptions: SlabOptions(slubDebug: "FZPU,kmalloc-8"))
         try test.run {
             #expect(test.kmalloc.allocate(8) != nil)
             let found = try line("kmalloc-8", test)

@@ -15,7 +15,9 @@ final class TestMachine: @unchecked Sendable {
     let machine: SimulatedMachine
     let frames: FramesHandle
     private var started: KmallocHandle?
-    private let slab: SlabOptions
+    /// For tests that take frames one by one.
+    var taken: [PageFrameNumber] = []
+    private let slabOptions: SlabOptions
 
     var kmalloc: KmallocHandle { started! }
     var directMap: DirectMap { machine.arena.directMap }
@@ -28,9 +30,9 @@ final class TestMachine: @unchecked Sendable {
 
     init(
         memory: UInt = 32 << 20, cpuCount: Int = 1, startsKmalloc: Bool = true,
-        options: PageFrameOptions = TestMachine.exact, slab: SlabOptions = SlabOptions()
+        options: PageFrameOptions = TestMachine.exact, slabOptions: SlabOptions = SlabOptions()
     ) {
-        self.slab = slab
+        self.slabOptions = slabOptions
         let machine = SimulatedMachine(memory: memory, cpuCount: cpuCount)
         self.machine = machine
         frames = machine.run {
@@ -46,7 +48,7 @@ final class TestMachine: @unchecked Sendable {
 
     func startKmalloc() -> Bool {
         machine.run {
-            guard let allocator = Allocator(frames: frames.target, options: slab) else { return false }
+            guard let allocator = Allocator(frames: frames.target, options: slabOptions) else { return false }
             started = KmallocHandle(target: Permanent(placing: allocator, at: .allocate(capacity: 1)))
             return true
         }
@@ -64,6 +66,8 @@ final class TestMachine: @unchecked Sendable {
         while let frame = frames.allocate(order: 0, flags: .kernel | .noWarn | .memoryReserves) { taken.append(frame) }
         return taken
     }
+
+    func registerShrinker() { _ = frames.target.value.shrinkers.register(kmalloc.target) }
 
     func giveBack(_ taken: [PageFrameNumber]) { for frame in taken { frames.free(frame, order: 0) } }
 

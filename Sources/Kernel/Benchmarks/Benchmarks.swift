@@ -24,6 +24,7 @@ enum Benchmarks {
         let runner = BenchmarkRunner(storage: storage)
         PageFrameBenchmarks.run(memory.value.frames, runner)
         SlabBenchmarks.run(MeasuredKmalloc(memory.value.kmalloc), runner)
+        CacheBenchmarks<MeasuredReference>.run(runner)
         checkInvariants(memory)
         Log.plain("bench end")
         ExitCode.success.exit()

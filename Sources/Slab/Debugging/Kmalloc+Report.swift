@@ -13,7 +13,7 @@ extension Kmalloc {
         guard let slab = slab(of: violation.origin) else { return false }
         let cache = CacheList<P>.cache(at: slab.cacheAddress)
         SlabReport.writeHeading(violation, slab, cache.value, &writer)
-        if violation.kind == .objectsRemain {
+        if violation.kind == .objectInUse {
             SlabReport.writeSlab(slab, cache.value, &writer)
             return true
         }
@@ -36,7 +36,7 @@ extension Kmalloc {
     public func writeRemedy(for violation: MemoryViolation, to writer: inout some ReportWriter) {
         guard let slab = slab(of: violation.origin) else { return }
         let cache = CacheList<P>.cache(at: slab.cacheAddress)
-        if violation.kind == .objectsRemain { return SlabReport.writeRemaining(slab, cache.value, &writer) }
+        if violation.kind == .objectInUse { return SlabReport.writeRemaining(slab, cache.value, &writer) }
         SlabReport.writeFix(violation, cache.value, &writer)
     }
 

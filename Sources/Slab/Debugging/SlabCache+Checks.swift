@@ -6,7 +6,7 @@ extension SlabCache {
     var parts: SlotParts { SlotParts(layout, flags) }
 
     /// Whether free objects are filled. Objects that are to keep their contents are not.
-    var poisonsObjects: Bool { flags.contains(.poison) && !flags.contains(.typesafe) }
+    var poisonsObjects: Bool { flags.contains(.poison) && flags.isDisjoint(with: .typesafe | .keepsContents) }
 
     /// Looks at what lies around an object and, where it is free, at the object: reports each part that has been written
     /// and restores it.

@@ -62,7 +62,7 @@ extension SlabCache {
     /// Clears what the user asked for, where he wants that or the options do.
     func clearForUser(_ object: UInt, _ flags: AllocationFlags, _ requested: UInt) {
         let isChosen = debugging.value.options.zeroOnAllocation && mayBeZeroed
-        guard flags.contains(.zero) || isChosen else { return }
+        guard flags.contains(.zero) || isChosen, !self.flags.contains(.keepsContents) else { return }
         // Where the rest is no red zone it may be used, too.
         let size = self.flags.contains(.redZone) ? requestedSize(requested) : layout.objectSize
         SlabBytes.fill(object, size, with: 0)
@@ -82,7 +82,7 @@ extension SlabCache {
     }
 
     /// Poison goes before zeroes, as in Linux, and there are objects that are to keep their contents.
-    private var mayBeZeroed: Bool { flags.rawValue & (CacheFlags.poison | .typesafe).rawValue == 0 }
+    private var mayBeZeroed: Bool { flags.rawValue & (CacheFlags.poison | .typesafe | .keepsContents).rawValue == 0 }
 
     private func requestedSize(_ requested: UInt) -> UInt {
         requested == 0 ? layout.objectSize : min(requested, layout.objectSize)

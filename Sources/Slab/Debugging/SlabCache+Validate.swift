@@ -34,9 +34,10 @@ extension SlabCache {
         for index in 0..<layout.objectCount {
             let object = slab.address(of: index, slotSize: layout.slotSize)
             switch slab.state(index) {
+            // Free and not in the bitmap is on its way from one to the other.
+            case .free where !slab.isMarkedFree(index): break
             case .free, .waiting: found += checkSurroundings(of: object, isFree: true, in: "validate")
             case .allocated: found += checkSurroundings(of: object, isFree: false, in: "validate")
-            // On its way from one to the other.
             default: break
             }
         }
@@ -112,11 +113,11 @@ extension SlabCache {
 
     private func reportRemaining(in slab: SlabPage) -> Int {
         var count = 0
-        for index in 0..<slab.objectCount where slab.state(index) == .allocated { count += 1 }
+        for index in 0..<slab.objectCount where slab.state(index).isInUse { count += 1 }
         if count == 0 { return 0 }
         debugging.value.report(
             MemoryViolation(
-                .objectsRemain, in: "kmem_cache_destroy", at: slab.base, "Objects remaining", UInt(bitPattern: count)))
+                .objectInUse, in: "kmem_cache_destroy", at: slab.base, "Objects remaining", UInt(bitPattern: count)))
         // A line for each.
         debugging.value.countRepair(UInt(bitPattern: count))
         return count

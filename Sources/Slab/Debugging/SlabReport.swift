@@ -36,7 +36,7 @@ enum SlabReport {
             writer.write(CacheList<P>.cache(at: violation.value).value.name)
             writer.write(" but object is from ")
             writer.write(cache.name)
-        case .objectsRemain:
+        case .objectInUse:
             writer.write("Objects remaining in ")
             writer.write(cache.name)
             writer.write(" on __kmem_cache_shutdown()")

@@ -1,0 +1,40 @@
+import MemoryPrimitives
+import PageFrames
+
+extension SlabCache {
+    /// What is wrong with an address that is no allocated object of this cache. - Complexity: O(1).
+    func diagnose(_ object: UInt, in call: StaticString) -> MemoryViolation {
+        func violation(_ kind: MemoryViolation.Kind, _ detail: StaticString, _ value: UInt = 0) -> MemoryViolation {
+            MemoryViolation(kind, in: call, at: object, detail, value)
+        }
+        guard let slab = slab(of: object) else {
+            let physical = frames.value.directMap.physicalAddress(of: VirtualAddress(object))
+            if frames.value.state(of: PageFrameNumber(containing: physical)) == .free {
+                return violation(.doubleFree, "the address lies in free memory")
+            }
+            return violation(.wildFree, "the address is no cache's")
+        }
+        let owner = CacheList<P>.cache(at: slab.cacheAddress)
+        guard let index = slab.index(of: object) else {
+            if object &- slab.base < owner.value.layout.slotSize &* UInt(slab.objectCount) {
+                return violation(
+                    .misalignedFree, "the address lies within an object of this size", owner.value.objectSize)
+            }
+            return violation(
+                .wildFree, "the address lies behind the objects of a slab of this size", owner.value.objectSize)
+        }
+        if owner.value.address != address {
+            return violation(
+                .wrongCache, "the object is another cache's, whose objects have this size",
+                owner.value.objectSize)
+        }
+        switch slab.state(index) {
+        case .free, .allocated, .seen:
+            return violation(.doubleFree, "the object of this size is free", owner.value.objectSize)
+        case .reserved:
+            return violation(.doubleFree, "the object of this size is in a pool's reserve", owner.value.objectSize)
+        default:
+            return violation(.corruption, "the object's state is damaged, for this size", owner.value.objectSize)
+        }
+    }
+}
