@@ -15,7 +15,8 @@ enum CrashTest: UInt8 {
         swiftTrap, outOfMemory, doubleFault, wildAccess, generalProtection, breakpoint, divide, userPageAccess,
         userPageExecution, panic, writeAfterFree, overrun, exhaustAtomic, waitInAtomicContext, waitInHandler,
         guardedOverflow, guardedUnderflow, guardedUseAfterFree, guardedDoubleFree, guardedInteriorFree,
-        guardedCorruption
+        guardedCorruption, objectOverflow, objectUnderflow, objectWriteAfterFree, objectReadAfterFree, pageKfree,
+        kmallocExhaustion
 
     init?(named word: Word) {
         // Not allCases, which makes an array: there is no memory for one yet.
@@ -69,6 +70,12 @@ enum CrashTest: UInt8 {
         case .guardedDoubleFree: "kfence-double-free"
         case .guardedInteriorFree: "kfence-invalid-free"
         case .guardedCorruption: "kfence-corruption"
+        case .objectOverflow: "slab-overflow"
+        case .objectUnderflow: "slab-underflow"
+        case .objectWriteAfterFree: "slab-write-after-free"
+        case .objectReadAfterFree: "slab-read-after-free"
+        case .pageKfree: "slab-free-page"
+        case .kmallocExhaustion: "slab-exhaustion"
         }
     }
 
@@ -120,6 +127,12 @@ enum CrashTest: UInt8 {
         case .guardedOverflow, .guardedUnderflow, .guardedUseAfterFree, .guardedDoubleFree, .guardedInteriorFree,
             .guardedCorruption:
             misuseGuardedObject(memory)
+        case .objectOverflow: Self.writeBeyondObject(memory, at: 64)
+        case .objectUnderflow: Self.writeBeyondObject(memory, at: -1)
+        case .objectWriteAfterFree: Self.writeToFreeObject(memory)
+        case .objectReadAfterFree: Self.readFreeObject(memory)
+        case .pageKfree: Self.kfreePage(memory)
+        case .kmallocExhaustion: Self.exhaustKmalloc(memory)
         case .outOfMemory: Self.exhaustWithObjects()
         case .userPageAccess: Self.touchUserPage(memory, byExecuting: false)
         case .userPageExecution: Self.touchUserPage(memory, byExecuting: true)

@@ -100,8 +100,8 @@ public struct Kmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
             flags.rawValue & (AllocationFlags.dma.rawValue | AllocationFlags.dma32.rawValue) == 0
         else { return unsafe Self.allocateUncommon(self, byteCount, flags) }
         let magazine = sizes.magazine(for: byteCount, cpu: P.currentCPU)
-        guard let object = magazine.allocate() else { return unsafe magazine.allocateSlow(flags) }
-        if flags.contains(.zero) { return unsafe Magazine<P>.clear(object, magazine.objectSize) }
+        guard let object = magazine.allocate() else { return unsafe magazine.allocateSlow(flags, byteCount) }
+        if flags.contains(.zero) { return unsafe Magazine<P>.clear(object, magazine.plainSize) }
         // An object's address is in the direct map, never null.
         return unsafe UnsafeMutableRawPointer(bitPattern: object).unsafelyUnwrapped
     }
@@ -116,8 +116,8 @@ public struct Kmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
         if byteCount == 0 { return unsafe UnsafeMutableRawPointer(bitPattern: zeroSizeAddress) }
         if byteCount <= SizeClass.largestByteCount {
             let magazine = kmalloc.dmaSizes.magazine(for: byteCount, cpu: P.currentCPU)
-            guard let object = magazine.allocate() else { return unsafe magazine.allocateSlow(flags) }
-            if flags.contains(.zero) { return unsafe Magazine<P>.clear(object, magazine.objectSize) }
+            guard let object = magazine.allocate() else { return unsafe magazine.allocateSlow(flags, byteCount) }
+            if flags.contains(.zero) { return unsafe Magazine<P>.clear(object, magazine.plainSize) }
             return unsafe UnsafeMutableRawPointer(bitPattern: object)
         }
         guard byteCount <= largestByteCount,

@@ -58,8 +58,7 @@ extension SlabCache {
                 Int(state.rawValue))
         }
         try require(free == slab.freeCount, "a slab's free count is that of its bits", slab.base, free, slab.freeCount)
-        let first = PageFrameNumber(
-            containing: frames.value.directMap.physicalAddress(of: VirtualAddress(slab.base)))
+        let first = firstFrame(of: slab)
         try require(first.rawValue & (layout.frameCount - 1) == 0, "a slab is aligned to its size", slab.base)
         for number in 0..<layout.frameCount {
             let frame = first + number

@@ -9,8 +9,8 @@ extension SlabCache {
     /// Making a slab may wait: nothing is held then, and others may be quicker with all of the new slab.
     /// - Returns: nil where there is no memory within the meaning of the flags.
     @inline(never)
-    func allocateSlow(_ flags: AllocationFlags) -> UInt? {
-        if isWatched { return allocateWatched(flags) }
+    func allocateSlow(_ flags: AllocationFlags, _ requested: UInt = 0) -> UInt? {
+        if isWatched { return allocateWatched(flags, requested) }
         if let object = takeObject(adding: nil) { return object }
         while true {
             guard let slab = makeSlab(flags) else { return nil }

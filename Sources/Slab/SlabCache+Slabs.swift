@@ -29,6 +29,7 @@ extension SlabCache {
     /// Empties the magazines of all CPUs, but for those that are held, and gives all slabs that are wholly free back.
     /// - Returns: the frames given back. - Complexity: O(objects in magazines + slabs given back).
     func shrink() -> UInt {
+        if isWatched { emptyQuarantine() }
         var frames: UInt = 0
         for cpu in 0..<P.cpuCount {
             let magazine = magazine(cpu)
@@ -82,6 +83,7 @@ extension SlabCache {
         let slab = unsafe SlabPage(
             at: UnsafeMutableRawPointer(bitPattern: header).unsafelyUnwrapped, base: base, layout: layout,
             magazines: magazines, cache: address)
+        if isWatched { prepareForChecks(slab) }
         frames.value.claim(frame, order: layout.order, as: .slab, owner: slab.name)
         return slab
     }
@@ -89,10 +91,15 @@ extension SlabCache {
     /// Gives a slab, wholly free and in no list, back to the buddy.
     @inline(never)
     private func retire(_ slab: SlabPage) {
-        let frame = PageFrameNumber(
-            containing: frames.value.directMap.physicalAddress(of: VirtualAddress(slab.base)))
+        let frame = firstFrame(of: slab)
         frames.value.release(frame, order: layout.order, from: .slab)
         frames.value.free(frame, order: layout.order)
         headers.value.free(slab.headerAddress, layout.headerByteCount)
+    }
+
+    /// The first frame of a slab's block: object 0 may begin some way behind it.
+    func firstFrame(of slab: SlabPage) -> PageFrameNumber {
+        PageFrameNumber(
+            containing: frames.value.directMap.physicalAddress(of: VirtualAddress(slab.base &- layout.objectOffset)))
     }
 }

@@ -60,6 +60,8 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
     let magazines: UInt
     let frames: Permanent<PageFrameAllocator<P>>
     let headers: Permanent<HeaderPool<P>>
+    /// What watched caches share.
+    let debugging: Permanent<SlabDebugging<P>>
     let guarded: GuardedSampling<P>
     let lock = SpinLock<P>()
     let state: UnsafeMutablePointer<State>
@@ -74,25 +76,27 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
     /// - Parameters:
     ///   - memory: `byteCount` bytes, aligned to a cache line, which stay for as long as the cache is in use.
     ///   - magazines: memory for a magazine for each CPU, aligned to a cache line, which stays as long.
-    ///   - isWatched: see there.
+    ///   - flags, layout, isWatched: see `CachePlan`.
     ///   - random: what the order of objects begins with; 0 for ascending order.
     ///   - guarded: decides which allocations go elsewhere, where the cache is watched.
     @unsafe
     static func place(
         at memory: UnsafeMutableRawPointer, name: CacheName, flags: CacheFlags, layout: SlabLayout,
         magazines: UnsafeMutableRawPointer, isWatched: Bool, random: UInt64,
-        frames: Permanent<PageFrameAllocator<P>>, headers: Permanent<HeaderPool<P>>, guarded: GuardedSampling<P>
+        frames: Permanent<PageFrameAllocator<P>>, headers: Permanent<HeaderPool<P>>,
+        debugging: Permanent<SlabDebugging<P>>, guarded: GuardedSampling<P>
     ) -> Permanent<SlabCache<P>> {
         // The cache's own memory: the cache, and its state behind it.
         let cache = unsafe Permanent(
             placing: SlabCache(
                 name: name, flags: flags, layout: layout, magazines: UInt(bitPattern: magazines),
-                isWatched: isWatched, random: random, frames: frames, headers: headers, guarded: guarded, at: memory),
+                isWatched: isWatched, random: random, frames: frames, headers: headers, debugging: debugging,
+                guarded: guarded, at: memory),
             at: memory.bindMemory(to: SlabCache<P>.self, capacity: 1))
         let magazineLimit = isWatched ? 0 : magazineLimit(slotSize: layout.slotSize)
         for cpu in 0..<P.cpuCount {
             cache.value.magazine(cpu).initialize(
-                limit: magazineLimit, objectSize: layout.objectSize, cache: cache.value.address)
+                limit: magazineLimit, plainSize: flags.contains(.redZone) ? 0 : layout.objectSize, cache: cache.value.address)
         }
         return cache
     }
@@ -100,8 +104,8 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
     @unsafe
     private init(
         name: CacheName, flags: CacheFlags, layout: SlabLayout, magazines: UInt, isWatched: Bool, random: UInt64,
-        frames: Permanent<PageFrameAllocator<P>>, headers: Permanent<HeaderPool<P>>, guarded: GuardedSampling<P>,
-        at memory: UnsafeMutableRawPointer
+        frames: Permanent<PageFrameAllocator<P>>, headers: Permanent<HeaderPool<P>>,
+        debugging: Permanent<SlabDebugging<P>>, guarded: GuardedSampling<P>, at memory: UnsafeMutableRawPointer
     ) {
         self.name = name
         self.flags = flags
@@ -112,6 +116,7 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
         self.frames = frames
         self.headers = headers
         self.guarded = guarded
+        self.debugging = debugging
         address = UInt(bitPattern: memory)
         // Behind the cache, by the contract of `place`.
         unsafe state = (memory + Self.ownByteCount).bindMemory(to: State.self, capacity: 1)

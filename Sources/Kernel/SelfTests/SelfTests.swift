@@ -26,6 +26,7 @@ enum SelfTests {
         PagingTests.run(memory)
         KmallocTests.run(memory)
         GuardedObjectTests.run(memory)
+        SlabCheckTests.run(memory)
         VmallocTests.run(memory)
         SwiftObjectTests.run(memory)
     }
