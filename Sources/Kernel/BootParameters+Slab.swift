@@ -17,6 +17,10 @@ extension BootParameters {
             slab.quarantineByteCount = try word.size()
         } else if word.hasKey("failslab") {
             slab.failures = try Self.failurePlan(word)
+        } else if word.hasKey("kfence.sample_interval") {
+            slab.sampleInterval = try word.number()
+        } else if word.hasKey("kfence.num_objects") {
+            slab.guardedObjectCount = try word.number()
         } else {
             return false
         }

@@ -11,7 +11,7 @@ struct BootParameters {
     var runsBenchmarks = false
     /// How the page frames are to work, and what is checked of them.
     var frames = PageFrameOptions()
-    /// How caches and kmalloc are to work, and what is checked of them.
+    /// How the slabs are to work, and what is checked of them.
     var slab = SlabOptions()
     /// How often free memory is tested; 0 for not at all.
     var memoryTestPasses: UInt = 0
@@ -55,7 +55,8 @@ struct BootParameters {
             crash = CrashTest(named: word)
             if crash == nil { return false }
         } else {
-            return try applyToFrames(word)
+            let isOfFrames = try applyToFrames(word)
+            return isOfFrames ? true : try applyToSlab(word)
         }
         return true
     }

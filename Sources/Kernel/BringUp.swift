@@ -38,6 +38,7 @@ enum BringUp {
 
         let log = BringUpLog(memoryTestPasses: parameters.memoryTestPasses, frames: parameters.frames)
         bringUp(fillMap(features, from: information, commandLine), information, features, parameters, log)
+        GuardedReport.logPool(parameters.slab)
         return parameters
     }
 
@@ -46,7 +47,7 @@ enum BringUp {
     @inline(never)
     private static func bringUp(
         _ map: consuming FirmwareMap, _ information: MultibootInformation, _ features: CPUFeatures,
-        _ parameters: BootParameters, _ observer: BringUpLog
+        _ parameters: borrowing BootParameters, _ observer: BringUpLog
     ) {
         var machine = MachineDescription(
             reachableLimit: bootMapLimit, directMap: directMap,

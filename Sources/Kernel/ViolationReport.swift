@@ -20,6 +20,7 @@ enum ViolationReport {
         if violation.kind == .waitInAtomicContext { return warnOfWait(violation) }
         if violation.mayContinue { return goOn(after: violation) }
         FatalReport.begin()
+        GuardedReport.write(violation)
         Log.fatal("\(violation.call): \(name(of: violation.kind))")
         Log.fatal("address \(hex: violation.address, digits: 16): \(violation.detail) (\(violation.value))")
         if violation.byteCount > 0 {

@@ -4,39 +4,46 @@ import PageFrames
 extension Kmalloc {
     /// The bytes that an allocation really has, at least what was asked for.
     ///
+    /// Where objects have red zones, what was not asked for is one, and not to be used for all that.
+    ///
     /// - Parameter pointer: what `allocate` returned. nil and `zeroSizeAddress` have 0 bytes.
-    /// Who asks may use all of it: where what was not asked for is a red zone, that ends here.
     /// - Returns: 0 for anything else, too, after reporting it as `free` would.
     /// - Complexity: O(1).
+    @inline(__always)
     public func size(of pointer: UnsafeRawPointer?) -> UInt {
         let address = UInt(bitPattern: pointer)
-        guard let found = find(address, in: "ksize") else { return 0 }
-        if let cache = found.redZoned { cache.value.changeRequest(of: address, to: found.size) }
-        return found.size
+        return magazine(ofObjectAt: address)?.objectSize ?? sizeUncommon(address, in: "ksize") ?? 0
     }
 
-    private struct Found {
-        var size: UInt
-        /// The object's cache, where what was not asked for is a red zone.
-        var redZoned: Permanent<SlabCache<P>>?
-    }
-
-    /// nil, after a report, for what is not allocated.
+    /// The bytes that the object has in which an address lies, without a look at whether it is the object's first, and
+    /// whether it is allocated: as Linux's `ksize`. Else as `size(of:)`.
     @inline(__always)
-    private func find(_ address: UInt, in call: StaticString) -> Found? {
-        if address == 0 || address == Self.zeroSizeAddress { return Found(size: 0) }
-        if let slab = slab(of: address) {
-            if let index = slab.index(of: address), slab.state(index) == .allocated {
-                let cache = CacheList<P>.cache(at: slab.cacheAddress)
-                return Found(
-                    size: cache.value.objectSize, redZoned: cache.value.flags.contains(.redZone) ? cache : nil)
-            }
-        } else if address & (PageSize.byteCount &- 1) == 0,
-            let order = LargeBlocks<P>.order(of: frame(of: address), frames)
-        {
-            return Found(size: PageSize.byteCount << UInt(order))
+    func sizeAround(_ pointer: UnsafeRawPointer?) -> UInt {
+        let address = UInt(bitPattern: pointer)
+        guard let owner = table.slabOwner(of: frame(of: address)) else {
+            return sizeUncommon(address, in: "ksize") ?? 0
         }
-        complain(of: address, in: call)
+        return Magazine<P>(at: SlabPage(name: owner).magazines, cpu: 0).objectSize
+    }
+
+    /// CPU 0's magazine of the cache whose allocated object begins at an address; nil where none does.
+    @inline(__always)
+    private func magazine(ofObjectAt address: UInt) -> Magazine<P>? {
+        guard let owner = table.slabOwner(of: frame(of: address)) else { return nil }
+        let slab = SlabPage(name: owner)
+        guard let index = slab.index(of: address), slab.state(index) == .allocated else { return nil }
+        return Magazine<P>(at: slab.magazines, cpu: 0)
+    }
+
+    /// The size of what is no object: nothing, a large block; nil, after a report, for what is not allocated.
+    @inline(never)
+    private func sizeUncommon(_ address: UInt, in call: StaticString) -> UInt? {
+        if address == 0 || address == Self.zeroSizeAddress { return 0 }
+        if address & (PageSize.byteCount &- 1) == 0, let order = LargeBlocks<P>.order(of: frame(of: address), frames) {
+            return PageSize.byteCount << UInt(order)
+        }
+        if guarded.contains(address) { return guarded.size(of: address, in: call) }
+        Self.complain(self, address, in: call)
         return nil
     }
 
@@ -52,20 +59,45 @@ extension Kmalloc {
     ///     memory moves that lies outside the zone.
     /// - Returns: the allocation, perhaps elsewhere; nil where there is no memory: the old one is as before then.
     /// - Complexity: O(1), and O(bytes) where the contents move.
+    @inline(__always)
     public func reallocate(
         _ pointer: UnsafeMutableRawPointer?, _ byteCount: UInt, flags: AllocationFlags = .kernel
     ) -> UnsafeMutableRawPointer? {
-        if byteCount == 0 {
-            unsafe free(pointer)
-            return unsafe UnsafeMutableRawPointer(bitPattern: Self.zeroSizeAddress)
+        let address = UInt(bitPattern: pointer)
+        guard let owner = table.slabOwner(of: frame(of: address)) else {
+            return unsafe Self.reallocateSlow(self, pointer, nil, byteCount, flags)
         }
-        guard let found = find(UInt(bitPattern: pointer), in: "krealloc") else { return nil }
-        let oldSize = found.size
-        guard oldSize > 0, let pointer = unsafe pointer else { return unsafe allocate(byteCount, flags: flags) }
-        if byteCount <= oldSize, isInZone(UInt(bitPattern: pointer), flags) {
-            if let cache = found.redZoned {
-                cache.value.changeRequest(
-                    of: UInt(bitPattern: pointer), to: byteCount, clears: flags.contains(.zero))
+        let slab = SlabPage(name: owner)
+        guard let index = slab.index(of: address), slab.state(index) == .allocated else {
+            return unsafe Self.reallocateSlow(self, pointer, nil, byteCount, flags)
+        }
+        let magazine = Magazine<P>(at: slab.magazines, cpu: 0)
+        // An object that the new size fits into, and nothing else to be done.
+        let special: AllocationFlags = .dma | .dma32 | .zero
+        if byteCount &- 1 < magazine.resizableSize, flags.rawValue & special.rawValue == 0 { return unsafe pointer }
+        return unsafe Self.reallocateSlow(self, pointer, magazine, byteCount, flags)
+    }
+
+    @inline(never)
+    private static func reallocateSlow(
+        _ kmalloc: borrowing Kmalloc<P>, _ pointer: UnsafeMutableRawPointer?, _ magazine: Magazine<P>?,
+        _ byteCount: UInt,
+        _ flags: AllocationFlags
+    ) -> UnsafeMutableRawPointer? {
+        if byteCount == 0 {
+            unsafe kmalloc.free(pointer)
+            return unsafe UnsafeMutableRawPointer(bitPattern: zeroSizeAddress)
+        }
+        let address = UInt(bitPattern: pointer)
+        guard let oldSize = magazine?.objectSize ?? kmalloc.sizeUncommon(address, in: "krealloc") else { return nil }
+        guard oldSize > 0, let pointer = unsafe pointer else {
+            return unsafe kmalloc.allocate(byteCount, flags: flags)
+        }
+        // An object of a watched cache may have a red zone within.
+        let redZoned = magazine?.resizableSize == 0 ? kmalloc.redZonedCache(of: address) : nil
+        if byteCount <= oldSize, kmalloc.isInZone(address, flags) {
+            if let cache = redZoned {
+                cache.value.changeRequest(of: address, to: byteCount, clears: flags.contains(.zero))
                 return unsafe pointer
             }
             if flags.contains(.zero) {
@@ -75,12 +107,19 @@ extension Kmalloc {
             }
             return unsafe pointer
         }
-        guard let new = unsafe allocate(byteCount, flags: flags) else { return nil }
-        let contents = found.redZoned.map { $0.value.requestedSize(of: UInt(bitPattern: pointer)) } ?? oldSize
+        guard let new = unsafe kmalloc.allocate(byteCount, flags: flags) else { return nil }
+        let contents = redZoned.map { $0.value.requestedSize(of: address) } ?? oldSize
         // Two allocations, each with at least so many bytes.
         unsafe new.copyMemory(from: pointer, byteCount: Int(bitPattern: min(contents, byteCount)))
-        unsafe free(pointer)
+        unsafe kmalloc.free(pointer)
         return unsafe new
+    }
+
+    /// The cache of an object where what was not asked for is a red zone.
+    private func redZonedCache(of address: UInt) -> Permanent<SlabCache<P>>? {
+        guard let slab = slab(of: address) else { return nil }
+        let cache = CacheList<P>.cache(at: slab.cacheAddress)
+        return cache.value.flags.contains(.redZone) ? cache : nil
     }
 
     /// Whether the memory lies where `flags` want it.

@@ -34,6 +34,7 @@ public struct Kmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     /// The cache that other caches' descriptions are objects of.
     let cacheOfCaches: Permanent<SlabCache<P>>
     let largeBlocks = LargeBlocks<P>()
+    let guarded: GuardedSampling<P>
     let options: SlabOptions
 
     /// Sets up all caches, without a slab yet, in frames of their own.
@@ -46,19 +47,23 @@ public struct Kmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     public init?(frames: Permanent<PageFrameAllocator<P>>, options: SlabOptions = SlabOptions()) {
         let tableOrder = LargeBlocks<P>.order(forByteCount: UInt(Self.tableByteCount))
         guard let tableFrame = frames.value.allocate(order: tableOrder) else { return nil }
-        // The block is ours for good, has room for all four parts, and each is aligned to 8.
+        // The block is ours for good, has room for all its parts, and each is aligned to 8.
         var room = unsafe frames.value.directMap.pointer(to: tableFrame)
         let pool = unsafe room.bindMemory(to: HeaderPool<P>.self, capacity: 1)
         unsafe room += 64
         let headers = unsafe Permanent(placing: HeaderPool(in: room, frames: frames), at: pool)
         unsafe room += HeaderPool<P>.byteCount
-        guard let standard = StandardCaches(frames: frames, headers: headers, options: options) else {
+        let guarded = unsafe GuardedSampling<P>(in: room)
+        unsafe room += GuardedSampling<P>.byteCount
+        guard let standard = StandardCaches(frames: frames, headers: headers, guarded: guarded, options: options)
+        else {
             frames.value.free(tableFrame, order: tableOrder)
             return nil
         }
         self.frames = frames
         self.options = options
         self.headers = headers
+        self.guarded = guarded
         directMap = frames.value.directMap
         table = frames.value.table
         cacheOfCaches = standard.cacheOfCaches
@@ -70,8 +75,15 @@ public struct Kmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
         dmaSizes = unsafe SizeTable(in: room) { sizeClass in standard.dmaCache(of: sizeClass).value.magazines }
     }
 
+    /// The frames of what was set up, of tables and caches.
+    var ownFrames: UInt {
+        1 << UInt(LargeBlocks<P>.order(forByteCount: UInt(Self.tableByteCount))) + StandardCaches<P>.frameCount
+            + debugging.value.frameCount
+    }
+
     private static var tableByteCount: Int {
-        64 + HeaderPool<P>.byteCount + CacheList<P>.byteCount + 2 * SizeTable<P>.byteCount
+        64 + HeaderPool<P>.byteCount + GuardedSampling<P>.byteCount + CacheList<P>.byteCount + 2
+            * SizeTable<P>.byteCount
     }
 
     /// Allocates memory.
@@ -87,9 +99,11 @@ public struct Kmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     public func allocate(_ byteCount: UInt, flags: AllocationFlags = .kernel) -> UnsafeMutableRawPointer? {
         guard byteCount &- 1 < SizeClass.largestByteCount,
             flags.rawValue & (AllocationFlags.dma.rawValue | AllocationFlags.dma32.rawValue) == 0
-        else { return unsafe Self.allocateUncommon(self, byteCount, flags) }
+        else { return unsafe Self.allocateUncommon(self, byteCount, flags, nil) }
         let magazine = sizes.magazine(for: byteCount, cpu: P.currentCPU)
-        guard let object = magazine.allocate() else { return unsafe Self.allocateUncommon(self, byteCount, flags) }
+        guard let object = magazine.allocate() else {
+            return unsafe Self.allocateUncommon(self, byteCount, flags, magazine)
+        }
         if flags.contains(.zero) { return unsafe Magazine<P>.clear(object, magazine.objectSize) }
         // An object's address is in the direct map, never null.
         return unsafe UnsafeMutableRawPointer(bitPattern: object).unsafelyUnwrapped
@@ -98,14 +112,13 @@ public struct Kmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     /// Where this CPU's magazine has no object; 0 bytes, more than a slab's object, or from the DMA zone.
     ///
     /// Not a method, so that calling it is a jump, and the short way saves no register.
+    /// - Parameter magazine: the one that has no object.
     @inline(never)
     private static func allocateUncommon(
-        _ kmalloc: borrowing Kmalloc<P>, _ byteCount: UInt, _ flags: AllocationFlags
+        _ kmalloc: borrowing Kmalloc<P>, _ byteCount: UInt, _ flags: AllocationFlags, _ magazine: Magazine<P>?
     ) -> UnsafeMutableRawPointer? {
+        if let magazine { return unsafe magazine.allocateSlow(flags, byteCount) }
         if byteCount &- 1 < SizeClass.largestByteCount {
-            if flags.rawValue & (AllocationFlags.dma.rawValue | AllocationFlags.dma32.rawValue) == 0 {
-                return unsafe kmalloc.sizes.magazine(for: byteCount, cpu: P.currentCPU).allocateSlow(flags, byteCount)
-            }
             let magazine = kmalloc.dmaSizes.magazine(for: byteCount, cpu: P.currentCPU)
             guard let object = magazine.allocate() else { return unsafe magazine.allocateSlow(flags, byteCount) }
             if flags.contains(.zero) { return unsafe Magazine<P>.clear(object, magazine.objectSize) }

@@ -22,7 +22,7 @@ extension Magazine {
         return unsafe pointer
     }
 
-    /// Takes back an object, in state `cached`, for which the magazine has no room, or which is held.
+    /// Takes back a free object for which the magazine has no room, or which is held.
     @inline(never)
     func freeSlow(_ entry: Entry) { cache.value.freeSlow(entry) }
 }

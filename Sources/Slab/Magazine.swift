@@ -23,6 +23,8 @@ struct Magazine<P: Platform>: @unchecked Sendable {
         let lock = SpinLock<P>()
         /// Bytes of an object.
         let objectSize: UInt
+        /// Bytes that an object may be resized to without the cache; 0 where the cache takes note of what is asked for.
+        let resizableSize: UInt
         /// The address of the cache.
         let cache: UInt
     }
@@ -71,7 +73,9 @@ struct Magazine<P: Platform>: @unchecked Sendable {
 
     /// Makes the memory an empty magazine.
     func initialize(limit: Int, objectSize: UInt, cache: UInt) {
-        unsafe header.initialize(to: Header(limit: limit, objectSize: objectSize, cache: cache))
+        unsafe header.initialize(
+            to: Header(
+                limit: limit, objectSize: objectSize, resizableSize: limit == 0 ? 0 : objectSize, cache: cache))
     }
 
     /// The number of objects in it: a snapshot, but for who holds it.
@@ -88,6 +92,10 @@ struct Magazine<P: Platform>: @unchecked Sendable {
     /// Bytes of an object of the cache.
     @inline(__always)
     var objectSize: UInt { unsafe header.pointee.objectSize }
+
+    /// See there.
+    @inline(__always)
+    var resizableSize: UInt { unsafe header.pointee.resizableSize }
 
     /// The cache whose objects it holds.
     var cache: Permanent<SlabCache<P>> { CacheList.cache(at: unsafe header.pointee.cache) }
@@ -115,7 +123,7 @@ struct Magazine<P: Platform>: @unchecked Sendable {
         return entry.object
     }
 
-    /// Puts an object, in state `cached`, on top. - Returns: false where there is no room or the magazine is held.
+    /// Puts an object, which is free, on top. - Returns: false where there is no room or the magazine is held.
     @inline(__always)
     func free(_ entry: Entry) -> Bool {
         guard _fastPath(tryHold()) else { return false }
@@ -149,14 +157,14 @@ struct Magazine<P: Platform>: @unchecked Sendable {
 
     @inline(__always)
     private var objects: UnsafeMutablePointer<UInt> {
-        // Behind the header of 40 bytes.
-        unsafe (UnsafeMutableRawPointer(header) + 40).assumingMemoryBound(to: UInt.self)
+        // Behind the header of 48 bytes.
+        unsafe (UnsafeMutableRawPointer(header) + 48).assumingMemoryBound(to: UInt.self)
     }
 
     @inline(__always)
     private var states: UnsafeMutablePointer<UnsafeMutablePointer<SlabPage.State>> {
         // Behind the objects.
-        unsafe (UnsafeMutableRawPointer(header) + 40 + 8 * Self.capacity)
+        unsafe (UnsafeMutableRawPointer(header) + 48 + 8 * Self.capacity)
             .assumingMemoryBound(to: UnsafeMutablePointer<SlabPage.State>.self)
     }
 }

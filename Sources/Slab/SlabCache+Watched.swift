@@ -6,6 +6,10 @@ extension SlabCache {
     /// As `allocateSlow`, cleared where the flags say so.
     func allocateWatched(_ flags: AllocationFlags, _ requested: UInt) -> UInt? {
         if self.flags.contains(.failslab), debugging.value.failsOnPurpose(flags) { return nil }
+        if let object = allocateGuarded(flags) {
+            clearForUser(object, flags, layout.objectSize)
+            return object
+        }
         guard let object = takeChecked(flags, requested) else { return nil }
         noteUser(of: object, .allocation)
         clearForUser(object, flags, requested)

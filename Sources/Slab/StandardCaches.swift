@@ -14,7 +14,10 @@ struct StandardCaches<P: Platform> {
 
     /// Places all caches, without slabs, in frames of their own: one block for the caches, others for their magazines.
     /// - Returns: nil, with everything given back, where there is too little memory.
-    init?(frames: Permanent<PageFrameAllocator<P>>, headers: Permanent<HeaderPool<P>>, options: SlabOptions) {
+    init?(
+        frames: Permanent<PageFrameAllocator<P>>, headers: Permanent<HeaderPool<P>>, guarded: GuardedSampling<P>,
+        options: SlabOptions
+    ) {
         guard let block = frames.value.allocate(order: Self.order) else { return nil }
         guard let shared = SlabDebugging(frames: frames, options: options) else {
             frames.value.free(block, order: Self.order)
@@ -36,7 +39,7 @@ struct StandardCaches<P: Platform> {
                 }
                 magazines = frames.value.directMap.virtualAddress(of: frame.address).rawValue
             }
-            place(index, magazines, random, headers)
+            place(index, magazines, random, headers, guarded, options)
             magazines += UInt(SlabCache<P>.magazinesByteCount)
             // Knuth's multiplier (MMIX): another odd number for each.
             random = random &* 6_364_136_223_846_793_005
@@ -44,7 +47,10 @@ struct StandardCaches<P: Platform> {
     }
 
     @inline(never)
-    private func place(_ index: Int, _ magazines: UInt, _ random: UInt64, _ headers: Permanent<HeaderPool<P>>) {
+    private func place(
+        _ index: Int, _ magazines: UInt, _ random: UInt64, _ headers: Permanent<HeaderPool<P>>,
+        _ guarded: GuardedSampling<P>, _ options: SlabOptions
+    ) {
         let (name, size, flags) = Self.description(index)
         // Aligned to the largest power of two that divides the size: see `SizeClass`. The last holds what has cache lines.
         let alignment = index == Self.count - 1 ? 64 : size & (0 &- size)
@@ -55,8 +61,8 @@ struct StandardCaches<P: Platform> {
             at: UnsafeMutableRawPointer(self[index].address), name: name, flags: plan.flags,
             layout: plan.layout,
             magazines: UnsafeMutableRawPointer(bitPattern: magazines).unsafelyUnwrapped,
-            isWatched: plan.isWatched, random: random, frames: frames,
-            headers: headers, debugging: debugging)
+            isWatched: plan.isWatched || index < SizeClass.count && options.sampleInterval > 0, random: random,
+            frames: frames, headers: headers, guarded: guarded, debugging: debugging)
     }
 
     /// Gives everything back: the first `placedCount` caches have been placed.
@@ -67,6 +73,12 @@ struct StandardCaches<P: Platform> {
         }
         debugging.value.giveBack(to: frames)
         frames.value.free(block, order: Self.order)
+    }
+
+    /// The frames that all of them take, without slabs.
+    static var frameCount: UInt {
+        let magazineBlocks = (count + cachesPerBlock - 1) / cachesPerBlock
+        return 1 << UInt(order) + UInt(magazineBlocks) << UInt(magazineOrder)
     }
 
     private static var order: Int {

@@ -74,6 +74,10 @@ CHECKED = [
     ("wait-in-atomic", "", PANIC,
      [r"waiting is not allowed: order 0\s*\nmode:0xcc0\(GFP_KERNEL\)\s*\nbacktrace:\s*\n", r"waitInAtomicContext",
       r"the request was served without waiting"]),
+    ("wait-in-handler", "", PANIC,
+     [r"waiting is not allowed: order 0\s*\nmode:0xcc0\(GFP_KERNEL\)\s*\nbacktrace:\s*\n(?: .*\n)* .*handleBreakpoint.*\n .*exception_dispatch"
+      r".*\n .*exception_common.*\n .*waitInHandler",
+      r"the request was served without waiting", r"who was interrupted may wait"]),
     ("exhaust-atomic", "", OUT_OF_MEMORY, [r"page allocation failure: order:0, mode:0xa20\(GFP_ATOMIC\)"]),
 ]
 

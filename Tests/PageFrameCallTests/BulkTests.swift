@@ -1,7 +1,8 @@
 import MemoryPrimitives
-import PageFrames
 import SimulatedMachine
 import Testing
+
+@testable import PageFrames
 
 @Suite struct BulkTests {
     private func take(_ count: Int, from machine: Machine, flags: AllocationFlags = .kernel) -> [PageFrameNumber] {
@@ -45,6 +46,30 @@ import Testing
             #expect(machine.simulated.takeFailedAllocations().count == 1)
             for frame in frames { machine.frames.value.free(frame, order: 0) }
             #expect(machine.counts() == before)
+        }
+    }
+
+    /// A frame is counted once, by the zone or by the frame cache that it came from.
+    @Test(arguments: [false, true]) func whatIsHandedOutIsCounted(caches: Bool) throws {
+        let machine = try Machine(memory: [2048..<12288])
+        try machine.run {
+            machine.frames.value.setFrameCaches(enabled: caches)
+            func counts() -> (zones: UInt, cache: UInt) {
+                var zones: UInt = 0
+                for kind in [ZoneKind.dma, .dma32] { zones += machine.frames.value.statistics(of: kind).allocations }
+                return (zones, machine.frames.value.caches.pointer(0).pointee.allocations)
+            }
+            // The first brings a section into use, the second fills the cache.
+            let warm = try (0..<2).map { _ in try need(machine.frames.value.allocate(order: 0)) }
+            let cached = machine.frames.value.cachedFrames(inZone: ZoneKind.dma32.rawValue)
+            #expect((cached > 0) == caches)
+            let before = counts()
+            let frames = take(1500, from: machine)
+            #expect(frames.count == 1500)
+            let after = counts()
+            #expect(after.cache - before.cache >= cached)
+            #expect(after.zones - before.zones + after.cache - before.cache == 1500)
+            for frame in frames + warm { machine.frames.value.free(frame, order: 0) }
         }
     }
 

@@ -17,6 +17,7 @@ enum SelfTests {
                 selftest=no boots without them
                 """, .tooLittleMemory)
         }
+        ExceptionTests.run(memory)
         PageFrameTests.run(memory)
         FrameCheckTests.run(memory)
         ShrinkerTests.run(memory)
@@ -25,6 +26,7 @@ enum SelfTests {
         PagingTests.run(memory)
         KmallocTests.run(memory)
         SlabCheckTests.run(memory)
+        GuardedObjectTests.run(memory)
         VmallocTests.run(memory)
         SwiftObjectTests.run(memory)
     }

@@ -12,6 +12,9 @@ struct CheckState<P: Platform>: ~Copyable {
     /// Requests until one fails on purpose, that one included; 0 where none is to.
     let failureCountdown = Atomic<UInt>(0)
 
+    /// Held while what is active changes, and with it whether the frame caches are on.
+    let switching = SpinLock<P>()
+
     /// Whether the frame caches were last turned on or off, for when no check is in their way any more.
     private let frameCachesAreWanted = Atomic<Bool>(true)
 
@@ -34,7 +37,13 @@ struct CheckState<P: Platform>: ~Copyable {
     @inline(__always)
     var active: FrameChecks { FrameChecks(rawValue: bits.load(ordering: .relaxed)) }
 
-    func activate(_ check: FrameChecks) { bits.bitwiseOr(check.rawValue, ordering: .relaxed) }
-
-    func deactivate(_ check: FrameChecks) { bits.bitwiseAnd(~check.rawValue, ordering: .relaxed) }
+    /// Has requests counted while one is to fail. - `switching` is held.
+    func updateFailureInjection() {
+        let bit = FrameChecks.failureInjection.rawValue
+        if failureCountdown.load(ordering: .relaxed) > 0 {
+            bits.bitwiseOr(bit, ordering: .relaxed)
+        } else {
+            bits.bitwiseAnd(~bit, ordering: .relaxed)
+        }
+    }
 }

@@ -2,7 +2,7 @@ import MemoryPrimitives
 import PageFrames
 
 extension SlabCache {
-    /// Lets an object, freed and in state `cached`, wait, and others leave for which there is no room any more.
+    /// Lets an object, freed, in no magazine and not in its slab's bitmap, wait, and others leave for which there is no room any more.
     /// - Returns: false, with nothing done, where there is no quarantine. - Complexity: O(objects that leave).
     func putInQuarantine(_ entry: Magazine<P>.Entry) -> Bool {
         let quarantine = debugging
@@ -30,7 +30,7 @@ extension SlabCache {
     private func putAfterQuarantine(_ slab: SlabPage, _ index: Int, _ object: UInt) {
         debugging.value.lock.withLock {
             _ = checkSurroundings(of: object, isFree: true, in: "slab_quarantine")
-            slab.setState(index, .cached)
+            slab.setState(index, .free)
         }
         putSingle(entry(slab, index))
     }

@@ -14,7 +14,7 @@ import Testing
         _ letters: StaticString?, _ body: (TestMachine) throws -> Void
     ) throws -> [[String]] {
         let test = TestMachine(
-            slab: SlabOptions(slubDebug: letters) {
+            slabOptions: SlabOptions(slubDebug: letters) {
                 $0.randomOrder = false
                 $0.continuesAfterErrors = true
             })
