@@ -11,7 +11,7 @@ struct BootParameters {
     var runsBenchmarks = false
     /// How the page frames are to work, and what is checked of them.
     var frames = PageFrameOptions()
-    /// How the slabs are to work, and what is checked of them.
+    /// How caches and kmalloc are to work, and what is checked of them.
     var slab = SlabOptions()
     /// How often free memory is tested; 0 for not at all.
     var memoryTestPasses: UInt = 0

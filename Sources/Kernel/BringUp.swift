@@ -47,7 +47,7 @@ enum BringUp {
     @inline(never)
     private static func bringUp(
         _ map: consuming FirmwareMap, _ information: MultibootInformation, _ features: CPUFeatures,
-        _ parameters: borrowing BootParameters, _ observer: BringUpLog
+        _ parameters: BootParameters, _ observer: BringUpLog
     ) {
         var machine = MachineDescription(
             reachableLimit: bootMapLimit, directMap: directMap,

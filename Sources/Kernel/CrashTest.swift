@@ -15,8 +15,8 @@ enum CrashTest: UInt8 {
         swiftTrap, outOfMemory, doubleFault, wildAccess, generalProtection, breakpoint, divide, userPageAccess,
         userPageExecution, panic, writeAfterFree, overrun, exhaustAtomic, waitInAtomicContext, waitInHandler,
         guardedOverflow, guardedUnderflow, guardedUseAfterFree, guardedDoubleFree, guardedInteriorFree,
-        guardedCorruption,
-        objectOverflow, objectUnderflow, objectWriteAfterFree, objectReadAfterFree, pageKfree, kmallocExhaustion
+        guardedCorruption, objectOverflow, objectUnderflow, objectWriteAfterFree, objectReadAfterFree, pageKfree,
+        kmallocExhaustion
 
     init?(named word: Word) {
         // Not allCases, which makes an array: there is no memory for one yet.

@@ -69,7 +69,7 @@ public struct KernelMemory<P: Platform>: ~Copyable {
         // In the root's memory for good; from here on nobody changes it.
         let keptBoot = unsafe Permanent(to: bootPointer)
         observer.pageFramesAreReady(frames.value, keptBoot.value)
-        let kmalloc = try startKmalloc(&root, frames, machine.slab)
+        let kmalloc = try startKmalloc(&root, frames, machine)
         observer.kmallocIsReady(kmalloc.value)
         let vmalloc = try startVmalloc(&root, machine.layout.areas, frames, pageTables, kmalloc)
         observer.vmallocIsReady(vmalloc.value)
@@ -128,9 +128,9 @@ public struct KernelMemory<P: Platform>: ~Copyable {
 
     @inline(never)
     private static func startKmalloc(
-        _ root: inout RootMemory, _ frames: Permanent<PageFrameAllocator<P>>, _ options: SlabOptions
+        _ root: inout RootMemory, _ frames: Permanent<PageFrameAllocator<P>>, _ machine: borrowing MachineDescription
     ) throws(BringUpError) -> Permanent<Kmalloc<P>> {
-        guard let kmalloc = Kmalloc<P>(frames: frames, options: options) else { throw .outOfBootMemory }
+        guard let kmalloc = Kmalloc<P>(frames: frames, options: machine.slab) else { throw .outOfBootMemory }
         return root.place(kmalloc)
     }
 

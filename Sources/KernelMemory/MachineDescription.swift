@@ -13,7 +13,7 @@ public struct MachineDescription: Sendable {
     public var features: PagingFeatures
     /// How the page frame allocator is to work.
     public var frames: PageFrameOptions
-    /// How the slabs are to work.
+    /// How caches and kmalloc are to work.
     public var slab = SlabOptions()
 
     public init(

@@ -10,6 +10,8 @@ public struct GuardedRequest: Sendable {
     public var cacheName: CacheName
     /// The address of that cache, for those who go by the cache; it may be gone when the object is not.
     public var cache: UInt
+    /// Whether the object is to be zeroed; else its contents are what an earlier one left.
+    public var clears = false
     /// Who asked.
     public var trace = StackTrace()
 

@@ -43,17 +43,18 @@ struct GuardedSampling<P: Platform>: @unchecked Sendable {
         return unsafe state.pointee.pool
     }
 
-    /// An object from the pool where it is its turn; nil where it is not, or the pool has none left.
+    /// Counts an allocation that could be guarded. - Returns: whether it is to be.
     @inline(__always)
-    func sample(_ request: GuardedRequest) -> UInt? {
+    func isDue() -> Bool {
         // The state's own memory.
         let interval = unsafe state.pointee.interval.load(ordering: .acquiring)
-        guard interval != 0, unsafe state.pointee.calls.add(1, ordering: .relaxed).newValue % interval == 0,
-            let pool
-        else { return nil }
-        var request = request
-        // Here, so that few of a trace's addresses are the allocator's own.
-        P.captureTrace(into: &request.trace)
+        if interval == 0 { return false }
+        return unsafe state.pointee.calls.add(1, ordering: .relaxed).newValue % interval == 0
+    }
+
+    /// An object from the pool; nil where there is no pool, or it has none left.
+    func allocate(_ request: GuardedRequest) -> UInt? {
+        guard let pool else { return nil }
         // The pool's own address.
         return unsafe pool.allocate(pool.pool, request)
     }
@@ -79,17 +80,23 @@ struct GuardedSampling<P: Platform>: @unchecked Sendable {
 
 extension SlabCache {
     /// A guarded object in place of one from a slab, if it is time for one and it would do: of a page at most, where the
-    /// caller has not said where the memory must lie, of a cache whose memory need not stay of its type.
+    /// caller has not said where the memory must lie, of a cache whose memory need not stay of its type. It is cleared where
+    /// the flags say so.
+    /// - Parameter requested: the bytes that were asked for, behind which nothing may be touched; 0 for a whole object.
     @inline(__always)
-    func allocateGuarded(_ flags: AllocationFlags) -> UInt? {
+    func allocateGuarded(_ flags: AllocationFlags, requested: UInt = 0) -> UInt? {
         let placement: AllocationFlags = .dma | .dma32 | .highMemory | .movable | .thisNode
         guard flags.isDisjoint(with: placement), !self.flags.contains(.dma), !self.flags.contains(.typesafe),
-            layout.objectSize <= PageSize.byteCount
+            layout.objectSize <= PageSize.byteCount, guarded.isDue()
         else { return nil }
         let alignment = (layout.slotSize | layout.objectOffset | PageSize.byteCount)
-        return guarded.sample(
-            GuardedRequest(
-                byteCount: layout.objectSize, alignment: alignment & (0 &- alignment), cacheName: name, cache: address))
+        var request = GuardedRequest(
+            byteCount: requested == 0 ? layout.objectSize : min(requested, layout.objectSize),
+            alignment: alignment & (0 &- alignment), cacheName: name, cache: address)
+        request.clears = flags.contains(.zero)
+        // Here, so that few of a trace's addresses are the allocator's own.
+        P.captureTrace(into: &request.trace)
+        return guarded.allocate(request)
     }
 }
 

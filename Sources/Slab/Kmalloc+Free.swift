@@ -53,6 +53,6 @@ extension Kmalloc {
             return
         }
         if kmalloc.guarded.free(address, in: "kfree") { return }
-        complain(kmalloc, address, in: "kfree")
+        kmalloc.complain(of: address, in: "kfree")
     }
 }

@@ -4,15 +4,15 @@ import PageFrames
 extension Kmalloc {
     /// The bytes that an allocation really has, at least what was asked for.
     ///
-    /// Where objects have red zones, what was not asked for is one, and not to be used for all that.
-    ///
     /// - Parameter pointer: what `allocate` returned. nil and `zeroSizeAddress` have 0 bytes.
+    /// Who asks may use all of it: where what was not asked for is a red zone, that ends here.
     /// - Returns: 0 for anything else, too, after reporting it as `free` would.
     /// - Complexity: O(1).
     @inline(__always)
     public func size(of pointer: UnsafeRawPointer?) -> UInt {
         let address = UInt(bitPattern: pointer)
-        return magazine(ofObjectAt: address)?.objectSize ?? sizeUncommon(address, in: "ksize") ?? 0
+        guard let size = plainSize(at: address), size != 0 else { return sizeInFull(of: address) }
+        return size
     }
 
     /// The bytes that the object has in which an address lies, without a look at whether it is the object's first, and
@@ -20,30 +20,47 @@ extension Kmalloc {
     @inline(__always)
     func sizeAround(_ pointer: UnsafeRawPointer?) -> UInt {
         let address = UInt(bitPattern: pointer)
-        guard let owner = table.slabOwner(of: frame(of: address)) else {
-            return sizeUncommon(address, in: "ksize") ?? 0
-        }
-        return Magazine<P>(at: SlabPage(name: owner).magazines, cpu: 0).objectSize
+        guard let owner = table.slabOwner(of: frame(of: address)) else { return sizeInFull(of: address) }
+        let size = Magazine<P>(at: SlabPage(name: owner).magazines, cpu: 0).plainSize
+        return size == 0 ? sizeInFull(of: address) : size
     }
 
-    /// CPU 0's magazine of the cache whose allocated object begins at an address; nil where none does.
+    /// The size of the allocated object that begins at an address; nil where none does, 0 where it has red zones.
     @inline(__always)
-    private func magazine(ofObjectAt address: UInt) -> Magazine<P>? {
+    private func plainSize(at address: UInt) -> UInt? {
         guard let owner = table.slabOwner(of: frame(of: address)) else { return nil }
         let slab = SlabPage(name: owner)
         guard let index = slab.index(of: address), slab.state(index) == .allocated else { return nil }
-        return Magazine<P>(at: slab.magazines, cpu: 0)
+        return Magazine<P>(at: slab.magazines, cpu: 0).plainSize
     }
 
-    /// The size of what is no object: nothing, a large block; nil, after a report, for what is not allocated.
+    @inline(never)
+    private func sizeInFull(of address: UInt) -> UInt {
+        guard let size = sizeUncommon(address, in: "ksize") else { return 0 }
+        if let cache = redZonedCache(of: address) { cache.value.changeRequest(of: address, to: size) }
+        return size
+    }
+
+    /// The cache of an address in a slab where its objects have red zones.
+    private func redZonedCache(of address: UInt) -> Permanent<SlabCache<P>>? {
+        guard let slab = slab(of: address) else { return nil }
+        let cache = CacheList<P>.cache(at: slab.cacheAddress)
+        return cache.value.flags.contains(.redZone) ? cache : nil
+    }
+
+    /// The size of nothing, an object with red zones, a large block, a guarded object; nil, after a report, for what is
+    /// not allocated.
     @inline(never)
     private func sizeUncommon(_ address: UInt, in call: StaticString) -> UInt? {
         if address == 0 || address == Self.zeroSizeAddress { return 0 }
+        if let slab = slab(of: address), let index = slab.index(of: address), slab.state(index) == .allocated {
+            return CacheList<P>.cache(at: slab.cacheAddress).value.objectSize
+        }
         if address & (PageSize.byteCount &- 1) == 0, let order = LargeBlocks<P>.order(of: frame(of: address), frames) {
             return PageSize.byteCount << UInt(order)
         }
         if guarded.contains(address) { return guarded.size(of: address, in: call) }
-        Self.complain(self, address, in: call)
+        complain(of: address, in: call)
         return nil
     }
 
@@ -63,25 +80,16 @@ extension Kmalloc {
     public func reallocate(
         _ pointer: UnsafeMutableRawPointer?, _ byteCount: UInt, flags: AllocationFlags = .kernel
     ) -> UnsafeMutableRawPointer? {
-        let address = UInt(bitPattern: pointer)
-        guard let owner = table.slabOwner(of: frame(of: address)) else {
-            return unsafe Self.reallocateSlow(self, pointer, nil, byteCount, flags)
-        }
-        let slab = SlabPage(name: owner)
-        guard let index = slab.index(of: address), slab.state(index) == .allocated else {
-            return unsafe Self.reallocateSlow(self, pointer, nil, byteCount, flags)
-        }
-        let magazine = Magazine<P>(at: slab.magazines, cpu: 0)
+        let size = plainSize(at: UInt(bitPattern: pointer)) ?? 0
         // An object that the new size fits into, and nothing else to be done.
         let special: AllocationFlags = .dma | .dma32 | .zero
-        if byteCount &- 1 < magazine.resizableSize, flags.rawValue & special.rawValue == 0 { return unsafe pointer }
-        return unsafe Self.reallocateSlow(self, pointer, magazine, byteCount, flags)
+        if byteCount &- 1 < size, flags.rawValue & special.rawValue == 0 { return unsafe pointer }
+        return unsafe Self.reallocateSlow(self, pointer, size, byteCount, flags)
     }
 
     @inline(never)
     private static func reallocateSlow(
-        _ kmalloc: borrowing Kmalloc<P>, _ pointer: UnsafeMutableRawPointer?, _ magazine: Magazine<P>?,
-        _ byteCount: UInt,
+        _ kmalloc: borrowing Kmalloc<P>, _ pointer: UnsafeMutableRawPointer?, _ size: UInt, _ byteCount: UInt,
         _ flags: AllocationFlags
     ) -> UnsafeMutableRawPointer? {
         if byteCount == 0 {
@@ -89,12 +97,11 @@ extension Kmalloc {
             return unsafe UnsafeMutableRawPointer(bitPattern: zeroSizeAddress)
         }
         let address = UInt(bitPattern: pointer)
-        guard let oldSize = magazine?.objectSize ?? kmalloc.sizeUncommon(address, in: "krealloc") else { return nil }
+        guard let oldSize = size != 0 ? size : kmalloc.sizeUncommon(address, in: "krealloc") else { return nil }
         guard oldSize > 0, let pointer = unsafe pointer else {
             return unsafe kmalloc.allocate(byteCount, flags: flags)
         }
-        // An object of a watched cache may have a red zone within.
-        let redZoned = magazine?.resizableSize == 0 ? kmalloc.redZonedCache(of: address) : nil
+        let redZoned = size != 0 ? nil : kmalloc.redZonedCache(of: address)
         if byteCount <= oldSize, kmalloc.isInZone(address, flags) {
             if let cache = redZoned {
                 cache.value.changeRequest(of: address, to: byteCount, clears: flags.contains(.zero))
@@ -113,13 +120,6 @@ extension Kmalloc {
         unsafe new.copyMemory(from: pointer, byteCount: Int(bitPattern: min(contents, byteCount)))
         unsafe kmalloc.free(pointer)
         return unsafe new
-    }
-
-    /// The cache of an object where what was not asked for is a red zone.
-    private func redZonedCache(of address: UInt) -> Permanent<SlabCache<P>>? {
-        guard let slab = slab(of: address) else { return nil }
-        let cache = CacheList<P>.cache(at: slab.cacheAddress)
-        return cache.value.flags.contains(.redZone) ? cache : nil
     }
 
     /// Whether the memory lies where `flags` want it.

@@ -99,32 +99,28 @@ public struct Kmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     public func allocate(_ byteCount: UInt, flags: AllocationFlags = .kernel) -> UnsafeMutableRawPointer? {
         guard byteCount &- 1 < SizeClass.largestByteCount,
             flags.rawValue & (AllocationFlags.dma.rawValue | AllocationFlags.dma32.rawValue) == 0
-        else { return unsafe Self.allocateUncommon(self, byteCount, flags, nil) }
+        else { return unsafe Self.allocateUncommon(self, byteCount, flags) }
         let magazine = sizes.magazine(for: byteCount, cpu: P.currentCPU)
-        guard let object = magazine.allocate() else {
-            return unsafe Self.allocateUncommon(self, byteCount, flags, magazine)
-        }
-        if flags.contains(.zero) { return unsafe Magazine<P>.clear(object, magazine.objectSize) }
+        guard let object = magazine.allocate() else { return unsafe magazine.allocateSlow(flags, byteCount) }
+        if flags.contains(.zero) { return unsafe Magazine<P>.clear(object, magazine.plainSize) }
         // An object's address is in the direct map, never null.
         return unsafe UnsafeMutableRawPointer(bitPattern: object).unsafelyUnwrapped
     }
 
-    /// Where this CPU's magazine has no object; 0 bytes, more than a slab's object, or from the DMA zone.
+    /// 0 bytes, more than a slab's object, or from the DMA zone.
     ///
     /// Not a method, so that calling it is a jump, and the short way saves no register.
-    /// - Parameter magazine: the one that has no object.
     @inline(never)
     private static func allocateUncommon(
-        _ kmalloc: borrowing Kmalloc<P>, _ byteCount: UInt, _ flags: AllocationFlags, _ magazine: Magazine<P>?
+        _ kmalloc: borrowing Kmalloc<P>, _ byteCount: UInt, _ flags: AllocationFlags
     ) -> UnsafeMutableRawPointer? {
-        if let magazine { return unsafe magazine.allocateSlow(flags, byteCount) }
-        if byteCount &- 1 < SizeClass.largestByteCount {
+        if byteCount == 0 { return unsafe UnsafeMutableRawPointer(bitPattern: zeroSizeAddress) }
+        if byteCount <= SizeClass.largestByteCount {
             let magazine = kmalloc.dmaSizes.magazine(for: byteCount, cpu: P.currentCPU)
             guard let object = magazine.allocate() else { return unsafe magazine.allocateSlow(flags, byteCount) }
-            if flags.contains(.zero) { return unsafe Magazine<P>.clear(object, magazine.objectSize) }
+            if flags.contains(.zero) { return unsafe Magazine<P>.clear(object, magazine.plainSize) }
             return unsafe UnsafeMutableRawPointer(bitPattern: object)
         }
-        if byteCount == 0 { return unsafe UnsafeMutableRawPointer(bitPattern: zeroSizeAddress) }
         guard byteCount <= largestByteCount,
             let frame = kmalloc.largeBlocks.allocate(byteCount, flags, from: kmalloc.frames)
         else { return nil }

@@ -9,7 +9,7 @@ extension Magazine {
     @inline(never)
     func allocateSlow(_ flags: AllocationFlags, _ requested: UInt = 0) -> UnsafeMutableRawPointer? {
         guard let object = cache.value.allocateSlow(flags, requested) else { return nil }
-        if flags.contains(.zero), !cache.value.isWatched { return unsafe Self.clear(object, objectSize) }
+        if flags.contains(.zero), !cache.value.isWatched { return unsafe Self.clear(object, plainSize) }
         return unsafe UnsafeMutableRawPointer(bitPattern: object)
     }
 

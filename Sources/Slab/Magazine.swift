@@ -21,10 +21,8 @@ struct Magazine<P: Platform>: @unchecked Sendable {
         /// The most objects that it may hold.
         let limit: Int
         let lock = SpinLock<P>()
-        /// Bytes of an object.
-        let objectSize: UInt
-        /// Bytes that an object may be resized to without the cache; 0 where the cache takes note of what is asked for.
-        let resizableSize: UInt
+        /// Bytes of an object; 0 where objects have red zones, and so no more bytes than were asked for.
+        let plainSize: UInt
         /// The address of the cache.
         let cache: UInt
     }
@@ -61,7 +59,7 @@ struct Magazine<P: Platform>: @unchecked Sendable {
     @inline(__always)
     static var byteCount: Int { 1024 }
 
-    /// The magazine at `address`, which `initialize(limit:objectSize:)` has set up or will, of a CPU, counted from that
+    /// The magazine at `address`, which `initialize(limit:plainSize:cache:)` has set up or will, of a CPU, counted from that
     /// of CPU 0.
     @inline(__always)
     init(at address: UInt, cpu: Int) {
@@ -72,10 +70,8 @@ struct Magazine<P: Platform>: @unchecked Sendable {
     }
 
     /// Makes the memory an empty magazine.
-    func initialize(limit: Int, objectSize: UInt, cache: UInt) {
-        unsafe header.initialize(
-            to: Header(
-                limit: limit, objectSize: objectSize, resizableSize: limit == 0 ? 0 : objectSize, cache: cache))
+    func initialize(limit: Int, plainSize: UInt, cache: UInt) {
+        unsafe header.initialize(to: Header(limit: limit, plainSize: plainSize, cache: cache))
     }
 
     /// The number of objects in it: a snapshot, but for who holds it.
@@ -89,13 +85,9 @@ struct Magazine<P: Platform>: @unchecked Sendable {
     @inline(__always)
     var limit: Int { unsafe header.pointee.limit }
 
-    /// Bytes of an object of the cache.
+    /// Bytes of an object of the cache; 0 where objects have red zones.
     @inline(__always)
-    var objectSize: UInt { unsafe header.pointee.objectSize }
-
-    /// See there.
-    @inline(__always)
-    var resizableSize: UInt { unsafe header.pointee.resizableSize }
+    var plainSize: UInt { unsafe header.pointee.plainSize }
 
     /// The cache whose objects it holds.
     var cache: Permanent<SlabCache<P>> { CacheList.cache(at: unsafe header.pointee.cache) }
@@ -157,14 +149,14 @@ struct Magazine<P: Platform>: @unchecked Sendable {
 
     @inline(__always)
     private var objects: UnsafeMutablePointer<UInt> {
-        // Behind the header of 48 bytes.
-        unsafe (UnsafeMutableRawPointer(header) + 48).assumingMemoryBound(to: UInt.self)
+        // Behind the header of 40 bytes.
+        unsafe (UnsafeMutableRawPointer(header) + 40).assumingMemoryBound(to: UInt.self)
     }
 
     @inline(__always)
     private var states: UnsafeMutablePointer<UnsafeMutablePointer<SlabPage.State>> {
         // Behind the objects.
-        unsafe (UnsafeMutableRawPointer(header) + 48 + 8 * Self.capacity)
+        unsafe (UnsafeMutableRawPointer(header) + 40 + 8 * Self.capacity)
             .assumingMemoryBound(to: UnsafeMutablePointer<SlabPage.State>.self)
     }
 }

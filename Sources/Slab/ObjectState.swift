@@ -8,8 +8,8 @@
 /// |-----------|------------------------------------------------|---------------------------------------------|
 /// | free      | nobody's: in the bitmap, under the cache's lock, or in one magazine | who holds the magazine |
 /// | allocated | its user's                                    | kfree, by compare-and-exchange: one of them |
+/// | waiting   | in the quarantine                             | who takes it out of the quarantine          |
 /// | seen      | free, and met by `checkInvariants()` in a magazine | the end of that check                  |
-/// | waiting   | freed, and in the quarantine                  | who takes it out of the quarantine          |
 struct ObjectState: RawRepresentable, Equatable {
     let rawValue: UInt8
 
@@ -18,6 +18,6 @@ struct ObjectState: RawRepresentable, Equatable {
 
     @inline(__always) static var free: ObjectState { ObjectState(rawValue: 0) }
     @inline(__always) static var allocated: ObjectState { ObjectState(rawValue: 1) }
-    @inline(__always) static var seen: ObjectState { ObjectState(rawValue: 2) }
-    @inline(__always) static var waiting: ObjectState { ObjectState(rawValue: 3) }
+    @inline(__always) static var waiting: ObjectState { ObjectState(rawValue: 2) }
+    @inline(__always) static var seen: ObjectState { ObjectState(rawValue: 3) }
 }

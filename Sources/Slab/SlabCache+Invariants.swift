@@ -54,7 +54,7 @@ extension SlabCache {
             try require(
                 (state == .free) == slab.isMarkedFree(index), "a free object is in the bitmap or in a magazine", object)
             try require(
-                state.rawValue <= ObjectState.waiting.rawValue, "an object's state is one that there is", object,
+                state.rawValue <= ObjectState.seen.rawValue, "an object's state is one that there is", object,
                 Int(state.rawValue))
         }
         try require(free == slab.freeCount, "a slab's free count is that of its bits", slab.base, free, slab.freeCount)

@@ -7,7 +7,7 @@ extension SlabCache {
     func allocateWatched(_ flags: AllocationFlags, _ requested: UInt) -> UInt? {
         if self.flags.contains(.failslab), debugging.value.failsOnPurpose(flags) { return nil }
         if let object = allocateGuarded(flags) {
-            clearForUser(object, flags, layout.objectSize)
+            clearForUser(object, flags, requested)
             return object
         }
         guard let object = takeChecked(flags, requested) else { return nil }

@@ -83,20 +83,20 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
     static func place(
         at memory: UnsafeMutableRawPointer, name: CacheName, flags: CacheFlags, layout: SlabLayout,
         magazines: UnsafeMutableRawPointer, isWatched: Bool, random: UInt64,
-        frames: Permanent<PageFrameAllocator<P>>, headers: Permanent<HeaderPool<P>>, guarded: GuardedSampling<P>,
-        debugging: Permanent<SlabDebugging<P>>
+        frames: Permanent<PageFrameAllocator<P>>, headers: Permanent<HeaderPool<P>>,
+        debugging: Permanent<SlabDebugging<P>>, guarded: GuardedSampling<P>
     ) -> Permanent<SlabCache<P>> {
         // The cache's own memory: the cache, and its state behind it.
         let cache = unsafe Permanent(
             placing: SlabCache(
                 name: name, flags: flags, layout: layout, magazines: UInt(bitPattern: magazines),
-                isWatched: isWatched, random: random, frames: frames, headers: headers, guarded: guarded,
-                debugging: debugging, at: memory),
+                isWatched: isWatched, random: random, frames: frames, headers: headers, debugging: debugging,
+                guarded: guarded, at: memory),
             at: memory.bindMemory(to: SlabCache<P>.self, capacity: 1))
         let magazineLimit = isWatched ? 0 : magazineLimit(slotSize: layout.slotSize)
         for cpu in 0..<P.cpuCount {
             cache.value.magazine(cpu).initialize(
-                limit: magazineLimit, objectSize: layout.objectSize, cache: cache.value.address)
+                limit: magazineLimit, plainSize: flags.contains(.redZone) ? 0 : layout.objectSize, cache: cache.value.address)
         }
         return cache
     }
@@ -104,8 +104,8 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
     @unsafe
     private init(
         name: CacheName, flags: CacheFlags, layout: SlabLayout, magazines: UInt, isWatched: Bool, random: UInt64,
-        frames: Permanent<PageFrameAllocator<P>>, headers: Permanent<HeaderPool<P>>, guarded: GuardedSampling<P>,
-        debugging: Permanent<SlabDebugging<P>>, at memory: UnsafeMutableRawPointer
+        frames: Permanent<PageFrameAllocator<P>>, headers: Permanent<HeaderPool<P>>,
+        debugging: Permanent<SlabDebugging<P>>, guarded: GuardedSampling<P>, at memory: UnsafeMutableRawPointer
     ) {
         self.name = name
         self.flags = flags
@@ -115,8 +115,8 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
         self.isWatched = isWatched
         self.frames = frames
         self.headers = headers
-        self.debugging = debugging
         self.guarded = guarded
+        self.debugging = debugging
         address = UInt(bitPattern: memory)
         // Behind the cache, by the contract of `place`.
         unsafe state = (memory + Self.ownByteCount).bindMemory(to: State.self, capacity: 1)

@@ -62,7 +62,7 @@ struct StandardCaches<P: Platform> {
             layout: plan.layout,
             magazines: UnsafeMutableRawPointer(bitPattern: magazines).unsafelyUnwrapped,
             isWatched: plan.isWatched || index < SizeClass.count && options.sampleInterval > 0, random: random,
-            frames: frames, headers: headers, guarded: guarded, debugging: debugging)
+            frames: frames, headers: headers, debugging: debugging, guarded: guarded)
     }
 
     /// Gives everything back: the first `placedCount` caches have been placed.

@@ -48,6 +48,7 @@ struct KmallocHandle {
     func failAllocation(nth: UInt) { target.value.failAllocation(nth: nth) }
     var allocationsUntilFailure: UInt { target.value.allocationsUntilFailure }
     var injectedFailures: UInt { target.value.injectedFailures }
+    func complain(of address: UInt, in call: StaticString) { target.value.complain(of: address, in: call) }
     /// All that is written about a violation, with what a kernel does about it where it may go on.
     func report(on violation: MemoryViolation) -> [String] {
         var text = ReportText()

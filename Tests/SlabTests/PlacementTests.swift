@@ -26,7 +26,7 @@ import Testing
     @Test func orderIsAscendingWhereThatIsAskedFor() throws {
         var options = SlabOptions()
         options.randomOrder = false
-        let test = TestMachine(slabOptions: options)
+        let test = TestMachine(slab: options)
         let offsets = try order(of: test, count: 30)
         // A magazine is filled in ascending order and emptied from above.
         #expect(offsets == offsets.sorted(by: >) && Set(offsets) == Set((0..<30).map { UInt($0) * 64 }))

@@ -115,23 +115,13 @@ private struct Text: ReportWriter {
 
     /// A cache whose slots are larger than its objects, because of what debugging keeps there, shows the slots.
     @Test func slotsOfDebuggedCachesAreShown() throws {
-        let test = TestMachine()
+        let test = TestMachine(slab: SlabOptions(slubDebug: "FZPU,kmalloc-8"))
         try test.run {
-            let kmalloc = test.kmalloc.target
-            let layout = SlabLayout(objectSize: 8, slotSize: 112, objectOffset: 8)
-            let memory = try #require(test.kmalloc.allocate(UInt(SlabCache<SimulatedPlatform>.byteCount)))
-            let magazines = try #require(
-                test.kmalloc.allocate(UInt(SlabCache<SimulatedPlatform>.magazinesByteCount)))
-            let cache = SlabCache<SimulatedPlatform>.place(
-                at: memory, name: CacheName("debugged"), flags: .redZone,
-                layout: layout, magazines: magazines,
-                isWatched: true, random: 0, frames: test.frames.target, headers: kmalloc.value.headers,
-                guarded: kmalloc.value.guarded, debugging: kmalloc.value.debugging)
-            kmalloc.value.caches.add(cache)
-            let object = cache.value.allocateSlow(.kernel)
-            #expect(object != nil)
-            let found = try line("debugged", test)
-            #expect(found["objsize"] == 112 && found["objperslab"] == layout.objectCount && found["active_objs"] == 1)
+            #expect(test.kmalloc.allocate(8) != nil)
+            let found = try line("kmalloc-8", test)
+            let slot = try #require(found["objsize"])
+            #expect(slot > 100 && found["active_objs"] == 1)
+            #expect(try line("kmalloc-16", test)["objsize"] == 16)
         }
     }
 

@@ -15,7 +15,7 @@ final class TestMachine: @unchecked Sendable {
     let machine: SimulatedMachine
     let frames: FramesHandle
     private var started: KmallocHandle?
-    private let slabOptions: SlabOptions
+    private let slab: SlabOptions
 
     var kmalloc: KmallocHandle { started! }
     var directMap: DirectMap { machine.arena.directMap }
@@ -28,9 +28,9 @@ final class TestMachine: @unchecked Sendable {
 
     init(
         memory: UInt = 32 << 20, cpuCount: Int = 1, startsKmalloc: Bool = true,
-        options: PageFrameOptions = TestMachine.exact, slabOptions: SlabOptions = SlabOptions()
+        options: PageFrameOptions = TestMachine.exact, slab: SlabOptions = SlabOptions()
     ) {
-        self.slabOptions = slabOptions
+        self.slab = slab
         let machine = SimulatedMachine(memory: memory, cpuCount: cpuCount)
         self.machine = machine
         frames = machine.run {
@@ -46,7 +46,7 @@ final class TestMachine: @unchecked Sendable {
 
     func startKmalloc() -> Bool {
         machine.run {
-            guard let allocator = Allocator(frames: frames.target, options: slabOptions) else { return false }
+            guard let allocator = Allocator(frames: frames.target, options: slab) else { return false }
             started = KmallocHandle(target: Permanent(placing: allocator, at: .allocate(capacity: 1)))
             return true
         }

@@ -25,8 +25,8 @@ enum SelfTests {
         ContiguousTests.run(memory)
         PagingTests.run(memory)
         KmallocTests.run(memory)
-        SlabCheckTests.run(memory)
         GuardedObjectTests.run(memory)
+        SlabCheckTests.run(memory)
         VmallocTests.run(memory)
         SwiftObjectTests.run(memory)
     }

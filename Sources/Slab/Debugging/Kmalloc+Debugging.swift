@@ -13,12 +13,8 @@ extension Kmalloc {
     public var quarantineFigures: (objects: Int, bytes: UInt) { debugging.value.quarantine.figures }
 
     /// Reports what is wrong with an address that is not an allocated object or block. - Complexity: O(orders).
-    ///
-    /// Not a method, so that calling it is a jump.
     @inline(never)
-    static func complain(_ kmalloc: borrowing Kmalloc<P>, _ address: UInt, in call: StaticString) {
-        kmalloc.debugging.value.report(kmalloc.diagnose(address, in: call))
-    }
+    func complain(of address: UInt, in call: StaticString) { debugging.value.report(diagnose(address, in: call)) }
 
     /// Looks at every object of every cache that is watched, and at the counts of all: what is damaged is reported, and
     /// made good where that does not end the kernel.

@@ -2,7 +2,7 @@ import MemoryPrimitives
 import PageFrames
 
 extension SlabCache {
-    /// Lets an object, freed, in no magazine and not in its slab's bitmap, wait, and others leave for which there is no room any more.
+    /// Lets an object, that has been freed wait, and others leave for which there is no room any more.
     /// - Returns: false, with nothing done, where there is no quarantine. - Complexity: O(objects that leave).
     func putInQuarantine(_ entry: Magazine<P>.Entry) -> Bool {
         let quarantine = debugging

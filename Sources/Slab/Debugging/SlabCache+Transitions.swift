@@ -42,7 +42,7 @@ extension SlabCache {
         if flags.contains(.trace) { tellOf(object, isAllocation: true) }
     }
 
-    /// Looks at an object that its user has given back, not yet in its slab's bitmap, and makes it a free one.
+    /// Looks at an object that its user has given back and makes it a free one.
     @inline(never)
     func makeFree(_ entry: Magazine<P>.Entry) {
         debugging.value.lock.withLock {

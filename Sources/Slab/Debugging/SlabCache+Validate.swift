@@ -34,7 +34,7 @@ extension SlabCache {
         for index in 0..<layout.objectCount {
             let object = slab.address(of: index, slotSize: layout.slotSize)
             switch slab.state(index) {
-            // Free and not in the bitmap is on its way from one to the other.
+            // Freed and not yet in the bitmap: on its way from one to the other.
             case .free where !slab.isMarkedFree(index): break
             case .free, .waiting: found += checkSurroundings(of: object, isFree: true, in: "validate")
             case .allocated: found += checkSurroundings(of: object, isFree: false, in: "validate")

@@ -4,7 +4,7 @@ import Paging
 import Slab
 
 extension GuardedPool {
-    /// An object in a page of its own; its contents are what an earlier one left.
+    /// An object in a page of its own.
     ///
     /// - Returns: its address; nil where all slots are in use, or more than a page is asked for.
     /// - Complexity: O(1), a page being written.
@@ -21,6 +21,11 @@ extension GuardedPool {
         note(request, address, in: taken.slot)
         // The slot's own memory, which nobody else uses now.
         unsafe GuardPattern.fill(memory(of: taken.slot), except: self[taken.slot].range)
+        if request.clears {
+            // As above.
+            unsafe (memory(of: taken.slot) + self[taken.slot].range.lowerBound).initializeMemory(
+                as: UInt8.self, repeating: 0, count: self[taken.slot].range.count)
+        }
         let isMapped = pageTables.value.reveal(page, frame: self[taken.slot].frame.address, permissions: .readWrite)
         if !isMapped { return abandon(taken.slot) }
         lock.withLock { self[taken.slot].state = .allocated }

@@ -82,16 +82,16 @@ import Testing
     }
 
     @Test func onlyChosenCachesAreWatched() {
-        let test = TestMachine(slabOptions: SlabOptions(slubDebug: "P,kmalloc-64"))
+        let test = TestMachine(slab: SlabOptions(slubDebug: "P,kmalloc-64"))
         test.run {
-            #expect(test.kmalloc.cache("kmalloc-64").isWatched && !test.kmalloc.cache("kmalloc-48").isWatched)
-            #expect(test.kmalloc.statistics(of: "kmalloc-48").objectSize == 48)
+            #expect(test.kmalloc.cache("kmalloc-64").isWatched && !test.kmalloc.cache("kmalloc-80").isWatched)
+            #expect(test.kmalloc.statistics(of: "kmalloc-80").objectSize == 80)
         }
     }
 
     /// Linux's slots under the same letters have the same left red zone, object and alignment.
     @Test func slotsHoldAllPartsAndKeepTheAlignment() {
-        let test = TestMachine(slabOptions: SlabOptions(slubDebug: "FZPU"))
+        let test = TestMachine(slab: SlabOptions(slubDebug: "FZPU"))
         test.run {
             test.kmalloc.target.value.forEachCache { cache in
                 let parts = cache.parts

@@ -27,7 +27,7 @@ import Testing
 
     @Test(arguments: 0..<5)
     func nothingIsFoundWhereNothingIsWrong(choice: Int) throws {
-        let test = TestMachine(memory: 16 << 20, cpuCount: 2, slabOptions: Self.choices[choice])
+        let test = TestMachine(memory: 16 << 20, cpuCount: 2, slab: Self.choices[choice])
         var generator = SeededGenerator.fromEnvironment(default: 0xdeb9_0000 + UInt64(choice))
         let before = test.run { test.freeFrames }
         var blocks: [Block] = []
@@ -74,7 +74,7 @@ import Testing
     /// Each byte around an object that nobody may write, one at a time.
     @Test(arguments: [8, 24, 64, 100, 192, 700] as [UInt])
     func eachByteOutsideIsWatched(size: UInt) throws {
-        let test = TestMachine(slabOptions: SlabOptions(slubDebug: "FZPU"))
+        let test = TestMachine(slab: SlabOptions(slubDebug: "FZPU"))
         try test.run {
             let object = try #require(test.kmalloc.allocate(size))
             let slab = try #require(test.kmalloc.slab(of: object.address))
@@ -102,7 +102,7 @@ import Testing
 
     /// Found when the object is freed or handed out again, too, and without a walk.
     @Test func callsFindDamage() throws {
-        let test = TestMachine(slabOptions: SlabOptions(slubDebug: "ZP") { $0.randomOrder = false })
+        let test = TestMachine(slab: SlabOptions(slubDebug: "ZP") { $0.randomOrder = false })
         try test.run {
             let object = try #require(test.kmalloc.allocate(60))
             object[60] = 1
@@ -124,7 +124,7 @@ import Testing
     }
 
     @Test func tracedCallsAreTold() throws {
-        let test = TestMachine(slabOptions: SlabOptions(slubDebug: "T,kmalloc-32"))
+        let test = TestMachine(slab: SlabOptions(slubDebug: "T,kmalloc-32"))
         try test.run {
             let object = try #require(test.kmalloc.allocate(32))
             test.kmalloc.free(test.kmalloc.allocate(64))

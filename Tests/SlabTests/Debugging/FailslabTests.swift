@@ -6,7 +6,7 @@ import Testing
 
 @Suite struct FailslabTests {
     private func machine(_ value: StaticString) -> TestMachine {
-        TestMachine(slabOptions: SlabOptions(slubDebug: nil) { $0.failures = FailurePlan(value.buffer) })
+        TestMachine(slab: SlabOptions(slubDebug: nil) { $0.failures = FailurePlan(value.buffer) })
     }
 
     @Test func theNthFailsOnce() {
@@ -48,7 +48,7 @@ import Testing
     /// Calls that take several steps: what a failure leaves is what there was.
     @Test(arguments: [8, 64, 200, 4096, 8192] as [UInt])
     func reallocationSurvivesEachFailure(size: UInt) throws {
-        let test = TestMachine(slabOptions: SlabOptions(slubDebug: "FZPU") { $0.failures = FailurePlan() })
+        let test = TestMachine(slab: SlabOptions(slubDebug: "FZPU") { $0.failures = FailurePlan() })
         try test.run {
             let object = try #require(test.kmalloc.allocate(size))
             object.fill(size, seed: 7)
@@ -74,7 +74,7 @@ import Testing
     /// Without memory, watched caches answer nil as others do, and lose nothing.
     @Test func exhaustionLosesNothing() {
         let test = TestMachine(
-            memory: 4 << 20, slabOptions: SlabOptions(slubDebug: "FZPU") { $0.quarantineByteCount = 1 << 16 })
+            memory: 4 << 20, slab: SlabOptions(slubDebug: "FZPU") { $0.quarantineByteCount = 1 << 16 })
         test.run {
             let before = test.freeFrames
             for size in [8, 300, 8192] as [UInt] {
@@ -91,7 +91,7 @@ import Testing
 
     @Test func noMemoryForTheQuarantine() {
         let test = TestMachine(
-            startsKmalloc: false, slabOptions: SlabOptions(slubDebug: nil) { $0.quarantineByteCount = 32 << 20 })
+            startsKmalloc: false, slab: SlabOptions(slubDebug: nil) { $0.quarantineByteCount = 32 << 20 })
         test.run {
             let taken = test.exhaust()
             test.giveBack(Array(taken.prefix(200)))

@@ -6,7 +6,7 @@ import Testing
 
 @Suite struct QuarantineTests {
     @Test func freedObjectsWaitInOrder() throws {
-        let test = TestMachine(slabOptions: SlabOptions(slubDebug: nil) { $0.quarantineByteCount = 64 * 10 })
+        let test = TestMachine(slab: SlabOptions(slubDebug: nil) { $0.quarantineByteCount = 64 * 10 })
         try test.run {
             let objects = try (0..<30).map { _ in try #require(test.kmalloc.allocate(64)) }
             for (count, object) in objects.enumerated() {
@@ -29,7 +29,7 @@ import Testing
     }
 
     @Test func aWriteToWhatWaitsIsFoundWhenItLeaves() throws {
-        let test = TestMachine(slabOptions: SlabOptions(slubDebug: "P") { $0.quarantineByteCount = 1 << 20 })
+        let test = TestMachine(slab: SlabOptions(slubDebug: "P") { $0.quarantineByteCount = 1 << 20 })
         try test.run {
             let object = try #require(test.kmalloc.allocate(64))
             test.kmalloc.free(object)
@@ -44,12 +44,12 @@ import Testing
 
     /// One object larger than all of it, more objects than it has room for, and no memory for it.
     @Test func smallAndFull() throws {
-        let test = TestMachine(slabOptions: SlabOptions(slubDebug: nil) { $0.quarantineByteCount = 100 })
+        let test = TestMachine(slab: SlabOptions(slubDebug: nil) { $0.quarantineByteCount = 100 })
         test.run {
             test.kmalloc.free(test.kmalloc.allocate(4096))
             #expect(test.kmalloc.quarantineFigures == (0, 0))
         }
-        let many = TestMachine(slabOptions: SlabOptions(slubDebug: nil) { $0.quarantineByteCount = 64 << 10 })
+        let many = TestMachine(slab: SlabOptions(slubDebug: nil) { $0.quarantineByteCount = 64 << 10 })
         try many.run {
             let objects = try (0..<3000).map { _ in try #require(many.kmalloc.allocate(8)) }
             for object in objects { many.kmalloc.free(object) }
@@ -64,7 +64,7 @@ import Testing
     @Test(arguments: [false, true])
     func objectsAreZeroedWhereThatIsChosen(onFree: Bool) throws {
         let test = TestMachine(
-            slabOptions: SlabOptions(slubDebug: nil) {
+            slab: SlabOptions(slubDebug: nil) {
                 $0.zeroOnAllocation = !onFree
                 $0.zeroOnFree = onFree
             })

@@ -14,7 +14,7 @@ import Testing
         _ letters: StaticString?, _ body: (TestMachine) throws -> Void
     ) throws -> [[String]] {
         let test = TestMachine(
-            slabOptions: SlabOptions(slubDebug: letters) {
+            slab: SlabOptions(slubDebug: letters) {
                 $0.randomOrder = false
                 $0.continuesAfterErrors = true
             })

@@ -12,7 +12,7 @@ import Testing
         afterFree: Bool = false, _ damage: (UnsafeMutableRawPointer) -> Void,
         _ location: SourceLocation = #_sourceLocation
     ) throws {
-        let test = TestMachine(slabOptions: SlabOptions(slubDebug: letters))
+        let test = TestMachine(slab: SlabOptions(slubDebug: letters))
         try test.run {
             let cache = test.kmalloc.cache(name)
             #expect(cache.isWatched)
@@ -66,7 +66,7 @@ import Testing
                 $0.storeBytes(of: 0x1234_5678, toByteOffset: offset, as: UInt64.self)
             }
         }
-        let test = TestMachine(slabOptions: SlabOptions(slubDebug: "P,kmalloc-64"))
+        let test = TestMachine(slab: SlabOptions(slubDebug: "P,kmalloc-64"))
         try test.run {
             let object = try #require(test.kmalloc.allocate(64))
             let slab = try #require(test.kmalloc.slab(of: object.address))
@@ -80,7 +80,7 @@ import Testing
     }
 
     @Test func leakAtDestruction() throws {
-        let test = TestMachine(slabOptions: SlabOptions(slubDebug: "U,kmalloc-64"))
+        let test = TestMachine(slab: SlabOptions(slubDebug: "U,kmalloc-64"))
         try test.run {
             let object = try #require(test.kmalloc.allocate(64))
             #expect(test.kmalloc.cache("kmalloc-64").reportRemaining() == 1)
@@ -93,7 +93,7 @@ import Testing
     }
 
     @Test func reallocationInPlace() throws {
-        let test = TestMachine(slabOptions: SlabOptions(slubDebug: "ZPU"))
+        let test = TestMachine(slab: SlabOptions(slubDebug: "ZPU"))
         try test.run {
             let red = SlabBytes.usedRedZone
             let object = try #require(test.kmalloc.cache("kmalloc-64").allocate(48))

@@ -98,6 +98,24 @@ import Testing
         try machine.check()
     }
 
+    /// What is promised zero is zero, whatever was there; nothing beside it is touched.
+    @Test(arguments: [8, 73, 1024, 4096] as [UInt])
+    func objectsAreClearedWhereThatIsAskedFor(size: UInt) throws {
+        let machine = GuardedMachine(objects: 1)
+        var request = GuardedRequest(byteCount: size, alignment: 8, cacheName: CacheName("test"))
+        for round in 0..<20 {
+            request.clears = round % 2 == 1
+            let object = try #require(machine.allocate(request))
+            for offset in 0..<size {
+                let byte = try machine.run { try machine.machine.load(VirtualAddress(object + offset), as: UInt8.self) }
+                if request.clears { #expect(byte == 0) }
+                machine.write(object + offset, 0xff)
+            }
+            machine.kfree(object)
+        }
+        try machine.check()
+    }
+
     /// Any order of calls, wrong ones among them, against a list of what is allocated.
     @Test func randomOperations() throws {
         let machine = GuardedMachine(objects: 12, interval: 2)
