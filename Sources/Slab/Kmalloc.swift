@@ -78,6 +78,7 @@ public struct Kmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     /// The frames of what was set up, of tables and caches.
     var ownFrames: UInt {
         1 << UInt(LargeBlocks<P>.order(forByteCount: UInt(Self.tableByteCount))) + StandardCaches<P>.frameCount
+            + debugging.value.frameCount
     }
 
     private static var tableByteCount: Int {

@@ -38,6 +38,11 @@ struct SlabDebugging<P: Platform>: ~Copyable {
         failureCountdown = Atomic(options.failures?.nth ?? 0)
     }
 
+    /// The frames of the quarantine's own memory.
+    var frameCount: UInt {
+        quarantine.isActive ? 1 << UInt(Quarantine<P>.order(byteLimit: options.quarantineByteCount)) : 0
+    }
+
     /// Gives the quarantine's memory back. There is no cache any more.
     func giveBack(to frames: Permanent<PageFrameAllocator<P>>) {
         guard let memory = quarantine.memory else { return }
