@@ -24,6 +24,7 @@ enum SelfTests {
         ContiguousTests.run(memory)
         PagingTests.run(memory)
         KmallocTests.run(memory)
+        CacheTests.run(memory)
         VmallocTests.run(memory)
         SwiftObjectTests.run(memory)
     }
