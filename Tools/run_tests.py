@@ -76,9 +76,10 @@ PARTS = {
         "host tests under AddressSanitizer",
         [[*SWIFT_TEST, "--sanitize=address", "--scratch-path", ".build-asan"]], 1800, host_count),
     "threads": Part(
-        "threads of the page frames under ThreadSanitizer",
+        "threads of the page frames and the slab under ThreadSanitizer",
         [[*SWIFT_TEST, "--sanitize=thread", "--scratch-path", ".build-tsan", "--filter",
-          "PageFramesTests.(ConcurrencyTests|ShrinkerRegistrationTests/removalHolds)"]], 1800, host_count),
+          "(PageFramesTests|SlabTests).(ConcurrencyTests|CacheConcurrencyTests|ShrinkerRegistrationTests/removalHolds)"]],
+        1800, host_count),
     "kernel": Part("kernel build", [[sys.executable, "Tools/build_kernel.py"]], 600),
     "check": Part(
         "kernel checks", [[sys.executable, "Tools/check_kernel.py"], [sys.executable, "Tools/check_floors.py"]], 120),

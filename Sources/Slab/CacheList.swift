@@ -50,7 +50,9 @@ struct CacheList<P: Platform>: @unchecked Sendable {
             while address != 0 {
                 let cache = Self.cache(at: address)
                 let registration = cache.value.registration
-                if registration.isShared, registration.users > 0, request.isServed(by: cache.value) {
+                if registration.isShared, !registration.isEnding, registration.users > 0,
+                    request.isServed(by: cache.value)
+                {
                     cache.value.registration.users = registration.users + 1
                     cache.value.registration.requestedSize = max(registration.requestedSize, request.objectSize)
                     return cache
@@ -69,7 +71,7 @@ struct CacheList<P: Platform>: @unchecked Sendable {
         case ended
         /// Nobody does; who walks the list and is at the cache gives its memory back.
         case ending
-        /// Nothing was done: this user is the last, and the cache has slabs.
+        /// This user is the last, and the cache has slabs: it is not given to others while these are given back.
         case last
         /// Nothing was done: the last user has left already.
         case left
@@ -81,7 +83,10 @@ struct CacheList<P: Platform>: @unchecked Sendable {
         withLock {
             let users = cache.value.registration.users
             if users == 0 { return .left }
-            if users == 1, cache.value.hasSlabsWithInterruptsDisabled { return .last }
+            if users == 1, cache.value.hasSlabsWithInterruptsDisabled {
+                cache.value.registration.isEnding = true
+                return .last
+            }
             cache.value.registration.users = users &- 1
             if users > 1 { return .held }
             if cache.value.registration.walkers > 0 { return .ending }
@@ -89,6 +94,9 @@ struct CacheList<P: Platform>: @unchecked Sendable {
             return .ended
         }
     }
+
+    /// The last user stays after all.
+    func keep(_ cache: Permanent<SlabCache<P>>) { withLock { cache.value.registration.isEnding = false } }
 
     /// Begins a walk, or takes it on to the next cache, which stays in memory until the walk has left it.
     ///

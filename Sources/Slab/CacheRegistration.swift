@@ -13,6 +13,8 @@ struct CacheRegistration {
     var requestedSize: UInt = 0
     /// Whether others that ask for the like may be given this cache. Never changes.
     var isShared = false
+    /// Whether the last user is about to end the cache: nobody else is given it meanwhile.
+    var isEnding = false
     /// Is run on each object when its slab is made. Never changes.
     var constructor: ObjectConstructor?
 }

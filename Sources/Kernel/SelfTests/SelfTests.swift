@@ -27,6 +27,7 @@ enum SelfTests {
         KmallocTests.run(memory)
         GuardedObjectTests.run(memory)
         SlabCheckTests.run(memory)
+        CacheTests.run(memory)
         VmallocTests.run(memory)
         SwiftObjectTests.run(memory)
     }

@@ -95,7 +95,10 @@ extension Kmalloc {
                 if slab.retract(index) { descriptions.takeBack(reference.address, slab, index) }
                 return true
             case .last:
-                guard cache.value.empty() else { return false }
+                guard cache.value.empty() else {
+                    caches.keep(cache)
+                    return false
+                }
             case .left: return refuse(reference, .doubleFree, "the cache has been destroyed before")
             }
         }

@@ -62,6 +62,7 @@ public struct ObjectCache<Value: ~Copyable, P: Platform>: ~Copyable {
 }
 
 /// A value in memory of an `ObjectCache`, and its only owner: the value ends with the box, on whatever CPU.
+@frozen
 @safe
 public struct ObjectBox<Value: ~Copyable, P: Platform>: ~Copyable {
     private let pointer: UnsafeMutablePointer<Value>

@@ -117,10 +117,13 @@ struct PoolReserve<P: Platform> {
             if minimum <= old { return }
             throw .outOfMemory
         }
-        unsafe replace(by: elements, minimum)
-        if fill() { return }
-        if minimum > old { lower(to: old) }
-        throw .outOfMemory
+        if minimum > old, unsafe !fill(elements, from: old, to: minimum) {
+            unsafe kmalloc.value.free(UnsafeMutableRawPointer(elements))
+            throw .outOfMemory
+        }
+        unsafe replace(by: elements, minimum, gaining: max(0, minimum - old), at: old)
+        // What users have at the moment comes back, unless it can be had before.
+        _ = fill()
     }
 
     private func lower(to minimum: Int) {
@@ -128,13 +131,35 @@ struct PoolReserve<P: Platform> {
         while let element = take(above: minimum) { source.free(element, to: kmalloc) }
     }
 
-    /// Moves the elements, at most `minimum` of them, to another list.
-    private func replace(by elements: UnsafeMutablePointer<UInt>, _ minimum: Int) {
+    /// Fills positions of a list that is nobody else's yet. - Returns: false, with all given back, without memory.
+    private func fill(_ elements: UnsafeMutablePointer<UInt>, from start: Int, to end: Int) -> Bool {
+        var position = start
+        while position < end {
+            guard let element = source.allocate(.kernel, from: kmalloc) else {
+                while position > start {
+                    position -= 1
+                    _ = source.mark(unsafe elements[position], asReserved: false, in: kmalloc)
+                    source.free(unsafe elements[position], to: kmalloc)
+                }
+                return false
+            }
+            _ = source.mark(element, asReserved: true, in: kmalloc)
+            // Within the list.
+            unsafe elements[position] = element
+            position += 1
+        }
+        return true
+    }
+
+    /// Moves the elements to another list, which has room for `minimum` and has `gained` more at a position.
+    private func replace(by elements: UnsafeMutablePointer<UInt>, _ minimum: Int, gaining gained: Int, at start: Int) {
         let old = unsafe withState { state in
             let old = unsafe state.elements
-            // Room for as many, by the contract.
+            // Room for as many, by the contract; those that were here are no more than `start`.
             for index in 0..<state.count { unsafe elements[index] = old[index] }
+            for index in 0..<gained { unsafe elements[state.count + index] = elements[start + index] }
             unsafe state.elements = unsafe elements
+            state.count += gained
             state.minimum = minimum
             return unsafe old
         }
