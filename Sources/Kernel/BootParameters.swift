@@ -10,6 +10,8 @@ struct BootParameters {
     var runsBenchmarks = false
     /// How the page frames are to work, and what is checked of them.
     var frames = PageFrameOptions()
+    /// Whether lost memory is looked for, and how.
+    var leaks = LeakParameters()
     /// How often free memory is tested; 0 for not at all.
     var memoryTestPasses: UInt = 0
     /// What is printed after bring-up.
@@ -48,6 +50,8 @@ struct BootParameters {
             runsSelfTests = try word.flag()
         } else if word.hasKey("bench") {
             runsBenchmarks = try word.flag()
+        } else if word.hasKey("kmemleak") {
+            try leaks.read(word)
         } else if word.hasKey("crash") {
             crash = CrashTest(named: word)
             if crash == nil { return false }

@@ -37,7 +37,9 @@ enum BringUp {
         unsafe X86Platform.hasFastStringStores = features.fastStringStores
 
         let log = BringUpLog(memoryTestPasses: parameters.memoryTestPasses, frames: parameters.frames)
-        bringUp(fillMap(features, from: information, commandLine), information, features, parameters.frames, log)
+        bringUp(
+            fillMap(features, from: information, commandLine), information, features, parameters.frames,
+            findsLeaks: parameters.leaks.isOn, log)
         return parameters
     }
 
@@ -46,7 +48,7 @@ enum BringUp {
     @inline(never)
     private static func bringUp(
         _ map: consuming FirmwareMap, _ information: MultibootInformation, _ features: CPUFeatures,
-        _ frames: PageFrameOptions, _ observer: BringUpLog
+        _ frames: PageFrameOptions, findsLeaks: Bool, _ observer: BringUpLog
     ) {
         var machine = MachineDescription(
             reachableLimit: bootMapLimit, directMap: directMap,
@@ -55,6 +57,7 @@ enum BringUp {
                 noExecute: features.noExecute, gigabytePages: features.gigabytePages,
                 globalPages: features.globalPages, physicalAddressBits: features.physicalAddressBits))
         machine.frames = frames
+        machine.findsLeaks = findsLeaks
         let boot = unsafe BootAllocator(
             memoryStorage: BootStorage.memoryRegions, reservedStorage: BootStorage.reservedRegions)
         var log = observer

@@ -12,6 +12,8 @@ public struct MachineDescription: Sendable {
     public var features: PagingFeatures
     /// How the page frame allocator is to work.
     public var frames: PageFrameOptions
+    /// Whether every allocation is noted down, so that those can be found that nothing refers to any more.
+    public var findsLeaks = false
 
     public init(
         reachableLimit: PhysicalAddress, directMap: DirectMap,

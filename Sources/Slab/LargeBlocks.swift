@@ -25,7 +25,11 @@ struct LargeBlocks<P: Platform>: ~Copyable {
         _ byteCount: UInt, _ flags: AllocationFlags, from frames: Permanent<PageFrameAllocator<P>>
     ) -> PageFrameNumber? {
         let order = Self.order(forByteCount: byteCount)
-        guard let frame = frames.value.allocate(order: order, flags: flags.forLargeBlock) else { return nil }
+        guard let frame = frames.value.allocate(order: order, flags: flags.forLargeBlock | .noLeakTrace) else {
+            return nil
+        }
+        let start = frames.value.directMap.virtualAddress(of: frame.address).rawValue
+        frames.value.noteAllocation(start, byteCount: byteCount, .object, flags)
         frames.value.setTag(Self.tag, of: frame)
         blocks.add(1, ordering: .relaxed)
         frameCount.add(1 << order, ordering: .relaxed)

@@ -72,7 +72,7 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
                 name: name, flags: flags, layout: layout, magazines: UInt(bitPattern: magazines),
                 isWatched: isWatched, random: random, frames: frames, headers: headers, at: memory),
             at: memory.bindMemory(to: SlabCache<P>.self, capacity: 1))
-        let magazineLimit = isWatched ? 0 : magazineLimit(slotSize: layout.slotSize)
+        let magazineLimit = cache.value.isWatched ? 0 : magazineLimit(slotSize: layout.slotSize)
         for cpu in 0..<P.cpuCount {
             cache.value.magazine(cpu).initialize(
                 limit: magazineLimit, objectSize: layout.objectSize, cache: cache.value.address)
@@ -90,7 +90,7 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
         self.layout = layout
         zone = flags.contains(.dma) ? .dma : .none
         self.magazines = magazines
-        self.isWatched = isWatched
+        self.isWatched = isWatched || frames.value.isWatched
         self.frames = frames
         self.headers = headers
         address = UInt(bitPattern: memory)

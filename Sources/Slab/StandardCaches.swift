@@ -14,14 +14,14 @@ struct StandardCaches<P: Platform> {
     /// Places all caches, without slabs, in frames of their own: one block for the caches, others for their magazines.
     /// - Returns: nil, with everything given back, where there is too little memory.
     init?(frames: Permanent<PageFrameAllocator<P>>, headers: Permanent<HeaderPool<P>>, options: SlabOptions) {
-        guard let block = frames.value.allocate(order: Self.order) else { return nil }
+        guard let block = frames.value.allocate(order: Self.order, flags: .kernel | .noLeakTrace) else { return nil }
         self.frames = frames
         self.block = block
         var random = options.randomOrder ? Self.seed() : 0
         var magazines: UInt = 0
         for index in 0..<Self.count {
             if index % Self.cachesPerBlock == 0 {
-                guard let frame = frames.value.allocate(order: Self.magazineOrder) else {
+                guard let frame = frames.value.allocate(order: Self.magazineOrder, flags: .kernel | .noLeakTrace) else {
                     giveBack(placedCount: index)
                     return nil
                 }

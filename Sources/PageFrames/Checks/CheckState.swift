@@ -12,6 +12,9 @@ struct CheckState<P: Platform>: ~Copyable {
     /// Requests until one fails on purpose, that one included; 0 where none is to.
     let failureCountdown = Atomic<UInt>(0)
 
+    /// Where it stands how the watcher is called (`WatcherCalls`); 0 where there is none.
+    let watcher = Atomic<UInt>(0)
+
     /// Whether the frame caches were last turned on or off, for when no check is in their way any more.
     private let frameCachesAreWanted = Atomic<Bool>(true)
 
