@@ -142,7 +142,10 @@ public struct KernelMemory<P: Platform>: ~Copyable {
         // Data, and what the allocators below know: whom to ask for memory, for one. Through the direct map, which has no
         // guard pages.
         let map = machine.directMap
-        leaks.value.addRoot(direct(machine.image.data.physical, map))
+        let data = machine.image.data.physical
+        let stacks = machine.image.stacks
+        leaks.value.addRoot(direct(PhysicalRange(data.start, stacks.start), map))
+        leaks.value.addRoot(direct(PhysicalRange(stacks.end, data.end), map))
         boot.value.forEachReserved { range, owner in
             if owner == .kernelRoot || owner == .zones || owner == .perCPU {
                 leaks.value.addRoot(direct(range, map))
