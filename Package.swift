@@ -73,7 +73,7 @@ let package = Package(
         tests(of: "Paging"),
         tests(of: "Slab"),
         tests(of: "VirtualMemory"),
-        tests(of: "LeakDetection", with: ["KernelMemory"]),
+        tests(of: "LeakDetection", with: ["Slab", "VirtualMemory"]),
         tests(of: "KernelMemory"),
     ]
 )

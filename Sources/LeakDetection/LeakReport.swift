@@ -77,6 +77,13 @@ extension LeakDetector {
         return report(reference)
     }
 
+    /// Whether `address` lies in an allocation that is noted down. - Complexity: O(log allocations).
+    public func contains(_ address: UInt) -> Bool {
+        let interrupts = lock.acquire()
+        defer { lock.release(interrupts) }
+        return unsafe state.pointee.isOn && state.pointee.tree.find(containing: address) != nil
+    }
+
     /// A copy with the first bytes of the memory. The lock is held.
     private func report(_ reference: LeakReference) -> LeakReport {
         var report = LeakReport(reference)
