@@ -33,6 +33,7 @@ struct Configuration: Sendable {
     var layout = AddressSpaceLayout.x86FourLevel
     /// What counts to the last frame has neither frame caches nor reserves.
     var frames = PageFrameOptions(frameCaches: false, minimumFreeKiB: 0)
+    var findsLeaks = false
     /// Memory each byte of which is `pattern` before bring-up; the rest is clear.
     var patterned: [PhysicalRange] = []
 
@@ -72,10 +73,11 @@ final class KernelMachine: @unchecked Sendable {
         }
 
         let limit = PhysicalAddress(4 << 30)
-        let description = MachineDescription(
+        var description = MachineDescription(
             reachableLimit: limit,
             directMap: machine.arena.directMap, layout: configuration.layout, image: configuration.image,
             features: configuration.features, frames: configuration.frames)
+        description.findsLeaks = configuration.findsLeaks
         let lists = BootLists(configuration)
         var observer = RecordingObserver(
             machine: machine, badWords: configuration.badWords, losesReservation: configuration.losesReservation)
