@@ -27,7 +27,8 @@ let package = Package(
         .library(
             name: "Quarry",
             targets: [
-                "MemoryPrimitives", "BootMemory", "PageFrames", "Paging", "Slab", "VirtualMemory", "KernelMemory",
+                "MemoryPrimitives", "BootMemory", "PageFrames", "Paging", "Slab", "VirtualMemory", "LeakDetection",
+                "KernelMemory",
             ]),
         .library(name: "SimulatedMachine", targets: ["SimulatedMachine"]),
     ],
@@ -39,9 +40,12 @@ let package = Package(
         floor("Paging", on: ["MemoryPrimitives", "BootMemory", "PageFrames"]),
         floor("Slab", on: ["MemoryPrimitives", "PageFrames"]),
         floor("VirtualMemory", on: ["MemoryPrimitives", "PageFrames", "Paging", "Slab"]),
+        floor("LeakDetection", on: ["MemoryPrimitives", "BootMemory", "PageFrames", "Paging"]),
         floor(
             "KernelMemory",
-            on: ["MemoryPrimitives", "BootMemory", "PageFrames", "Paging", "Slab", "VirtualMemory"]),
+            on: [
+                "MemoryPrimitives", "BootMemory", "PageFrames", "Paging", "Slab", "VirtualMemory", "LeakDetection",
+            ]),
 
         // Floor 6: the freestanding program. Host builds compile it too, which keeps it honest, and never link it.
         .target(name: "X86"),
@@ -69,6 +73,7 @@ let package = Package(
         tests(of: "Paging"),
         tests(of: "Slab"),
         tests(of: "VirtualMemory"),
+        tests(of: "LeakDetection", with: ["Slab", "VirtualMemory"]),
         tests(of: "KernelMemory"),
     ]
 )

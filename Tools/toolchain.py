@@ -13,7 +13,9 @@ BUILD = ROOT / "build"
 TRIPLE = "x86_64-unknown-none-elf"
 
 # What the linked kernel consists of. Floors 0 to 5 hold the memory subsystem; the rest is the program around it.
-FLOORS = ["MemoryPrimitives", "BootMemory", "PageFrames", "Paging", "Slab", "VirtualMemory", "KernelMemory"]
+FLOORS = [
+    "MemoryPrimitives", "BootMemory", "PageFrames", "Paging", "Slab", "VirtualMemory", "LeakDetection", "KernelMemory",
+]
 KERNEL_TARGETS = FLOORS + ["Kernel", "X86"]
 
 

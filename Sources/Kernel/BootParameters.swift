@@ -13,6 +13,8 @@ struct BootParameters {
     var frames = PageFrameOptions()
     /// How caches and kmalloc are to work, and what is checked of them.
     var slab = SlabOptions()
+    /// Whether lost memory is looked for, and how.
+    var leaks = LeakParameters()
     /// How often free memory is tested; 0 for not at all.
     var memoryTestPasses: UInt = 0
     /// What is printed after bring-up.
@@ -51,6 +53,8 @@ struct BootParameters {
             runsSelfTests = try word.flag()
         } else if word.hasKey("bench") {
             runsBenchmarks = try word.flag()
+        } else if word.hasKey("kmemleak") {
+            try leaks.read(word)
         } else if word.hasKey("crash") {
             crash = CrashTest(named: word)
             if crash == nil { return false }

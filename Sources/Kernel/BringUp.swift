@@ -57,6 +57,7 @@ enum BringUp {
                 globalPages: features.globalPages, physicalAddressBits: features.physicalAddressBits))
         machine.frames = parameters.frames
         machine.slab = parameters.slab
+        machine.findsLeaks = parameters.leaks.isOn
         let boot = unsafe BootAllocator(
             memoryStorage: BootStorage.memoryRegions, reservedStorage: BootStorage.reservedRegions)
         var log = observer

@@ -85,6 +85,8 @@ struct BringUpLog: BringUpObserver {
         )
     }
 
+    static func leakDetectionEnded() { LeakCheck.detectionHasEnded() }
+
     private func logContiguousArea(_ area: Range<PageFrameNumber>) {
         let wanted = frames.contiguousByteCount
         if wanted == 0 { return }

@@ -46,6 +46,13 @@ enum MainStack {
         unsafe stack?.stackRemaining(below: VirtualAddress(x86_stack_pointer())) ?? 0
     }
 
+    /// What of the stack the caller and its callers use.
+    @inline(__always)
+    static var inUse: VirtualRange {
+        let top = unsafe stack?.top ?? VirtualAddress(x86_stack_pointer())
+        return VirtualRange(VirtualAddress(x86_stack_pointer()), top)
+    }
+
     /// The most bytes of the stack that were ever in use.
     static var highWaterMark: UInt { unsafe stack?.highWaterMark ?? 0 }
 
@@ -56,13 +63,16 @@ enum MainStack {
             FatalReport.panic("the main stack without memory")
         }
         parameters.reports.print(memory)
+        LeakCheck.prepare(parameters.leaks)
         if let crash = parameters.crash { crash.run() }
         if parameters.runsBenchmarks { Benchmarks.run(memory) }
         if !parameters.runsSelfTests {
             Log.warning("self tests left out")
+            LeakCheck.finish(parameters.leaks)
             ExitCode.success.exit()
         }
         SelfTests.run(memory)
+        LeakCheck.finish(parameters.leaks)
         Log.info(
             "stack \"main\": at most \(highWaterMark) of \(byteCount) bytes were in use, \(stackRemaining) are left here"
         )

@@ -22,6 +22,7 @@ extension KernelImage {
             constants: segment(image_rodata_start_address(), image_rodata_end_address(), .readOnly),
             data: segment(image_data_start_address(), image_data_end_address(), .readWrite),
             bss: physical(image_bss_start_address(), image_data_end_address()),
+            stacks: physical(boot_stack_guard_address(), stacks_end_guard_address() + PageSize.byteCount),
             guardPages: guards)
     }
 

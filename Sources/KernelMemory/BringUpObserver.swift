@@ -27,8 +27,13 @@ public protocol BringUpObserver {
     mutating func kmallocIsReady(_ kmalloc: borrowing Kmalloc<P>)
 
     mutating func vmallocIsReady(_ vmalloc: borrowing Vmalloc<P>)
+
+    /// Long after bring-up: there was no memory to note an allocation down, and leaks are looked for no longer.
+    static func leakDetectionEnded()
 }
 
 extension BringUpObserver {
     public mutating func memoryIsMapped(_ boot: inout BootAllocator) {}
+
+    public static func leakDetectionEnded() {}
 }

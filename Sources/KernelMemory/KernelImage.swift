@@ -29,13 +29,18 @@ public struct KernelImage: Sendable {
     public var data: ImageSegment
     /// The end of `data`: what the file has no bytes for, zero when the kernel starts.
     public var bss: PhysicalRange
+    /// The part of `data` that is stacks, which is looked through for references only as far as one is in use.
+    public var stacks: PhysicalRange
     /// Pages within `data` that are left unmapped: the guard pages of stacks that are part of the image.
     public var guardPages: InlineArray<8, VirtualAddress?>
 
-    /// - Parameter bss: nil where the file has bytes for all of `data`.
+    /// - Parameters:
+    ///   - bss: nil where the file has bytes for all of `data`.
+    ///   - stacks: nil where there are none in `data`.
     public init(
         loaded: PhysicalRange, bootPart: PhysicalRange, code: ImageSegment, constants: ImageSegment,
-        data: ImageSegment, bss: PhysicalRange? = nil, guardPages: InlineArray<8, VirtualAddress?>
+        data: ImageSegment, bss: PhysicalRange? = nil, stacks: PhysicalRange? = nil,
+        guardPages: InlineArray<8, VirtualAddress?>
     ) {
         self.loaded = loaded
         self.bootPart = bootPart
@@ -43,6 +48,7 @@ public struct KernelImage: Sendable {
         self.constants = constants
         self.data = data
         self.bss = bss ?? PhysicalRange(data.physical.end, data.physical.end)
+        self.stacks = stacks ?? PhysicalRange(data.physical.end, data.physical.end)
         self.guardPages = guardPages
     }
 }

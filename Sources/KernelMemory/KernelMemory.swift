@@ -1,4 +1,5 @@
 import BootMemory
+import LeakDetection
 import MemoryPrimitives
 import PageFrames
 import Paging
@@ -25,6 +26,8 @@ public struct KernelMemory<P: Platform>: ~Copyable {
     public let vmalloc: Permanent<Vmalloc<P>>
     /// Where sampled objects are guarded; nil where none are to be, or there was no memory for it.
     public let guardedPool: Permanent<GuardedPool<P>>?
+    /// Finds lost memory; nil where that was not asked for.
+    public let leaks: Permanent<LeakDetector<P>>?
 
     /// The least free memory, in bytes, that bring-up starts with. Below it the allocators' own tables would leave
     /// nothing to allocate.
@@ -69,7 +72,9 @@ public struct KernelMemory<P: Platform>: ~Copyable {
         // In the root's memory for good; from here on nobody changes it.
         let keptBoot = unsafe Permanent(to: bootPointer)
         observer.pageFramesAreReady(frames.value, keptBoot.value)
+        let leaks = try startLeakDetection(machine, frames, pageTables, keptBoot, Observer.self)
         let kmalloc = try startKmalloc(&root, frames, machine)
+        if let leaks { kmalloc.value.forEachOwnMemory { range in leaks.value.addRoot(range) } }
         observer.kmallocIsReady(kmalloc.value)
         let vmalloc = try startVmalloc(&root, machine.layout.areas, frames, pageTables, kmalloc)
         observer.vmallocIsReady(vmalloc.value)
@@ -78,7 +83,7 @@ public struct KernelMemory<P: Platform>: ~Copyable {
             KernelMemory(
                 layout: machine.layout, directMap: machine.directMap, firmwareMap: firmwareMap, image: image,
                 boot: keptBoot, pageTables: pageTables, frames: frames, kmalloc: kmalloc, vmalloc: vmalloc,
-                guardedPool: guardedPool))
+                guardedPool: guardedPool, leaks: leaks))
     }
 
     // Each step is a function of its own that is not inlined: the values that it makes and moves to their place would
@@ -126,6 +131,37 @@ public struct KernelMemory<P: Platform>: ~Copyable {
         return root.place(frames)
     }
 
+    /// Before anything is allocated that could be lost.
+    @inline(never)
+    private static func startLeakDetection<Observer: BringUpObserver>(
+        _ machine: borrowing MachineDescription, _ frames: Permanent<PageFrameAllocator<P>>,
+        _ pageTables: Permanent<PageTables<P>>, _ boot: Permanent<BootAllocator>, _ observer: Observer.Type
+    ) throws(BringUpError) -> Permanent<LeakDetector<P>>? {
+        if !machine.findsLeaks { return nil }
+        guard
+            let leaks = LeakDetector<P>.start(
+                frames: frames, pageTables: pageTables, alias: machine.layout.objectAlias,
+                turnedOff: { Observer.leakDetectionEnded() })
+        else { throw .outOfBootMemory }
+        // Data, and what the allocators below know: whom to ask for memory, for one. Through the direct map, which has no
+        // guard pages.
+        let map = machine.directMap
+        let data = machine.image.data.physical
+        let stacks = machine.image.stacks
+        leaks.value.addRoot(direct(PhysicalRange(data.start, stacks.start), map))
+        leaks.value.addRoot(direct(PhysicalRange(stacks.end, data.end), map))
+        boot.value.forEachReserved { range, owner in
+            if owner == .kernelRoot || owner == .zones || owner == .perCPU {
+                leaks.value.addRoot(direct(range, map))
+            }
+        }
+        return leaks
+    }
+
+    private static func direct(_ range: PhysicalRange, _ map: DirectMap) -> VirtualRange {
+        VirtualRange(map.virtualAddress(of: range.start), map.virtualAddress(of: range.end))
+    }
+
     @inline(never)
     private static func startKmalloc(
         _ root: inout RootMemory, _ frames: Permanent<PageFrameAllocator<P>>, _ machine: borrowing MachineDescription
@@ -166,8 +202,9 @@ public struct KernelMemory<P: Platform>: ~Copyable {
         layout: AddressSpaceLayout, directMap: DirectMap, firmwareMap: Permanent<FirmwareMap>,
         image: Permanent<KernelImage>, boot: Permanent<BootAllocator>, pageTables: Permanent<PageTables<P>>,
         frames: Permanent<PageFrameAllocator<P>>, kmalloc: Permanent<Kmalloc<P>>, vmalloc: Permanent<Vmalloc<P>>,
-        guardedPool: Permanent<GuardedPool<P>>?
+        guardedPool: Permanent<GuardedPool<P>>?, leaks: Permanent<LeakDetector<P>>?
     ) {
+        self.leaks = leaks
         self.layout = layout
         self.directMap = directMap
         self.firmwareMap = firmwareMap

@@ -15,6 +15,8 @@ public struct MachineDescription: Sendable {
     public var frames: PageFrameOptions
     /// How caches and kmalloc are to work.
     public var slab = SlabOptions()
+    /// Whether every allocation is noted down, so that those can be found that nothing refers to any more.
+    public var findsLeaks = false
 
     public init(
         reachableLimit: PhysicalAddress, directMap: DirectMap,

@@ -72,6 +72,7 @@ private struct FlagNames {
         take(.__GFP_DIRECT_RECLAIM, "__GFP_DIRECT_RECLAIM", to: &writer)
         take(.__GFP_KSWAPD_RECLAIM, "__GFP_KSWAPD_RECLAIM", to: &writer)
         take(.__GFP_COLD, "__GFP_COLD", to: &writer)
+        take(.__GFP_NOLEAKTRACE, "__GFP_NOLEAKTRACE", to: &writer)
     }
 
     @inline(never)

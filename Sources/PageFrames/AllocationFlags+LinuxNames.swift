@@ -34,6 +34,7 @@ extension AllocationFlags {
     @inline(__always) public static var __GFP_WAIT: AllocationFlags { .reclaim }
     @inline(__always) public static var __GFP_REPEAT: AllocationFlags { .retryMayFail }
     @inline(__always) public static var __GFP_COLD: AllocationFlags { .cold }
+    @inline(__always) public static var __GFP_NOLEAKTRACE: AllocationFlags { .noLeakTrace }
 
     // MARK: Types
 

@@ -43,6 +43,10 @@ public struct AllocationFlags: FlagSet, Sendable {
     /// bit is one that Linux 6.1 does not use.
     @inline(__always) public static var cold: AllocationFlags { AllocationFlags(rawValue: 0x1000_0000) }
 
+    /// The memory is an allocator's own: it is not one that the leak detector looks for, or looks into. As of `cold`, the
+    /// bit is one that Linux 6.1 does not use.
+    @inline(__always) public static var noLeakTrace: AllocationFlags { AllocationFlags(rawValue: 0x2000_0000) }
+
     // MARK: How far the search may go
 
     /// Important to the system: may take half of the reserve below the min watermark.

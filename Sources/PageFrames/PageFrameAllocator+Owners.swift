@@ -104,6 +104,8 @@ extension PageFrameAllocator {
         _ frame: PageFrameNumber, order: Int, as state: FrameState, owner: UInt, tag: UInt16 = 0
     ) {
         move(frame, order: order, from: .allocatedHead, to: state, owner: owner, tag: tag, call: "claim")
+        // Who claims a block hands out parts of it, or has it for good: it is not one that could be lost.
+        if checks.areActive { noteBlockFree(UInt32(truncatingIfNeeded: frame.rawValue), order: order) }
     }
 
     /// Takes the mark off a block that was claimed as `state`: it is allocated, without owner and tag, and can be freed.

@@ -9,7 +9,7 @@ public struct BuddyTableSource<P: Platform>: TableFrameSource {
 
     /// A cleared frame, marked as a table so that nobody can free it by mistake. - Complexity: O(orders).
     public mutating func allocateTableFrame() -> PhysicalAddress? {
-        guard let frame = frames.value.allocate(order: 0, flags: .atomic | .zero) else { return nil }
+        guard let frame = frames.value.allocate(order: 0, flags: .atomic | .zero | .noLeakTrace) else { return nil }
         frames.value.claim(frame, order: 0, as: .table, owner: 0)
         return frame.address
     }

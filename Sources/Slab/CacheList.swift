@@ -22,6 +22,12 @@ struct CacheList<P: Platform>: @unchecked Sendable {
         unsafe state.initialize(to: State())
     }
 
+    /// Where the list's own memory is.
+    var memory: VirtualRange {
+        let start = unsafe VirtualAddress(UnsafeMutableRawPointer(state))
+        return VirtualRange(start, start + UInt(Self.byteCount))
+    }
+
     /// The number of caches. A snapshot.
     var count: Int { withLock { unsafe state.pointee.count } }
 

@@ -61,7 +61,7 @@ struct HeaderPool<P: Platform>: ~Copyable {
         let size = (byteCount - 1) / Self.step
         while true {
             if let address = lock.withLock({ takeSlot(size) }) { return address }
-            guard let frame = frames.value.allocate(order: 0, flags: flags) else { return nil }
+            guard let frame = frames.value.allocate(order: 0, flags: flags | .noLeakTrace) else { return nil }
             lock.withLock { addPage(frame, size) }
         }
     }

@@ -46,7 +46,9 @@ public struct Kmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     /// - Complexity: O(CPUs). For one CPU, before others use it.
     public init?(frames: Permanent<PageFrameAllocator<P>>, options: SlabOptions = SlabOptions()) {
         let tableOrder = LargeBlocks<P>.order(forByteCount: UInt(Self.tableByteCount))
-        guard let tableFrame = frames.value.allocate(order: tableOrder) else { return nil }
+        guard let tableFrame = frames.value.allocate(order: tableOrder, flags: .kernel | .noLeakTrace) else {
+            return nil
+        }
         // The block is ours for good, has room for all its parts, and each is aligned to 8.
         var room = unsafe frames.value.directMap.pointer(to: tableFrame)
         let pool = unsafe room.bindMemory(to: HeaderPool<P>.self, capacity: 1)

@@ -23,7 +23,11 @@ struct LargeBlocks<P: Platform>: ~Copyable {
         _ byteCount: UInt, _ flags: AllocationFlags, from frames: Permanent<PageFrameAllocator<P>>
     ) -> PageFrameNumber? {
         let order = Self.order(forByteCount: byteCount)
-        guard let frame = frames.value.allocate(order: order, flags: flags.forLargeBlock) else { return nil }
+        guard let frame = frames.value.allocate(order: order, flags: flags.forLargeBlock | .noLeakTrace) else {
+            return nil
+        }
+        let start = frames.value.directMap.virtualAddress(of: frame.address).rawValue
+        frames.value.noteAllocation(start, byteCount: byteCount, .object, flags)
         // The block is this call's alone until it returns.
         _ = frames.value.exchangeTag(of: frame, from: 0, to: Self.tag)
         blocks.add(1, ordering: .relaxed)

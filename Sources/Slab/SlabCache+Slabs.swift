@@ -77,7 +77,9 @@ extension SlabCache {
 
     /// Fetches a block and makes it a slab, in no list yet. What was taken is given back on failure.
     func makeSlab(_ flags: AllocationFlags) -> SlabPage? {
-        guard let frame = frames.value.allocate(order: layout.order, flags: flags.forSlab | zone) else { return nil }
+        guard let frame = frames.value.allocate(order: layout.order, flags: flags.forSlab | zone | .noLeakTrace) else {
+            return nil
+        }
         guard let header = headers.value.allocate(layout.headerByteCount, flags.forSlab) else {
             frames.value.free(frame, order: layout.order)
             return nil

@@ -13,6 +13,7 @@ extension SlabCache {
         guard let object = takeChecked(flags, requested) else { return nil }
         noteUser(of: object, .allocation)
         clearForUser(object, flags, requested)
+        noteAllocation(object, flags)
         return object
     }
 
@@ -20,7 +21,15 @@ extension SlabCache {
     func freeWatched(_ entry: Magazine<P>.Entry) {
         makeFree(entry)
         noteUser(of: entry.object, .free)
+        frames.value.noteFree(entry.object, byteCount: objectSize)
         if putInQuarantine(entry) { return }
         putSingle(entry)
+    }
+
+    /// Tells the watcher of an object, unless nobody wants to look for leaks of this cache.
+    @inline(__always)
+    private func noteAllocation(_ object: UInt, _ flags: AllocationFlags) {
+        if self.flags.contains(.noLeakTrace) { return }
+        frames.value.noteAllocation(object, byteCount: objectSize, .object, flags)
     }
 }

@@ -93,10 +93,11 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
                 isWatched: isWatched, random: random, frames: frames, headers: headers, debugging: debugging,
                 guarded: guarded, at: memory),
             at: memory.bindMemory(to: SlabCache<P>.self, capacity: 1))
-        let magazineLimit = isWatched ? 0 : magazineLimit(slotSize: layout.slotSize)
+        let magazineLimit = cache.value.isWatched ? 0 : magazineLimit(slotSize: layout.slotSize)
         for cpu in 0..<P.cpuCount {
             cache.value.magazine(cpu).initialize(
-                limit: magazineLimit, plainSize: flags.contains(.redZone) ? 0 : layout.objectSize, cache: cache.value.address)
+                limit: magazineLimit, plainSize: flags.contains(.redZone) ? 0 : layout.objectSize,
+                cache: cache.value.address)
         }
         return cache
     }
@@ -112,7 +113,7 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
         self.layout = layout
         zone = (flags.contains(.dma) ? .dma : .none) | (flags.contains(.reclaimable) ? .reclaimable : .none)
         self.magazines = magazines
-        self.isWatched = isWatched
+        self.isWatched = isWatched || frames.value.isWatched
         self.frames = frames
         self.headers = headers
         self.guarded = guarded

@@ -18,7 +18,7 @@ struct StandardCaches<P: Platform> {
         frames: Permanent<PageFrameAllocator<P>>, headers: Permanent<HeaderPool<P>>, guarded: GuardedSampling<P>,
         options: SlabOptions
     ) {
-        guard let block = frames.value.allocate(order: Self.order) else { return nil }
+        guard let block = frames.value.allocate(order: Self.order, flags: .kernel | .noLeakTrace) else { return nil }
         guard let shared = SlabDebugging(frames: frames, options: options) else {
             frames.value.free(block, order: Self.order)
             return nil
@@ -33,7 +33,7 @@ struct StandardCaches<P: Platform> {
         var magazines: UInt = 0
         for index in 0..<Self.count {
             if index % Self.cachesPerBlock == 0 {
-                guard let frame = frames.value.allocate(order: Self.magazineOrder) else {
+                guard let frame = frames.value.allocate(order: Self.magazineOrder, flags: .kernel | .noLeakTrace) else {
                     giveBack(placedCount: index)
                     return nil
                 }

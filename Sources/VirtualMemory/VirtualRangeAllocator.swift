@@ -32,7 +32,10 @@ public struct VirtualRangeAllocator<P: Platform>: ~Copyable, @unchecked Sendable
     /// - Returns: nil where there is no memory.
     public init?(space: VirtualRange, frames: Permanent<PageFrameAllocator<P>>, kmalloc: Permanent<Kmalloc<P>>) {
         precondition(space.start.isAligned(to: PageSize.byteCount) && space.end.isAligned(to: PageSize.byteCount))
-        guard let memory = unsafe kmalloc.value.allocate(UInt(MemoryLayout<State>.size)) else { return nil }
+        // Not looked through for references: what was freed lately is noted down here, and would keep new areas from
+        // being found lost.
+        let size = UInt(MemoryLayout<State>.size)
+        guard let memory = unsafe kmalloc.value.allocate(size, flags: .kernel | .noLeakTrace) else { return nil }
         self.space = space
         self.frames = frames
         self.kmalloc = kmalloc
@@ -69,9 +72,8 @@ public struct VirtualRangeAllocator<P: Platform>: ~Copyable, @unchecked Sendable
         if tooFar { return nil }
 
         // Before the lock is taken, so that it is never held while kmalloc looks for memory.
-        guard let memory = unsafe kmalloc.value.allocate(UInt(MemoryLayout<AreaNode>.size), flags: flags) else {
-            return nil
-        }
+        guard let memory = unsafe kmalloc.value.allocate(UInt(MemoryLayout<AreaNode>.size), flags: flags | .noLeakTrace)
+        else { return nil }
         let area = lock.withLock { () -> Area? in
             guard let gap = unlockedState.tree.lowestGap(of: wanted, in: space) else { return nil }
             let guardBytes = UInt(request.guardPagesBelow) << PageSize.shift

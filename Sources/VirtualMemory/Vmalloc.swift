@@ -92,6 +92,7 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
             return nil
         }
         ranges.publish(area, presentPages: 0)
+        tell(of: area, flags)
         return area
     }
 
@@ -108,7 +109,7 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
         var source = BuddyTableSource<P>(frames: frames)
         var page = area.usable.start
         while page < area.usable.end {
-            guard let frame = frames.value.allocate(order: 0, flags: flags) else {
+            guard let frame = frames.value.allocate(order: 0, flags: flags | .noLeakTrace) else {
                 dropUnpublished(area)
                 return nil
             }
@@ -123,7 +124,15 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
             page = page + PageSize.byteCount
         }
         ranges.publish(area, presentPages: area.reservedPages)
+        tell(of: area, flags)
         return area
+    }
+
+    /// Tells the watcher of a new area: of a stack with its guard pages, where the addresses in its description lead to.
+    private func tell(of area: Area, _ flags: AllocationFlags) {
+        let range = area.kind == .stack ? area.range : area.usable
+        frames.value.noteAllocation(
+            range.start.rawValue, byteCount: range.byteCount, area.kind == .stack ? .stack : .area, flags)
     }
 
     private func dropUnpublished(_ area: Area) {
@@ -168,7 +177,9 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
             P.report(MemoryViolation(violation, in: call, at: address.rawValue, detail, value))
         }
         switch ranges.beginFree(address, kind: kind) {
-        case .begun(let area): takeApart(area, call: call)
+        case .begun(let area):
+            frames.value.noteFree(area.range.start.rawValue, byteCount: area.range.byteCount)
+            takeApart(area, call: call)
         case .freedAlready: refuse(.doubleFree, "the area was freed before")
         case .notAStart(let area):
             refuse(.misalignedFree, "not the start of the area", address.rawValue &- area.usable.start.rawValue)

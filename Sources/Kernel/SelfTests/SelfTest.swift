@@ -13,6 +13,7 @@ enum SelfTest {
         let start = Log.now
         body()
         let ticks = Log.now &- start
+        LeakCheck.poll()
         if unsafe currentFailures == 0 {
             unsafe passed += 1
             Log.info("test \(name): ok (\(ticks) ticks)")

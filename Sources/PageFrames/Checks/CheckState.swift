@@ -15,6 +15,9 @@ struct CheckState<P: Platform>: ~Copyable {
     /// Held while what is active changes, and with it whether the frame caches are on.
     let switching = SpinLock<P>()
 
+    /// Where it stands how the watcher is called (`WatcherCalls`); 0 where there is none.
+    let watcher = Atomic<UInt>(0)
+
     /// Whether the frame caches were last turned on or off, for when no check is in their way any more.
     private let frameCachesAreWanted = Atomic<Bool>(true)
 
@@ -37,13 +40,17 @@ struct CheckState<P: Platform>: ~Copyable {
     @inline(__always)
     var active: FrameChecks { FrameChecks(rawValue: bits.load(ordering: .relaxed)) }
 
-    /// Has requests counted while one is to fail. - `switching` is held.
-    func updateFailureInjection() {
-        let bit = FrameChecks.failureInjection.rawValue
-        if failureCountdown.load(ordering: .relaxed) > 0 {
-            bits.bitwiseOr(bit, ordering: .relaxed)
+    /// Has requests counted while one is to fail, and told of while somebody watches. - `switching` is held.
+    func update() {
+        set(.failureInjection, failureCountdown.load(ordering: .relaxed) > 0)
+        set(.watcher, watcher.load(ordering: .relaxed) != 0)
+    }
+
+    private func set(_ check: FrameChecks, _ isActive: Bool) {
+        if isActive {
+            bits.bitwiseOr(check.rawValue, ordering: .relaxed)
         } else {
-            bits.bitwiseAnd(~bit, ordering: .relaxed)
+            bits.bitwiseAnd(~check.rawValue, ordering: .relaxed)
         }
     }
 }

@@ -21,6 +21,8 @@ public struct FrameChecks: FlagSet, Sendable {
     /// (`debug_guardpage`). Costs half of memory.
     @inline(__always) public static var guardPages: FrameChecks { FrameChecks(rawValue: 16) }
 
+    /// Somebody is told of each allocation. No choice at boot either, as the next.
+    @inline(__always) static var watcher: FrameChecks { FrameChecks(rawValue: 1 << 30) }
     /// A request is to fail on purpose. No choice at boot, but the same things must give way for it.
     @inline(__always) static var failureInjection: FrameChecks { FrameChecks(rawValue: 1 << 31) }
 }

@@ -7,7 +7,7 @@ import MemoryPrimitives
 extension PageFrameAllocator {
     /// What is checked beyond what always is.
     public var activeChecks: FrameChecks {
-        FrameChecks(rawValue: checks.active.rawValue & ~FrameChecks.failureInjection.rawValue)
+        checks.active.subtracting(.failureInjection | .watcher)
     }
 
     /// As `allocate`, with the checks that were chosen.
@@ -33,6 +33,7 @@ extension PageFrameAllocator {
         if active.contains(.poison) { verifyPoison(frame, order: isGuarded ? order + 1 : order) }
         if isGuarded { setGuard(behind: frame, order: order) }
         if active.contains(.owners) { noteAllocation(frame, order: order, flags) }
+        noteBlock(frame, frameCount: 1 << UInt(order), flags)
         return finish(frame, order: order, active.contains(.zeroOnAllocation) ? flags | .zero : flags)
     }
 
@@ -40,6 +41,7 @@ extension PageFrameAllocator {
     @inline(never)
     func checkSingleFrames(_ range: Range<PageFrameNumber>, _ flags: AllocationFlags) {
         let active = checks.active
+        noteBlock(UInt32(truncatingIfNeeded: range.lowerBound.rawValue), frameCount: range.frameCount, flags)
         for frame in range.lowerBound.rawValue..<range.upperBound.rawValue {
             let number = UInt32(truncatingIfNeeded: frame)
             if active.contains(.poison) { verifyPoison(number, order: 0) }
@@ -51,6 +53,7 @@ extension PageFrameAllocator {
     @inline(never)
     func putChecked(_ frame: UInt32, order: Int) {
         let active = checks.active
+        noteBlockFree(frame, order: order)
         // The guard's frames go along with the block's.
         let whole = active.contains(.guardPages) && takeGuard(behind: frame, order: order) ? order + 1 : order
         if active.contains(.owners) { noteFree(frame, order: order) }

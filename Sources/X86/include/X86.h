@@ -142,6 +142,15 @@ X86_INLINE uintptr_t x86_hide(uintptr_t value) { X86_ASM("" : "+r"(value)); retu
 X86_INLINE uintptr_t x86_frame_pointer(void) { return (uintptr_t)__builtin_frame_address(0); }
 X86_INLINE uintptr_t x86_stack_pointer(void) { uintptr_t v = 0; X86_ASM("movq %%rsp, %0" : "=r"(v)); return v; }
 
+// The registers that a called function gives back as they were, for who looks for addresses in them.
+X86_INLINE void x86_store_saved_registers(void *to) {
+    X86_ASM("movq %%rbx, 0(%0); movq %%rbp, 8(%0); movq %%r12, 16(%0); movq %%r13, 24(%0); movq %%r14, 32(%0); "
+            "movq %%r15, 40(%0)" ::"r"(to)
+            : "memory");
+}
+// Has the compiler think that this memory is read here.
+X86_INLINE void x86_keep(const void *memory) { X86_ASM("" ::"r"(memory) : "memory"); }
+
 // Memory as a program sees it: never optimised away, moved or merged. What memtest, self tests and crash tests touch with.
 X86_INLINE uint8_t x86_load8(uintptr_t address) { return *(volatile uint8_t *)address; }
 X86_INLINE void x86_store8(uintptr_t address, uint8_t value) { *(volatile uint8_t *)address = value; }
