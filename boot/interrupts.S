@@ -44,6 +44,9 @@ exception_common:
         movq %rsp, %rdi
         movq %rsp, %rbx                         // kept across the call
         andq $-16, %rsp
+        pushq 136(%rbx)                         // rip: a backtrace goes on in the function that was interrupted,
+        pushq %rbp                              // and then in its callers
+        movq %rsp, %rbp
         call exception_dispatch
         movq %rbx, %rsp
         popq %r15

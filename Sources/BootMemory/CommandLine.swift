@@ -84,6 +84,8 @@ public struct CommandLineError: Error, Sendable {
         case notASize
         /// The value is neither on nor off.
         case notAFlag
+        /// The value is none of those that there are.
+        case notAChoice
         /// The value, or an item of it, is no range of memory.
         case notAMemoryRange
     }

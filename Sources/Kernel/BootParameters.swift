@@ -1,6 +1,7 @@
 import BootMemory
 import MemoryPrimitives
 import PageFrames
+import Slab
 
 /// What the command line asks for. docs/boot.md lists the words.
 struct BootParameters {
@@ -12,6 +13,8 @@ struct BootParameters {
     var frames = PageFrameOptions()
     /// Whether lost memory is looked for, and how.
     var leaks = LeakParameters()
+    /// How caches and kmalloc are to work, and what is checked of them.
+    var slab = SlabOptions()
     /// How often free memory is tested; 0 for not at all.
     var memoryTestPasses: UInt = 0
     /// What is printed after bring-up.
@@ -56,7 +59,8 @@ struct BootParameters {
             crash = CrashTest(named: word)
             if crash == nil { return false }
         } else {
-            return try applyToFrames(word)
+            let isOfFrames = try applyToFrames(word)
+            return isOfFrames ? true : try applyToSlab(word)
         }
         return true
     }
@@ -66,9 +70,11 @@ struct BootParameters {
         if word.hasKey("page_poison") {
             choose(.poison, try word.flag())
         } else if word.hasKey("init_on_alloc") {
-            choose(.zeroOnAllocation, try word.flag())
+            slab.zeroOnAllocation = try word.flag()
+            choose(.zeroOnAllocation, slab.zeroOnAllocation)
         } else if word.hasKey("init_on_free") {
-            choose(.zeroOnFree, try word.flag())
+            slab.zeroOnFree = try word.flag()
+            choose(.zeroOnFree, slab.zeroOnFree)
         } else if word.hasKey("page_owner") {
             choose(.owners, try word.flag())
         } else if word.hasKey("debug_guardpage") {
@@ -76,7 +82,7 @@ struct BootParameters {
         } else if word.hasKey("fail_page_alloc") {
             frames.failedRequest = try Self.failedRequest(word)
         } else {
-            return false
+            return try applyToSlab(word)
         }
         return true
     }
@@ -113,6 +119,7 @@ struct BootParameters {
         case .valueMissing: "needs a value"
         case .notANumber: "is not a number"
         case .notASize: "is not a size"
+        case .notAChoice: "is none of the values that there are"
         case .notAFlag: "is neither on nor off"
         case .notAMemoryRange: "has a part that is not SIZE, SIZE@START, SIZE#START, SIZE$START or SIZE!START"
         }

@@ -37,9 +37,8 @@ enum BringUp {
         unsafe X86Platform.hasFastStringStores = features.fastStringStores
 
         let log = BringUpLog(memoryTestPasses: parameters.memoryTestPasses, frames: parameters.frames)
-        bringUp(
-            fillMap(features, from: information, commandLine), information, features, parameters.frames,
-            findsLeaks: parameters.leaks.isOn, log)
+        bringUp(fillMap(features, from: information, commandLine), information, features, parameters, log)
+        GuardedReport.logPool(parameters.slab)
         return parameters
     }
 
@@ -48,7 +47,7 @@ enum BringUp {
     @inline(never)
     private static func bringUp(
         _ map: consuming FirmwareMap, _ information: MultibootInformation, _ features: CPUFeatures,
-        _ frames: PageFrameOptions, findsLeaks: Bool, _ observer: BringUpLog
+        _ parameters: BootParameters, _ observer: BringUpLog
     ) {
         var machine = MachineDescription(
             reachableLimit: bootMapLimit, directMap: directMap,
@@ -56,8 +55,9 @@ enum BringUp {
             features: PagingFeatures(
                 noExecute: features.noExecute, gigabytePages: features.gigabytePages,
                 globalPages: features.globalPages, physicalAddressBits: features.physicalAddressBits))
-        machine.frames = frames
-        machine.findsLeaks = findsLeaks
+        machine.frames = parameters.frames
+        machine.slab = parameters.slab
+        machine.findsLeaks = parameters.leaks.isOn
         let boot = unsafe BootAllocator(
             memoryStorage: BootStorage.memoryRegions, reservedStorage: BootStorage.reservedRegions)
         var log = observer

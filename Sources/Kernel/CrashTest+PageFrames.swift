@@ -39,4 +39,19 @@ extension CrashTest {
         let frame = lock.withLock { memory.value.frames.value.allocate(order: 0, flags: .kernel) }
         FatalReport.panic(frame == nil ? "the request was refused" : "the request was served without waiting")
     }
+
+    /// The same request by the handler of an exception, which holds no lock.
+    @inline(never)
+    static func waitInHandler() -> Never {
+        unsafe Exceptions.breakpointHandler = { CrashTest.handleBreakpoint() }
+        x86_breakpoint()
+        FatalReport.panic(X86Platform.mayWait ? "who was interrupted may wait" : "the handler's context was not left")
+    }
+
+    @inline(never)
+    private static func handleBreakpoint() {
+        guard let memory = unsafe Quarry.memory else { return }
+        let frame = memory.value.frames.value.allocate(order: 0, flags: .kernel)
+        Log.info(frame == nil ? "the request was refused" : "the request was served without waiting")
+    }
 }

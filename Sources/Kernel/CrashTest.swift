@@ -13,7 +13,10 @@ enum CrashTest: UInt8 {
         null, executeNull, guardPage, useAfterVfree, doubleKfree, wildKfree, interiorKfree, doubleFreePages,
         doubleVfree,
         swiftTrap, outOfMemory, doubleFault, wildAccess, generalProtection, breakpoint, divide, userPageAccess,
-        userPageExecution, panic, writeAfterFree, overrun, exhaustAtomic, waitInAtomicContext
+        userPageExecution, panic, writeAfterFree, overrun, exhaustAtomic, waitInAtomicContext, waitInHandler,
+        guardedOverflow, guardedUnderflow, guardedUseAfterFree, guardedDoubleFree, guardedInteriorFree,
+        guardedCorruption, objectOverflow, objectUnderflow, objectWriteAfterFree, objectReadAfterFree, pageKfree,
+        kmallocExhaustion
 
     init?(named word: Word) {
         // Not allCases, which makes an array: there is no memory for one yet.
@@ -60,6 +63,19 @@ enum CrashTest: UInt8 {
         case .overrun: "overrun"
         case .exhaustAtomic: "exhaust-atomic"
         case .waitInAtomicContext: "wait-in-atomic"
+        case .waitInHandler: "wait-in-handler"
+        case .guardedOverflow: "kfence-overflow"
+        case .guardedUnderflow: "kfence-underflow"
+        case .guardedUseAfterFree: "kfence-uaf"
+        case .guardedDoubleFree: "kfence-double-free"
+        case .guardedInteriorFree: "kfence-invalid-free"
+        case .guardedCorruption: "kfence-corruption"
+        case .objectOverflow: "slab-overflow"
+        case .objectUnderflow: "slab-underflow"
+        case .objectWriteAfterFree: "slab-write-after-free"
+        case .objectReadAfterFree: "slab-read-after-free"
+        case .pageKfree: "slab-free-page"
+        case .kmallocExhaustion: "slab-exhaustion"
         }
     }
 
@@ -107,6 +123,16 @@ enum CrashTest: UInt8 {
         case .overrun: Self.overrun(memory)
         case .exhaustAtomic: Self.exhaustAtomic(memory)
         case .waitInAtomicContext: Self.waitInAtomicContext(memory)
+        case .waitInHandler: Self.waitInHandler()
+        case .guardedOverflow, .guardedUnderflow, .guardedUseAfterFree, .guardedDoubleFree, .guardedInteriorFree,
+            .guardedCorruption:
+            misuseGuardedObject(memory)
+        case .objectOverflow: Self.writeBeyondObject(memory, at: 64)
+        case .objectUnderflow: Self.writeBeyondObject(memory, at: -1)
+        case .objectWriteAfterFree: Self.writeToFreeObject(memory)
+        case .objectReadAfterFree: Self.readFreeObject(memory)
+        case .pageKfree: Self.kfreePage(memory)
+        case .kmallocExhaustion: Self.exhaustKmalloc(memory)
         case .outOfMemory: Self.exhaustWithObjects()
         case .userPageAccess: Self.touchUserPage(memory, byExecuting: false)
         case .userPageExecution: Self.touchUserPage(memory, byExecuting: true)

@@ -6,15 +6,23 @@ import X86
 func dispatchException(_ frameAddress: UInt) {
     // boot/interrupts.S passes its stack pointer, where it has pushed an ExceptionFrame.
     guard let frame = unsafe UnsafeMutablePointer<ExceptionFrame>(bitPattern: frameAddress) else { return }
+    // What runs now must not wait. An exception that ends the kernel never leaves this context.
+    X86Platform.enterAtomicContext()
     switch unsafe frame.pointee.vector {
     case 14: unsafe PageFaultHandler.handle(frame)
     case 8: unsafe Exceptions.doubleFault(frame)
+    case 3 where unsafe Exceptions.breakpointHandler != nil: unsafe Exceptions.breakpointHandler?()
     default: unsafe Exceptions.fatal(frame)
     }
+    X86Platform.leaveAtomicContext()
 }
 
-/// Exceptions that end the kernel, each reported as what it is.
+/// Exceptions other than page faults: they end the kernel, each reported as what it is.
 enum Exceptions {
+    /// Answers breakpoints, which then do not end the kernel: for tests of what a handler may do. (A Swift closure that may
+    /// be nil would be boxed at `-Onone`.)
+    nonisolated(unsafe) static var breakpointHandler: (@convention(c) () -> Void)?
+
     static func fatal(_ frame: UnsafePointer<ExceptionFrame>) -> Never {
         FatalReport.begin()
         let vector = unsafe frame.pointee.vector

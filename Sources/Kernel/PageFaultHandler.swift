@@ -8,6 +8,7 @@ import X86
 ///     fault --demand entry--> map a promised, cleared frame --> iretq, the instruction runs again
 ///       |--spurious (already mapped so)--> iretq
 ///       |--guard page of a stack--> report on the double-fault stack
+///       |--page of a guarded object, or beside one--> report, with the object
 ///       |--anything else--> report
 ///
 /// It stands on a stack of its own and touches nothing that is mapped on demand itself.
@@ -51,10 +52,11 @@ enum PageFaultHandler {
         within: StaticString?
     ) -> Never {
         FatalReport.begin()
+        let isGuarded = unsafe within == nil && GuardedReport.write(address, error, frame)
         Log.fatal("page fault (vector 14)")
         if let within { Log.fatal("this is \(within)") }
         unsafe printFault(frame, address, error)
-        unsafe Exceptions.finish(frame, .pageFault)
+        unsafe Exceptions.finish(frame, isGuarded ? .memoryCorruption : .pageFault)
     }
 
     private static func printFault(

@@ -2,6 +2,7 @@ import BootMemory
 import KernelMemory
 import MemoryPrimitives
 import PageFrames
+import Slab
 
 /// A report that `report=NAME,NAME` prints after bring-up, between the lines `--- NAME` and `--- end NAME`.
 ///
@@ -11,6 +12,8 @@ enum Report: UInt8 {
     case buddyinfo
     case pagetypeinfo
     case pageOwner
+    case slabinfo
+    case meminfo
 
     var name: StaticString {
         switch self {
@@ -18,6 +21,8 @@ enum Report: UInt8 {
         case .buddyinfo: "buddyinfo"
         case .pagetypeinfo: "pagetypeinfo"
         case .pageOwner: "page_owner"
+        case .slabinfo: "slabinfo"
+        case .meminfo: "meminfo"
         }
     }
 
@@ -27,6 +32,8 @@ enum Report: UInt8 {
         case .buddyinfo: BuddyInfoReport.write(memory.value.frames.value, to: &writer)
         case .pagetypeinfo: PageTypeInfoReport.write(memory.value.frames.value, to: &writer)
         case .pageOwner: memory.value.frames.value.writePageOwners(to: &writer)
+        case .slabinfo: SlabInfoReport.write(memory.value.kmalloc.value, to: &writer)
+        case .meminfo: memory.value.writeMemInfo(to: &writer)
         }
     }
 

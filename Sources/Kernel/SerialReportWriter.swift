@@ -12,4 +12,11 @@ struct SerialReportWriter: ReportWriter {
         unsafe SerialPort.write(LineBuffer.bytes(from: text.mark))
         LineBuffer.discard(to: text.mark)
     }
+
+    /// By the names of the slab floor's types. The byte after a call may belong to the next function.
+    func isWithinAllocator(_ address: UInt) -> Bool {
+        SymbolTable.name(at: address &- 1, contains: "SlabCache.")
+            || SymbolTable.name(at: address &- 1, contains: "Magazine.")
+            || SymbolTable.name(at: address &- 1, contains: "Kmalloc.")
+    }
 }

@@ -28,7 +28,8 @@ enum SwiftRuntime {
         guard let memory = unsafe Quarry.memory else { FatalReport.panic("a Swift object before kmalloc is there") }
         guard
             let object = unsafe memory.value.kmalloc.value.alignedAllocate(
-                byteCount, alignment: alignment, flags: .kernel),
+                // Placed, though there is but one node: not a guarded object, which the alias does not show.
+                byteCount, alignment: alignment, flags: .kernel | .thisNode),
             UInt(bitPattern: object) &+ aliasDistance
                 < AddressSpaceLayout.x86FourLevel.objectAlias.end.rawValue
         else {

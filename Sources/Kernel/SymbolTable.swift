@@ -33,6 +33,22 @@ enum SymbolTable {
             offset: UInt(wanted - word(symbol_table_addresses_address(), index)))
     }
 
+    /// Whether the function that contains `address` has `text` in its name. - Complexity: O(log n + length of the name).
+    static func name(at address: UInt, contains text: StaticString) -> Bool {
+        guard let symbol = symbol(containing: address) else { return false }
+        var start = symbol.name
+        while x86_load8(start) != 0 {
+            var length = 0
+            // Both end: the text at its count, the name at a NUL, which the text has none of.
+            while length < text.utf8CodeUnitCount, unsafe x86_load8(start + UInt(length)) == text.utf8Start[length] {
+                length += 1
+            }
+            if length == text.utf8CodeUnitCount { return true }
+            start += 1
+        }
+        return false
+    }
+
     private static func word(_ table: UInt, _ index: UInt) -> UInt32 {
         var value: UInt32 = 0
         for byte in 0..<4 { value |= UInt32(x86_load8(table + index * 4 + UInt(byte))) << UInt32(8 * byte) }

@@ -1,6 +1,7 @@
 import KernelMemory
 import MemoryPrimitives
 import PageFrames
+import Slab
 import X86
 
 /// What the kernel does about a broken rule of memory management: name it, and stop before harm spreads.
@@ -17,7 +18,9 @@ enum ViolationReport {
             return
         }
         if violation.kind == .waitInAtomicContext { return warnOfWait(violation) }
+        if violation.mayContinue { return goOn(after: violation) }
         FatalReport.begin()
+        GuardedReport.write(violation)
         Log.fatal("\(violation.call): \(name(of: violation.kind))")
         Log.fatal("address \(hex: violation.address, digits: 16): \(violation.detail) (\(violation.value))")
         if violation.byteCount > 0 {
@@ -31,6 +34,7 @@ enum ViolationReport {
             reportFrame(violation)
         } else {
             Log.fatal("that address is \(describing: violation.address)")
+            if violation.kind != .lockMisuse { reportSlab(violation) }
         }
         Backtrace.printCallers(ofFrame: x86_frame_pointer())
         FatalReport.end(.memoryCorruption)
@@ -50,6 +54,25 @@ enum ViolationReport {
         var writer = SerialReportWriter()
         let frames = memory.value.frames
         frames.value.writeReport(on: PageFrameNumber(violation.origin >> PageSize.shift), to: &writer)
+    }
+
+    /// SLUB's report, where the violation is about a slab.
+    @inline(never)
+    private static func reportSlab(_ violation: MemoryViolation) {
+        guard let memory = unsafe Quarry.memory else { return }
+        var writer = SerialReportWriter()
+        memory.value.kmalloc.value.writeReport(on: violation, to: &writer)
+    }
+
+    /// With `slab_errors=continue`: says what is wrong, and what is done about it.
+    @inline(never)
+    private static func goOn(after violation: MemoryViolation) {
+        Log.error("\(violation.call): \(name(of: violation.kind)): address \(hex: violation.address, digits: 16)")
+        reportSlab(violation)
+        Backtrace.printCallers(ofFrame: x86_frame_pointer())
+        guard let memory = unsafe Quarry.memory else { return }
+        var writer = SerialReportWriter()
+        memory.value.kmalloc.value.writeRemedy(for: violation, to: &writer)
     }
 
     /// The request has been served without waiting, so that nothing is broken yet: names the caller and goes on.
@@ -85,6 +108,9 @@ enum ViolationReport {
         case .brokenPromise: "a promise of frames that was not made"
         case .writeAfterFree: "write after free"
         case .overrun: "write beyond the end of a block"
+        case .underrun: "write before the start of an object"
+        case .wrongCache: "free to the wrong cache"
+        case .objectsRemain: "a cache with objects in use is destroyed"
         case .waitInAtomicContext: "a request that may wait, where waiting is not allowed"
         case .badReference: "a reference to a block that is not in use"
         }

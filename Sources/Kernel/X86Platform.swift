@@ -73,4 +73,6 @@ enum X86Platform: Platform {
     static func report(_ violation: MemoryViolation) { ViolationReport.handle(violation) }
 
     static func report(_ failure: FailedAllocation) { AllocationFailureLog.handle(failure) }
+
+    static func report(_ traced: TracedObject) { SlabTrace.handle(traced) }
 }

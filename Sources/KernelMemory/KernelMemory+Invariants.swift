@@ -14,5 +14,6 @@ extension KernelMemory {
         try pageTables.value.checkInvariants()
         try kmalloc.value.checkInvariants()
         try vmalloc.value.checkInvariants()
+        try guardedPool?.value.checkInvariants()
     }
 }

@@ -26,6 +26,8 @@ public struct KernelMemory<P: Platform>: ~Copyable {
     public let vmalloc: Permanent<Vmalloc<P>>
     /// Finds lost memory; nil where that was not asked for.
     public let leaks: Permanent<LeakDetector<P>>?
+    /// Where sampled objects are guarded; nil where none are to be, or there was no memory for it.
+    public let guardedPool: Permanent<GuardedPool<P>>?
 
     /// The least free memory, in bytes, that bring-up starts with. Below it the allocators' own tables would leave
     /// nothing to allocate.
@@ -38,6 +40,7 @@ public struct KernelMemory<P: Platform>: ~Copyable {
             + RootMemory.byteCount(of: KernelImage.self) + RootMemory.byteCount(of: BootAllocator.self)
             + RootMemory.byteCount(of: PageTables<P>.self) + RootMemory.byteCount(of: PageFrameAllocator<P>.self)
             + RootMemory.byteCount(of: Kmalloc<P>.self) + RootMemory.byteCount(of: Vmalloc<P>.self)
+            + RootMemory.byteCount(of: GuardedPool<P>.self)
         return pageCount(forBytes: values) << PageSize.shift
     }
 
@@ -70,16 +73,17 @@ public struct KernelMemory<P: Platform>: ~Copyable {
         let keptBoot = unsafe Permanent(to: bootPointer)
         observer.pageFramesAreReady(frames.value, keptBoot.value)
         let leaks = try startLeakDetection(machine, frames, pageTables, keptBoot, Observer.self)
-        let kmalloc = try startKmalloc(&root, frames)
+        let kmalloc = try startKmalloc(&root, frames, machine)
         if let leaks { kmalloc.value.forEachOwnMemory { range in leaks.value.addRoot(range) } }
         observer.kmallocIsReady(kmalloc.value)
         let vmalloc = try startVmalloc(&root, machine.layout.areas, frames, pageTables, kmalloc)
         observer.vmallocIsReady(vmalloc.value)
+        let guardedPool = startGuardedPool(&root, machine.slab, vmalloc, kmalloc)
         return root.place(
             KernelMemory(
                 layout: machine.layout, directMap: machine.directMap, firmwareMap: firmwareMap, image: image,
                 boot: keptBoot, pageTables: pageTables, frames: frames, kmalloc: kmalloc, vmalloc: vmalloc,
-                leaks: leaks))
+                guardedPool: guardedPool, leaks: leaks))
     }
 
     // Each step is a function of its own that is not inlined: the values that it makes and moves to their place would
@@ -160,9 +164,9 @@ public struct KernelMemory<P: Platform>: ~Copyable {
 
     @inline(never)
     private static func startKmalloc(
-        _ root: inout RootMemory, _ frames: Permanent<PageFrameAllocator<P>>
+        _ root: inout RootMemory, _ frames: Permanent<PageFrameAllocator<P>>, _ machine: borrowing MachineDescription
     ) throws(BringUpError) -> Permanent<Kmalloc<P>> {
-        guard let kmalloc = Kmalloc<P>(frames: frames) else { throw .outOfBootMemory }
+        guard let kmalloc = Kmalloc<P>(frames: frames, options: machine.slab) else { throw .outOfBootMemory }
         return root.place(kmalloc)
     }
 
@@ -177,11 +181,25 @@ public struct KernelMemory<P: Platform>: ~Copyable {
         return root.place(vmalloc)
     }
 
+    /// Debugging is asked for, not needed: without memory for it the kernel comes up all the same.
+    @inline(never)
+    private static func startGuardedPool(
+        _ root: inout RootMemory, _ options: SlabOptions, _ vmalloc: Permanent<Vmalloc<P>>,
+        _ kmalloc: Permanent<Kmalloc<P>>
+    ) -> Permanent<GuardedPool<P>>? {
+        if options.sampleInterval == 0 { return nil }
+        let count = max(1, min(options.guardedObjectCount, GuardedPool<P>.largestObjectCount))
+        guard let pool = GuardedPool<P>(count: count, vmalloc: vmalloc, kmalloc: kmalloc) else { return nil }
+        let placed = root.place(pool)
+        kmalloc.value.startSampling(to: GuardedPool.calls(of: placed), every: options.sampleInterval)
+        return placed
+    }
+
     private init(
         layout: AddressSpaceLayout, directMap: DirectMap, firmwareMap: Permanent<FirmwareMap>,
         image: Permanent<KernelImage>, boot: Permanent<BootAllocator>, pageTables: Permanent<PageTables<P>>,
         frames: Permanent<PageFrameAllocator<P>>, kmalloc: Permanent<Kmalloc<P>>, vmalloc: Permanent<Vmalloc<P>>,
-        leaks: Permanent<LeakDetector<P>>?
+        guardedPool: Permanent<GuardedPool<P>>?, leaks: Permanent<LeakDetector<P>>?
     ) {
         self.leaks = leaks
         self.layout = layout
@@ -193,5 +211,6 @@ public struct KernelMemory<P: Platform>: ~Copyable {
         self.frames = frames
         self.kmalloc = kmalloc
         self.vmalloc = vmalloc
+        self.guardedPool = guardedPool
     }
 }

@@ -1,6 +1,7 @@
 import MemoryPrimitives
 import PageFrames
 import Paging
+import Slab
 
 /// What bring-up has to be told about the machine; the rest it reads from the firmware's map.
 public struct MachineDescription: Sendable {
@@ -14,6 +15,8 @@ public struct MachineDescription: Sendable {
     public var frames: PageFrameOptions
     /// Whether every allocation is noted down, so that those can be found that nothing refers to any more.
     public var findsLeaks = false
+    /// How caches and kmalloc are to work.
+    public var slab = SlabOptions()
 
     public init(
         reachableLimit: PhysicalAddress, directMap: DirectMap,

@@ -26,6 +26,12 @@ public struct MemoryViolation: Sendable {
         case writeAfterFree
         /// Memory behind the end of a block was written.
         case overrun
+        /// Memory before the start of an object was written.
+        case underrun
+        /// The object is another cache's than it was given back to.
+        case wrongCache
+        /// A cache that is to end still has objects in use.
+        case objectsRemain
     }
 
     public var kind: Kind
@@ -42,6 +48,10 @@ public struct MemoryViolation: Sendable {
     public var origin: UInt
     /// The number of bytes that are not as they should be, from `address` on; 0 where bytes are not what is wrong.
     public var byteCount: UInt = 0
+    /// What those bytes should be.
+    public var expectedByte: UInt8 = 0
+    /// Whether the error does no harm that matters to who reports it, and the kernel may go on.
+    public var mayContinue = false
 
     public init(_ kind: Kind, in call: StaticString, at address: UInt, _ detail: StaticString, _ value: UInt = 0) {
         self.kind = kind

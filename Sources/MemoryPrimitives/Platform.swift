@@ -58,6 +58,9 @@ public protocol Platform {
 
     /// Takes note of a request for page frames that could not be met, and that did not ask for silence.
     static func report(_ failure: FailedAllocation)
+
+    /// Takes note of a call on a cache whose calls are to be told to the log.
+    static func report(_ traced: TracedObject)
 }
 
 extension Platform {
@@ -66,6 +69,8 @@ extension Platform {
         unsafe start.initializeMemory(
             as: UInt64.self, repeating: 0, count: count &* Int(bitPattern: PageSize.byteCount) / 8)
     }
+
+    public static func report(_ traced: TracedObject) {}
 
     /// Finds no caller.
     public static func captureTrace(into trace: inout StackTrace) {}

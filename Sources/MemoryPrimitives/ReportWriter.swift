@@ -6,9 +6,14 @@ public protocol ReportWriter {
 
     /// Writes a return address. Who knows functions by name writes the name, too.
     mutating func write(returnAddress address: UInt)
+
+    /// Whether a return address is known to lie in a function of the allocators, and not of those who call them.
+    func isWithinAllocator(_ address: UInt) -> Bool
 }
 
 extension ReportWriter {
+    public func isWithinAllocator(_ address: UInt) -> Bool { false }
+
     public mutating func write(returnAddress address: UInt) {
         write("0x")
         write(hex: address, digits: 16)

@@ -5,8 +5,8 @@ import Synchronization
 ///     unlocked --acquire--> locked --release--> unlocked
 ///
 /// Saving the interrupt state is part of taking the lock, so that an interrupt handler on the same CPU can never find
-/// it held and wait for ever. Not recursive. Lock order: fault lock, virtual ranges, page tables, slab cache, frame
-/// cache, zone.
+/// it held and wait for ever. Not recursive. Lock order: fault lock, virtual ranges, page tables, slab cache, switch
+/// of the frame caches, frame cache, zone.
 public struct SpinLock<P: Platform>: ~Copyable {
     /// 0 when free. Bit 0 is set while the lock is held; above it stands the holder's CPU number plus one, or 0 where it
     /// is held briefly.

@@ -31,9 +31,9 @@ public struct StackTrace: Sendable {
 }
 
 extension ReportWriter {
-    /// Writes a trace as Linux does, a line for each address.
-    public mutating func write(_ trace: StackTrace) {
-        for index in 0..<StackTrace.capacity where trace[index] != 0 {
+    /// Writes a trace as Linux does, a line for each address, without the `first` nearest callers.
+    public mutating func write(_ trace: StackTrace, from first: Int = 0) {
+        for index in first..<StackTrace.capacity where trace[index] != 0 {
             write(" ")
             write(returnAddress: trace[index])
             endLine()

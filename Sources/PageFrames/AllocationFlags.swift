@@ -111,9 +111,11 @@ public struct AllocationFlags: FlagSet, Sendable {
     /// other and count as neither.
     @inline(__always)
     public var mobility: Mobility {
-        let isReclaimable = contains(.reclaimable)
-        if contains(.movable) { return isReclaimable ? .unmovable : .movable }
-        return isReclaimable ? .reclaimable : .unmovable
+        switch rawValue & (Self.movable.rawValue | Self.reclaimable.rawValue) {
+        case Self.movable.rawValue: .movable
+        case Self.reclaimable.rawValue: .reclaimable
+        default: .unmovable
+        }
     }
 
     /// True where the caller may be made to wait, and so must be in a context that may.

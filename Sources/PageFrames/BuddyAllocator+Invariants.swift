@@ -41,6 +41,10 @@ extension BuddyAllocator {
                     expected: found[order])
             }
         }
+        for order in 0...BlockOrder.highest where index.leadsAstray(order: order, mobility) {
+            throw InvariantViolation(
+                "the index leads to what is there", at: UInt(mobility.rawValue), found: UInt(order))
+        }
         if mobility.rawValue >= Mobility.contiguous.rawValue, frames != counts.setAsideFrames(mobility) {
             throw InvariantViolation(
                 "free frames that are set aside are counted", at: UInt(mobility.rawValue),

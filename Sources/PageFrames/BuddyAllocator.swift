@@ -17,7 +17,7 @@ struct BuddyAllocator: ~Copyable {
     /// The first page block of the zone, from which the index counts.
     let firstBlock: UInt32
     /// The zone's number, which chooses the rings of the frame caches.
-    private let zone: Int
+    let zone: Int
     let counts: FreeCounts
 
     init(
@@ -143,7 +143,8 @@ struct BuddyAllocator: ~Copyable {
         return number &<< 9 | PageBlock.frame(of: node, order: order)
     }
 
-    /// Halves a node until it has order `order`; the upper halves become free blocks.
+    /// Halves a node until it has order `order`; the upper halves become free blocks, of orders of which the page block has
+    /// none.
     @inline(__always)
     private func split(_ node: Int, from: Int, to order: Int, _ place: Place, _ path: FreeIndex.Path) -> Int {
         var node = node
@@ -151,7 +152,9 @@ struct BuddyAllocator: ~Copyable {
         while half > order {
             half &-= 1
             node &<<= 1
-            insert(node | 1, order: half, place, path)
+            counts.addBlocks(1, order: half, place.mobility)
+            place.block.insertFirst(node | 1, order: half)
+            index.insert(order: half, path)
         }
         return node
     }
@@ -181,52 +184,40 @@ struct BuddyAllocator: ~Copyable {
     mutating func put(_ frame: UInt32, order: Int) {
         let place = place(frame &>> 9)
         counts.addFrames(1 &<< order, place.mobility)
-        var order = order
-        if order < PageBlock.order {
-            let path = path(place)
-            var node = PageBlock.node(of: frame, order: order)
-            repeat {
-                guard let wasLast = place.block.removeBuddy(of: node, order: order) else {
-                    return insert(node, order: order, place, path)
-                }
-                counts.addBlocks(-1, order: order, place.mobility)
-                if wasLast { index.remove(order: order, path) }
-                node &>>= 1
-                order &+= 1
-            } while order != PageBlock.order
-        }
-        putLarge(place.number, order: order)
+        if order < PageBlock.order { putPart(frame, order: order, place) } else { putWhole(place.number, order: order) }
     }
 
-    /// The same for one of many blocks of order 0 to 3, few of which are the first or the last of their order in a page
-    /// block: where that one stands in the index is looked up only then.
+    /// The same for a block of order 0 to 3.
     @inline(__always)
     mutating func putCached(_ frame: UInt32, order: Int) {
         let place = place(frame &>> 9)
         counts.addFrames(1 &<< order, place.mobility)
-        putSmall(frame, order: order, place)
+        putPart(frame, order: order, place)
     }
 
     /// Makes a part of a page block free. Its frames are counted already.
+    ///
+    /// Few blocks are the first or the last of their order in a page block: where that one stands in the index is looked
+    /// up only then.
     @inline(__always)
-    private mutating func putSmall(_ frame: UInt32, order: Int, _ place: Place) {
+    private mutating func putPart(_ frame: UInt32, order: Int, _ place: Place) {
         var order = order
         var node = PageBlock.node(of: frame, order: order)
         repeat {
             guard let wasLast = place.block.removeBuddy(of: node, order: order) else {
                 return insert(node, order: order, place)
             }
+            if wasLast { index.remove(place.number &- firstBlock, order: order, place.mobility) }
             counts.addBlocks(-1, order: order, place.mobility)
-            if wasLast { index.remove(frame &>> 9 &- firstBlock, order: order, place.mobility) }
             node &>>= 1
             order &+= 1
         } while order != PageBlock.order
-        putLarge(place.number, order: order)
+        putWhole(place.number, order: order)
     }
 
     /// Makes a whole page block or section free. Its frames are counted already.
     @inline(never)
-    private mutating func putLarge(_ number: UInt32, order: Int) {
+    private mutating func putWhole(_ number: UInt32, order: Int) {
         let place = place(number)
         if order == PageBlock.order {
             let other = self.place(number ^ 1)
@@ -244,62 +235,5 @@ struct BuddyAllocator: ~Copyable {
         let first = self.place(number & ~1)
         first.block.isFreeSection = true
         index.insert(first.number &- firstBlock, order: BlockOrder.highest, place.mobility)
-    }
-
-    // MARK: Mobility
-
-    /// The lowest page block of `mobility` with a free block of exactly `order`, by its number.
-    func firstBlock(order: Int, _ mobility: Mobility) -> UInt32? {
-        index.first(order: order, mobility).map { $0 &+ firstBlock }
-    }
-
-    /// True when a page block of `mobility` has a free block of `order` or a larger one. - Complexity: O(orders).
-    func canServe(order: Int, _ mobility: Mobility) -> Bool { index.first(orderAtLeast: order, mobility) != nil }
-
-    /// Keeps a page block for contents of another mobility from now on: its free blocks are found under that.
-    ///
-    /// Of a section that is wholly free both page blocks change. - Complexity: O(orders).
-    mutating func convert(_ number: UInt32, to mobility: Mobility) {
-        let before = place(number)
-        if before.mobility == mobility { return }
-        let isSection = before.block.isFreeSection
-        setMobility(mobility, ofBlock: number)
-        if isSection { setMobility(mobility, ofBlock: number | 1) }
-        for order in 0...BlockOrder.highest {
-            let count = before.block.blockCount(order: order)
-            if count == 0 { continue }
-            index.remove(number &- firstBlock, order: order, before.mobility)
-            index.insert(number &- firstBlock, order: order, mobility)
-            counts.addBlocks(-count, order: order, before.mobility)
-            counts.addBlocks(count, order: order, mobility)
-        }
-        let free = isSection ? 2 * PageBlock.frameCount : before.block.freeFrames
-        counts.addFrames(-Int(free), before.mobility)
-        counts.addFrames(Int(free), mobility)
-    }
-
-    /// Notes down what a page block is kept for, and where its frames go when they are freed.
-    mutating func setMobility(_ mobility: Mobility, ofBlock number: UInt32) {
-        table.pageBlock(number).mobility = mobility
-        table.setRings(FrameCacheLayout.rings(zone: zone, mobility), ofPageBlock: number)
-    }
-
-    // MARK: Figures
-
-    /// The number of free blocks of `order`, of all mobilities. - Complexity: O(1).
-    func blockCount(order: Int) -> UInt {
-        var count: UInt = 0
-        Mobility.forEach { count += counts.blocks(order: order, $0) }
-        return count
-    }
-
-    /// Whether the index says that a page block has a free block of `order`, as one of `mobility`. For checks.
-    func indexContains(_ number: UInt32, order: Int, _ mobility: Mobility) -> Bool {
-        index.contains(number &- firstBlock, order: order, mobility)
-    }
-
-    /// Whether the index leads to a page block that has a free block of `order`. For checks.
-    func indexLeads(to number: UInt32, order: Int, _ mobility: Mobility) -> Bool {
-        index.leads(to: number &- firstBlock, order: order, mobility)
     }
 }

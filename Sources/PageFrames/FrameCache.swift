@@ -9,12 +9,11 @@ enum FrameCacheLayout {
     /// The mobilities whose page blocks' frames are cached: unmovable, movable, reclaimable.
     @inline(__always) static var mobilityCount: Int { 3 }
 
-    /// Where the rings begin in a frame cache, behind its lock and counts; and the bytes of one ring.
-    @inline(__always) static var ringsOffset: Int { 64 }
+    /// The bytes of one ring; a frame cache begins with them.
     @inline(__always) static var ringByteCount: Int { 128 }
 
     /// The rings of page blocks whose frames are not cached: behind those of all zones, and always empty and full.
-    @inline(__always) static var noRings: Int { ringsOffset + ZoneKind.count * ringsPerZone * ringByteCount }
+    @inline(__always) static var noRings: Int { ZoneKind.count * ringsPerZone * ringByteCount }
 
     @inline(__always) static var ringsPerZone: Int { mobilityCount * orderCount }
 
@@ -26,7 +25,7 @@ enum FrameCacheLayout {
 
     /// The place in a frame cache's array of the ring at `offset` bytes.
     @inline(__always)
-    static func ring(at offset: Int) -> Int { (offset &- ringsOffset) / ringByteCount }
+    static func ring(at offset: Int) -> Int { offset / ringByteCount }
 
     /// The frames in a zone's rings when each holds one block.
     static var framesPerRingDepth: Int { mobilityCount * (1 << orderCount - 1) }
@@ -46,7 +45,7 @@ enum FrameCacheLayout {
     @inline(__always)
     static func rings(zone: Int, _ mobility: Mobility) -> Int {
         if Int(mobility.rawValue) >= mobilityCount { return noRings }
-        return ringsOffset &+ ring(zone: zone, mobility, order: 0) &* ringByteCount
+        return ring(zone: zone, mobility, order: 0) &* ringByteCount
     }
 }
 
@@ -136,28 +135,11 @@ struct FrameRing {
 /// The lock is nearly always this CPU's own and free; it is there so that any CPU can drain the caches of all. Lock
 /// order: frame cache, zone. Zero bytes are a cache that is turned off.
 struct FrameCache<P: Platform>: ~Copyable {
-    /// Blocks handed out from the rings.
-    var allocations: UInt = 0
-
-    /// Blocks that refills have brought, and that were given back to the zones.
-    var refilled: UInt = 0
-    var drained: UInt = 0
-
-    /// Not the first: a change of the whole is known to ThreadSanitizer by its address, and while one CPU makes it others
-    /// may look at the lock.
-    let lock = SpinLock<P>()
-
-    /// So that the rings begin where `FrameCacheLayout.ringsOffset` says.
-    private var padding = InlineArray<4, UInt>(repeating: 0)
-
+    /// Ahead of the lock: a change of the whole is known to ThreadSanitizer by its address, and while one CPU makes it
+    /// others may look at the lock.
     var rings = InlineArray<40, FrameRing>(repeating: FrameRing())
 
-    /// Blocks taken back into the rings: what went out and is still there, less what refills brought.
-    var frees: UInt {
-        var present: UInt = 0
-        for ring in 0..<FrameCacheLayout.ringsPerZone * ZoneKind.count { present += UInt(rings[ring].count) }
-        return allocations &+ drained &+ present &- refilled
-    }
+    let lock = SpinLock<P>()
 
     /// Frames in all rings of a zone.
     /// `mutating` passes the rings by address; nothing changes.

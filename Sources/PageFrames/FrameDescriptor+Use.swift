@@ -13,6 +13,14 @@ struct FrameUse {
     @inline(__always)
     var count: UInt32 { isReferenced ? UInt32(truncatingIfNeeded: bits &>> 32) &+ 1 : 0 }
 
+    /// The bits of the references beyond the first.
+    @inline(__always)
+    static var extraMask: UInt64 { 0xffff_ffff << 32 }
+
+    /// True where there are references beyond the first, though the block was claimed since and counts no others.
+    @inline(__always)
+    var isClaimedWithReferences: Bool { (state == .slab || state == .table) && bits & Self.extraMask != 0 }
+
     /// The bits of the owner's tag.
     @inline(__always)
     static var tagMask: UInt64 { 0xffff << 16 }

@@ -19,20 +19,3 @@ public protocol FrameMover: ~Copyable {
     /// - Returns: false where nothing was moved; the allocator frees `new`.
     borrowing func move(from old: PageFrameNumber, to new: PageFrameNumber, order: Int) -> Bool
 }
-
-/// The place of a mover in a `FrameMoverList`. It becomes invalid when the mover is unregistered.
-public struct FrameMoverRegistration: Sendable {
-    var index: UInt16
-    /// Tells registrations apart that had the same place.
-    var generation: UInt32
-}
-
-/// What came of unregistering a mover.
-public enum FrameMoverRemoval: Sendable {
-    /// It is not called now, nor will it be again: what it stands on may go.
-    case removed
-    /// A call is under way. No further call begins; ask again when it may have ended.
-    case busy
-    /// The registration is not, or no longer, valid. Nothing was done.
-    case unknown
-}

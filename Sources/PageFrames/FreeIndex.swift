@@ -4,23 +4,25 @@
 /// above of 64 nodes: bit b of word n is set when child b has a free block of order n. The words of all orders lie
 /// together, so that "order n or larger" is a few words of one or two cache lines.
 ///
-///     level 2         1 node      4096 leaves' worth        (512 GiB)
+///     level 2         1 root      4096 leaves' worth        (512 GiB)
 ///     level 1        64 nodes
 ///     level 0      4096 leaves    64 page blocks each
 ///
-/// Leaves are exact. Above them a bit may be set for a child that has nothing left: it is cleared by the search that
-/// finds that out, so that blocks that come and go do not go up the tree each time. A search meets at most 64 such bits
-/// on a level, and each was set by an insertion.
+/// There are at least two levels; up to 8 GiB there are two, and the root stands right above the leaves.
+///
+/// A bit is set just where something is there, on every level: a search goes down once. A page block's first free block of
+/// an order goes up the tree, and so does its last, as far as they are the only one below a node.
 @safe
 struct FreeIndex: ~Copyable {
-    /// Words in a node: 11 orders, and room up to a whole number of cache lines.
+    /// Words in a node: 11 orders, and room up to a whole number of cache lines. The rest are always 0.
     @inline(__always) private static var nodeWords: Int { 16 }
 
     /// The trees' measures, and the trees behind them.
     private struct Header {
-        /// Where each level's nodes begin, in words from the start of a tree; the root is the last level's only node.
+        /// Where each level's nodes begin, in words from the start of a tree, which is the root, the last level's only
+        /// node.
         var offsets = InlineArray<4, Int>(repeating: 0)
-        /// The number of levels, 1 to 4.
+        /// The number of levels, 2 to 4.
         var levels = 0
         var treeWords = 0
         private var padding = InlineArray<2, Int>(repeating: 0)
@@ -52,97 +54,92 @@ struct FreeIndex: ~Copyable {
             as: UInt64.self, repeating: 0, count: shape.treeWords * Mobility.count)
     }
 
-    /// Where a page block (counted from the zone's first) stands in the two lowest levels of a mobility's tree: for who
-    /// notes down several orders of one page block.
+    /// Where a page block (counted from the zone's first) stands in a mobility's tree: for who notes down several orders of
+    /// one page block.
     @safe
     struct Path {
+        fileprivate let root: UnsafeMutablePointer<UInt64>
         fileprivate let leaf: UnsafeMutablePointer<UInt64>
-        fileprivate let parent: UnsafeMutablePointer<UInt64>
-        fileprivate let bit: UInt64
-        fileprivate let parentBit: UInt64
         fileprivate let block: UInt32
-        fileprivate let mobility: Mobility
     }
 
     @inline(__always)
     func path(of block: UInt32, _ mobility: Mobility) -> Path {
-        // Level 0 comes first in a tree; blocks are below the count that the trees were made for. A tree of one level has
-        // no parents: there the leaf takes their place, and is told the same twice.
-        let tree = unsafe words + Int(mobility.rawValue) &* header.pointee.treeWords
-        let leaf = unsafe tree + Int(block &>> 6) &* Self.nodeWords
-        let bit: UInt64 = 1 &<< UInt64(block)
-        if levels == 1 {
-            return unsafe Path(leaf: leaf, parent: leaf, bit: bit, parentBit: bit, block: block, mobility: mobility)
-        }
-        let parent = unsafe tree + (offset(1) &+ Int(block &>> 12) &* Self.nodeWords)
-        return unsafe Path(
-            leaf: leaf, parent: parent, bit: bit, parentBit: 1 &<< UInt64(block &>> 6), block: block,
-            mobility: mobility)
+        // Blocks are below the count that the trees were made for.
+        let root = unsafe words + Int(mobility.rawValue) &* header.pointee.treeWords
+        return unsafe Path(root: root, leaf: root + (offset(0) &+ Int(block &>> 6) &* Self.nodeWords), block: block)
     }
 
-    /// As `insert(_:order:_:)`. - Complexity: O(1) in trees of up to two levels, 8 GiB; else O(levels).
+    /// Notes that a page block has a free block of `order`. - Complexity: O(levels), O(1) mostly.
     @inline(__always)
     func insert(order: Int, _ path: Path) {
-        if _slowPath(levels > 2) { return insert(path.block, order: order, path.mobility) }
         // Orders are below 11, and a node has 16 words.
-        unsafe path.leaf[order] |= path.bit
-        unsafe path.parent[order] |= path.parentBit
+        let before = unsafe path.leaf[order]
+        unsafe path.leaf[order] = before | 1 &<< UInt64(path.block)
+        if before != 0 { return }
+        if _slowPath(levels > 2) { return insertAbove(order, path) }
+        unsafe path.root[order] |= 1 &<< UInt64(path.block &>> 6)
     }
 
-    /// As `remove(_:order:_:)`.
+    /// Notes that a page block has no free block of `order` any more. - Complexity: as `insert`.
     @inline(__always)
     func remove(order: Int, _ path: Path) {
         // As above.
-        unsafe path.leaf[order] &= ~path.bit
+        let left = unsafe path.leaf[order] & ~(1 &<< UInt64(path.block))
+        unsafe path.leaf[order] = left
+        if left != 0 { return }
+        if _slowPath(levels > 2) { return removeAbove(order, path) }
+        unsafe path.root[order] &= ~(1 &<< UInt64(path.block &>> 6))
     }
 
-    /// Notes that a page block (counted from the zone's first) has a free block of `order`.
-    /// - Complexity: O(levels), O(1) mostly.
+    /// Names a leaf that had nothing in the levels above it.
     @inline(never)
-    func insert(_ block: UInt32, order: Int, _ mobility: Mobility) {
-        var child = Int(block)
-        var level = 0
-        while level < levels {
-            // Within the level: blocks are below the count that the trees were made for.
-            let word = unsafe words + self.word(child &>> 6, level, order, mobility)
+    private func insertAbove(_ order: Int, _ path: Path) {
+        var child = Int(path.block &>> 6)
+        for level in 1..<levels {
+            // Within the level, as the leaf is.
+            let word = unsafe path.root + (offset(level) &+ (child &>> 6) &* Self.nodeWords &+ order)
             let before = unsafe word.pointee
             unsafe word.pointee = before | 1 &<< UInt64(truncatingIfNeeded: child)
             if before != 0 { return }
             child &>>= 6
-            level &+= 1
         }
     }
 
-    /// Notes that a page block has no free block of `order` any more. - Complexity: O(1).
+    /// Names a leaf that has nothing left no longer.
     @inline(never)
-    func remove(_ block: UInt32, order: Int, _ mobility: Mobility) {
-        // Level 0 comes first in a tree; as above.
-        let word =
-            (unsafe Int(mobility.rawValue) &* header.pointee.treeWords) &+ Int(block &>> 6) &* Self.nodeWords &+ order
-        unsafe words[word] &= ~(1 &<< UInt64(truncatingIfNeeded: block))
+    private func removeAbove(_ order: Int, _ path: Path) {
+        var child = Int(path.block &>> 6)
+        for level in 1..<levels {
+            // As above.
+            let word = unsafe path.root + (offset(level) &+ (child &>> 6) &* Self.nodeWords &+ order)
+            let left = unsafe word.pointee & ~(1 &<< UInt64(truncatingIfNeeded: child))
+            unsafe word.pointee = left
+            if left != 0 { return }
+            child &>>= 6
+        }
     }
+
+    /// As `insert(order:_:)`, for a page block counted from the zone's first.
+    @inline(never)
+    func insert(_ block: UInt32, order: Int, _ mobility: Mobility) { insert(order: order, path(of: block, mobility)) }
+
+    /// As `remove(order:_:)`, for a page block counted from the zone's first.
+    @inline(never)
+    func remove(_ block: UInt32, order: Int, _ mobility: Mobility) { remove(order: order, path(of: block, mobility)) }
 
     /// The lowest page block with a free block of exactly `order`; nil when there is none. - Complexity: O(levels).
     @inline(__always)
     func first(order: Int, _ mobility: Mobility) -> UInt32? {
-        let root = word(0, levels &- 1, order, mobility)
+        var node = 0
+        var level = levels &- 1
         while true {
-            // The root, and from there a set bit leads to a node.
-            var found = unsafe words[root]
+            // The root, and from there a set bit leads to a node. Where it leads to nothing the index is damaged.
+            let found = unsafe words[word(node, level, order, mobility)]
             if found == 0 { return nil }
-            var node = 0
-            var level = levels &- 1
-            while level > 0 {
-                let child = node &<< 6 &+ found.trailingZeroBitCount
-                found = unsafe words[word(child, level &- 1, order, mobility)]
-                if found == 0 {
-                    unsafe words[word(node, level, order, mobility)] &= ~(1 &<< UInt64(child & 63))
-                    break
-                }
-                node = child
-                level &-= 1
-            }
-            if level == 0 { return UInt32(truncatingIfNeeded: node &<< 6 &+ found.trailingZeroBitCount) }
+            node = node &<< 6 &+ found.trailingZeroBitCount
+            if level == 0 { return UInt32(truncatingIfNeeded: node) }
+            level &-= 1
         }
     }
 
@@ -150,25 +147,15 @@ struct FreeIndex: ~Copyable {
     /// - Complexity: O(levels * orders).
     @inline(never)
     func first(orderAtLeast order: Int, _ mobility: Mobility) -> UInt32? {
+        var node = 0
+        var level = levels &- 1
         while true {
-            var found = any(0, levels &- 1, orderAtLeast: order, mobility)
+            // As above.
+            let found = any(node, level, orderAtLeast: order, mobility)
             if found == 0 { return nil }
-            var node = 0
-            var level = levels &- 1
-            while level > 0 {
-                let child = node &<< 6 &+ found.trailingZeroBitCount
-                found = any(child, level &- 1, orderAtLeast: order, mobility)
-                if found == 0 {
-                    for stale in order...BlockOrder.highest {
-                        // As above.
-                        unsafe words[word(node, level, stale, mobility)] &= ~(1 &<< UInt64(child & 63))
-                    }
-                    break
-                }
-                node = child
-                level &-= 1
-            }
-            if level == 0 { return UInt32(truncatingIfNeeded: node &<< 6 &+ found.trailingZeroBitCount) }
+            node = node &<< 6 &+ found.trailingZeroBitCount
+            if level == 0 { return UInt32(truncatingIfNeeded: node) }
+            level &-= 1
         }
     }
 
@@ -189,17 +176,33 @@ struct FreeIndex: ~Copyable {
         return true
     }
 
+    /// Whether the nodes above the leaves name a child that has no free block of `order`. For checks.
+    func leadsAstray(order: Int, _ mobility: Mobility) -> Bool { leadsAstray(0, levels - 1, order, mobility) }
+
+    private func leadsAstray(_ node: Int, _ level: Int, _ order: Int, _ mobility: Mobility) -> Bool {
+        // A set bit leads to a node, as in a search.
+        var left = unsafe words[word(node, level, order, mobility)]
+        while left != 0, level > 0 {
+            let child = node << 6 + left.trailingZeroBitCount
+            // The child's own word.
+            let isEmpty = unsafe words[word(child, level - 1, order, mobility)] == 0
+            if isEmpty || leadsAstray(child, level - 1, order, mobility) { return true }
+            left &= left - 1
+        }
+        return false
+    }
+
     /// A node's words of `order` and larger, united.
     @inline(__always)
     private func any(_ node: Int, _ level: Int, orderAtLeast order: Int, _ mobility: Mobility) -> UInt64 {
         var united: UInt64 = 0
-        let end = word(node, level, BlockOrder.count, mobility)
-        var place = end &- (BlockOrder.count &- order)
+        var place = unsafe words + word(node, level, order, mobility)
+        let end = unsafe words + word(node, level, BlockOrder.count, mobility)
         repeat {
-            // The node's own words.
-            united |= unsafe words[place]
-            place &+= 1
-        } while place != end
+            // The node's own words, by fours: behind the last order's come some that are always 0.
+            united |= unsafe place[0] | place[1] | place[2] | place[3]
+            unsafe place += 4
+        } while unsafe place < end
         return united
     }
 
@@ -217,13 +220,17 @@ struct FreeIndex: ~Copyable {
 
     private static func shape(blockCount: UInt) -> Header {
         var header = Header()
-        var nodes = max(1, (Int(blockCount) + 63) / 64)
-        while true {
-            header.offsets[header.levels] = header.treeWords
-            header.treeWords += nodes * nodeWords
+        var nodes = InlineArray<4, Int>(repeating: 1)
+        nodes[0] = max(1, (Int(blockCount) + 63) / 64)
+        header.levels = 1
+        repeat {
+            nodes[header.levels] = (nodes[header.levels - 1] + 63) / 64
             header.levels += 1
-            if nodes == 1 { return header }
-            nodes = (nodes + 63) / 64
+        } while nodes[header.levels - 1] > 1
+        for level in (0..<header.levels).reversed() {
+            header.offsets[level] = header.treeWords
+            header.treeWords += nodes[level] * nodeWords
         }
+        return header
     }
 }

@@ -14,17 +14,17 @@ struct MetadataLayout<P: Platform> {
 
     private var shrinkersOffset: UInt { cachesOffset + UInt(PerCPU<FrameCache<P>, P>.byteCount) }
 
-    private var moversOffset: UInt { shrinkersOffset + (UInt(ShrinkerList<P>.byteCount) + 15) & ~15 }
+    private var moversOffset: UInt { shrinkersOffset + UInt(ShrinkerList<P>.byteCount) }
 
     /// The bytes for all, to be aligned to 64.
-    var byteCount: UInt { moversOffset + UInt(MemoryLayout<FrameMoverTable>.size) }
+    var byteCount: UInt { moversOffset + UInt(FrameMoverList<P>.byteCount) }
 
     /// Puts the list of movers into its place. - Parameter memory: as of `place`.
     @unsafe
     @inline(never)
     func placeMovers(in memory: UnsafeMutableRawPointer) -> FrameMoverList<P> {
         // The last part of the memory, which nothing else uses.
-        unsafe FrameMoverList(table: FrameMoverTable.place(in: memory + Int(moversOffset)))
+        unsafe FrameMoverList(in: memory + Int(moversOffset))
     }
 
     /// Puts the list of shrinkers into its place. - Parameter memory: as of `place`.

@@ -121,6 +121,16 @@ struct PageBlock {
         return before == 0
     }
 
+    /// Sets a bit, where the page block has no other free block of that order.
+    @inline(__always)
+    func insertFirst(_ node: Int, order: Int) {
+        let word = node &>> 6
+        // As above. Orders above 3 share a word.
+        unsafe bits[word] |= 1 &<< UInt64(truncatingIfNeeded: node)
+        unsafe info.pointee.words |= 1 &<< UInt16(truncatingIfNeeded: word)
+        unsafe blockCounts[order] = 1
+    }
+
     /// Clears a bit that is set. - Returns: true when the page block has no free block of that order left.
     @inline(__always)
     func remove(_ node: Int, order: Int) -> Bool {

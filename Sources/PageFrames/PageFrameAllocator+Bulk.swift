@@ -41,7 +41,6 @@ extension PageFrameAllocator {
                 unsafe buffer[filled] = PageFrameNumber(UInt(cache.rings[ring].pop()))
                 filled += 1
             }
-            cache.allocations &+= UInt(filled - first)
         }
         unsafe finish(buffer, from: first, &filled, flags)
     }
@@ -57,7 +56,13 @@ extension PageFrameAllocator {
             var batch = FrameRing()
             batch.high = UInt32(FrameRing.capacity)
             batch.batch = UInt32(min(FrameRing.capacity, buffer.count - filled))
-            if !zones[zone].value.withState({ state in state.refill(&batch, for: request) }) {
+            let isFilled = zones[zone].value.withState { state in
+                let isFilled = state.refill(&batch, for: request)
+                // These are handed out, and not on their way into a frame cache.
+                if isFilled { state.allocations &+= UInt(batch.count) }
+                return isFilled
+            }
+            if !isFilled {
                 zone -= 1
                 continue
             }

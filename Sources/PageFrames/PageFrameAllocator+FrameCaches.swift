@@ -26,9 +26,13 @@ extension PageFrameAllocator {
         applyFrameCaches()
     }
 
-    /// Turns the frame caches on where they are wanted and no check is in the way.
+    /// Turns the frame caches on where they are wanted and no check is in the way, and lets requests be counted where one
+    /// is to fail. To be called after each change of what is wanted; of several calls at once the last sees all changes.
     @inline(never)
     func applyFrameCaches() {
+        let interrupts = checks.switching.acquire()
+        defer { checks.switching.release(interrupts) }
+        checks.updateTemporaryChecks()
         let enabled = checks.wantsFrameCaches && !checks.areActive
         hasFrameCaches.store(enabled, ordering: .relaxed)
         for cpu in 0..<P.cpuCount {
@@ -53,7 +57,6 @@ extension PageFrameAllocator {
                 for ring in 0..<FrameCacheLayout.ringsPerZone where cache.rings[first + ring].count > 0 {
                     let count = Int(cache.rings[first + ring].count)
                     state.drain(&cache.rings[first + ring], count, order: ring % FrameCacheLayout.orderCount)
-                    cache.drained &+= UInt(count)
                 }
             }
         }

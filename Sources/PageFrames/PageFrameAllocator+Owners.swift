@@ -68,10 +68,33 @@ extension PageFrameAllocator {
         unsafe descriptor.pointee.tag = tag
     }
 
+    /// Exchanges the tag of a block that is allocated with one reference, if it is `expected`; of two CPUs that try at
+    /// once, one can.
+    ///
+    /// - Returns: the block's order; nil, with nothing changed, where no block with that tag begins at `frame`.
+    /// - Complexity: O(1). Callable from any context.
+    @inline(__always)
+    public func exchangeTag(of frame: PageFrameNumber, from expected: UInt16, to tag: UInt16) -> Int? {
+        guard let descriptor = unsafe descriptor(of: frame) else { return nil }
+        // The table's own descriptor, which is never given back.
+        let use = unsafe descriptor.use
+        let found = unsafe use.pointee.load(ordering: .relaxed)
+        let order = Int(truncatingIfNeeded: found & 0xff)
+        guard found == FrameDescriptor.use(.allocatedHead, order: order) | UInt64(expected) &<< 16,
+            unsafe use.pointee.compareExchange(
+                expected: found, desired: FrameDescriptor.use(.allocatedHead, order: order) | UInt64(tag) &<< 16,
+                ordering: .acquiringAndReleasing
+            ).exchanged
+        else { return nil }
+        return order
+    }
+
     /// Marks a block that the caller has as a slab or a page table, so that `free` refuses it until `release`.
     ///
     /// Every frame of a slab gets the owner's word, so that any address in it leads to the slab in one look-up. A block
-    /// that is not allocated with `order` is an error: reported as `corruption`, and nothing changes.
+    /// that is not allocated with `order` is an error: reported as `corruption`, and nothing changes. References that
+    /// others have to the block, such as speculative ones, do not matter: each is dropped by `putPage` as ever, and one
+    /// that outlives `release` and `free` keeps the first frame.
     ///
     /// - Parameters:
     ///   - state: `.slab` or `.table`.
@@ -117,21 +140,21 @@ extension PageFrameAllocator {
         }
     }
 
-    /// Changes a head's state in one atomic step, so that of two that do so at once one is refused.
+    /// Changes a head's state in one atomic step, so that of two that do so at once one is refused. References beyond the
+    /// first stay.
     private func exchangeHead(
         _ frame: PageFrameNumber, order: Int, from: FrameState, to: FrameState, owner: UInt, tag: UInt16
     ) -> Bool {
-        guard let head = unsafe descriptor(of: frame),
+        guard let head = unsafe descriptor(of: frame) else { return false }
+        while true {
             // The table's own descriptor, which is never given back.
-            unsafe head.pointee.isHead(from, order: order)
-        else { return false }
-        let before = unsafe head.use.pointee.load(ordering: .relaxed)
-        let after = FrameDescriptor.use(to, order: order) | UInt64(tag) << 16
-        if from == .allocatedHead, before != FrameDescriptor.use(from, order: order) { return false }
-        // The owner's word first: who reads a state without the lock must not find an old word under it.
-        unsafe head.pointee.owner = owner
-        return unsafe head.use.pointee.compareExchange(
-            expected: before, desired: after, ordering: .acquiringAndReleasing
-        ).exchanged
+            let use = FrameUse(unsafe head.use.pointee.load(ordering: .relaxed))
+            guard use.state == from, use.order == order, from != .allocatedHead || use.tag == 0 else { return false }
+            let desired = FrameDescriptor.use(to, order: order) | UInt64(tag) << 16 | use.bits & FrameUse.extraMask
+            // The owner's word first: who reads a state without the lock must not find an old word under it.
+            unsafe head.pointee.owner = owner
+            // Fails also where somebody has taken or dropped a reference meanwhile (see `tryGetPage`).
+            if exchange(frame, use, for: desired) { return true }
+        }
     }
 }

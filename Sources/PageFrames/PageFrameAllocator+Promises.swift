@@ -76,8 +76,9 @@ extension PageFrameAllocator {
     /// Allocates one frame that has been promised. It takes one promise from those outstanding.
     ///
     /// - Parameter flags: `.zero` is obeyed. The frame may lie in any zone.
-    /// - Returns: a frame, always, while a promise is outstanding. Without one the call is an error: reported as
-    ///   `brokenPromise`, and nil.
+    /// - Returns: a frame, while a promise is outstanding: always, unless the promised one turns out to be damaged, which
+    ///   is reported, and all others are promised. Without a promise the call is an error: reported as `brokenPromise`,
+    ///   and nil.
     /// - Complexity: O(orders).
     public func allocatePromised(flags: AllocationFlags = .kernel) -> PageFrameNumber? {
         guard claimPromises(1) else {
@@ -89,13 +90,22 @@ extension PageFrameAllocator {
             while zone >= 0 {
                 let frame = zones[zone].value.withState { state in state.allocatePromised() }
                 if let frame {
-                    return checks.areActive
+                    let promised =
+                        checks.areActive
                         ? handOut(frame, order: 0, flags, isGuarded: false) : finish(frame, order: 0, flags)
+                    return promised ?? allocateInsteadOfDamaged(flags)
                 }
                 zone -= 1
             }
             P.relax()
         }
+    }
+
+    /// A frame that is not promised, reserves included, in place of a promised one that was damaged. Without waiting.
+    @inline(never)
+    private func allocateInsteadOfDamaged(_ flags: AllocationFlags) -> PageFrameNumber? {
+        let atOnce = AllocationFlags(rawValue: flags.rawValue & ~AllocationFlags.directReclaim.rawValue)
+        return allocateSlow(order: 0, flags: atOnce | .memoryReserves | .noFail | .noWarn)
     }
 
     /// Lowers the number of outstanding promises; false, and nothing changes, where there are not so many.

@@ -77,7 +77,6 @@ extension PageFrameAllocator {
     }
 
     func reportFailure(_ request: ZoneRequest) {
-        failedRequests.add(1, ordering: .relaxed)
         if request.flags.contains(.noWarn) { return }
         P.report(FailedAllocation(order: request.order, flags: request.flags.rawValue))
     }

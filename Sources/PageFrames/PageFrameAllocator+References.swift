@@ -8,6 +8,9 @@ import Synchronization
 // A compound block is one unit: each of its frames stands for its head. Of any other block of several frames only the
 // head can be referenced. Where such a reference outlives the free, the frames behind the head are free at once, and the
 // head stays as a block of one frame: whoever has the reference asked for the one page that he knew of.
+//
+// A block that is claimed as a slab or a page table takes no new references. Those that there are stay until they are
+// dropped, and count again when the claim ends.
 extension PageFrameAllocator {
     /// Adds a reference to a block in use, by its first frame, or by any frame of a compound block.
     ///
@@ -88,7 +91,9 @@ extension PageFrameAllocator {
             // The table's own descriptor, which is never given back.
             let use = FrameUse(unsafe descriptor.use.pointee.load(ordering: .relaxed))
             let isLast = use.count == 1
-            guard use.isReferenced, !isLast || use.tag == 0 else { return reportBadPut(head) }
+            guard use.isReferenced && (!isLast || use.tag == 0) || use.isClaimedWithReferences else {
+                return reportBadPut(head)
+            }
             if !exchange(head, use, for: isLast ? FrameDescriptor.unused : use.bits &- FrameUse.reference) { continue }
             if isLast { putSlow(UInt32(truncatingIfNeeded: head.rawValue), order: use.order) }
             return

@@ -25,7 +25,7 @@ extension PageFrameAllocator {
     /// always works.
     @inline(__always)
     private func takeUncached(order: Int, _ flags: AllocationFlags) -> UInt32? {
-        zones[preferredZones[flags.highestZone.rawValue]].value.withState { state in
+        zones[preferredZones[flags.highestZone.rawValue]].value.withUnsettledState { state in
             state.allocateReadily(ZoneRequest(order: order, flags: flags, above: .low))
         }
     }
@@ -61,21 +61,23 @@ extension PageFrameAllocator {
             if cache.rings[ring].count == 0 {
                 let isFilled = zones[zone].value.withState { state in state.refill(&cache.rings[ring], for: request) }
                 if !isFilled { return nil }
-                cache.refilled &+= UInt(cache.rings[ring].count)
             }
-            cache.allocations &+= 1
             return cache.rings[ring].pop()
         }
     }
 
+    /// Frees a block that is too large for the frame caches, or more than a block with one reference and nothing else.
     @inline(never)
     func freeSlow(_ frame: PageFrameNumber, order: Int) {
-        if 0 <= order, order <= BlockOrder.highest {
-            if makeUnused(frame, order: order) {
-                return putSlow(UInt32(truncatingIfNeeded: frame.rawValue), order: order)
-            }
-            if dropReference(frame, order: order) { return }
+        guard UInt(bitPattern: order) <= UInt(bitPattern: BlockOrder.highest), makeUnused(frame, order: order) else {
+            return freeUnusual(frame, order: order)
         }
+        putSlow(UInt32(truncatingIfNeeded: frame.rawValue), order: order)
+    }
+
+    @inline(never)
+    private func freeUnusual(_ frame: PageFrameNumber, order: Int) {
+        if 0 <= order, order <= BlockOrder.highest, dropReference(frame, order: order) { return }
         let violation = zone(of: frame).value.withState { _ in table.diagnoseFree(frame, order: order) }
         P.report(violation)
     }
@@ -90,7 +92,7 @@ extension PageFrameAllocator {
         {
             return
         }
-        zone.value.withState { state in state.free(frame, order: order) }
+        zone.value.withUnsettledState { state in state.freeLazily(frame, order: order) }
     }
 
     /// Pushes a block onto this CPU's ring, which gives its coldest blocks back where it is full.
@@ -111,7 +113,6 @@ extension PageFrameAllocator {
             unsafe zone.value.withStateInterruptsDisabled { state in
                 unsafe state.drain(&ring.pointee, number, order: order)
             }
-            unsafe cache.pointee.drained &+= UInt(bitPattern: number)
         }
         unsafe ring.pointee.push(frame)
         return true
@@ -140,14 +141,23 @@ extension PageFrameAllocator {
     }
 
     /// A frame that is in use, or unknown, was found among the free ones: something has written where it must not. The
-    /// request fails, and the frame is lost, rather than that two owners share it.
+    /// frame is lost, rather than that two owners share it, and the request fails, unless it must not.
     @inline(never)
-    func reportInUse(_ frame: PageFrameNumber) -> PageFrameNumber? {
+    func reportInUse(_ frame: PageFrameNumber, order: Int, _ flags: AllocationFlags) -> PageFrameNumber? {
         P.report(
             MemoryViolation(
                 .corruption, in: "alloc_pages", at: frame.address.rawValue,
                 "a free frame's descriptor says it is in use",
                 UInt(state(of: frame).rawValue)))
-        return nil
+        guard flags.contains(.noFail) else { return nil }
+        // An attempt may meet the next such frame, and is then to end: as many as there are, this calls itself no deeper.
+        let attempt = AllocationFlags(rawValue: flags.rawValue & ~AllocationFlags.noFail.rawValue) | .noWarn
+        while true {
+            let found =
+                allocateSlow(order: order, flags: attempt)
+                ?? allocateSlow(order: order, flags: attempt | .memoryReserves)
+            if found != nil || !flags.mayWait { return found }
+            P.relax()
+        }
     }
 }

@@ -46,9 +46,6 @@ public struct PageFrameAllocator<P: Platform>: ~Copyable, @unchecked Sendable {
     /// Whether the frame caches are on; while they are not, the slow ways pass them by.
     let hasFrameCaches = Atomic<Bool>(false)
 
-    /// Requests that failed.
-    let failedRequests = Atomic<UInt>(0)
-
     /// What is checked and made to fail beyond what always is. Only the slow ways ask, for nothing else is taken then.
     let checks: CheckState<P>
 
@@ -114,7 +111,6 @@ public struct PageFrameAllocator<P: Platform>: ~Copyable, @unchecked Sendable {
             return allocateSlow(order: order, flags: flags)
         }
         let frame = unsafe ring.pointee.pop()
-        unsafe cache.pointee.allocations &+= 1
         unsafe cache.pointee.lock.releaseBriefly()
         P.restoreInterrupts(interrupts)
         return finish(frame, order: order, flags)
@@ -172,7 +168,7 @@ public struct PageFrameAllocator<P: Platform>: ~Copyable, @unchecked Sendable {
         // else's, which is checked: a frame in use is neither in the caches nor free.
         let descriptor = unsafe table.managedDescriptor(of: frame)
         guard _fastPath(unsafe descriptor.use.pointee.load(ordering: .relaxed) == FrameDescriptor.unused) else {
-            return reportInUse(number)
+            return reportInUse(number, order: order, flags)
         }
         unsafe descriptor.pointee.owner = 0
         unsafe descriptor.use.pointee.store(

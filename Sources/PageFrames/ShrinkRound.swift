@@ -21,10 +21,10 @@ struct ShrinkRound {
     /// More frames (8 TiB) than are sought at a time: keeps the products below 2^64, whatever shrinkers say.
     private static var most: UInt { 1 << 31 }
 
-    mutating func count(_ shrinker: ShrinkerTable.Calls) { available += promise(of: shrinker) }
+    mutating func count(_ shrinker: ShrinkerCalls) { available += promise(of: shrinker) }
 
     @inline(never)
-    mutating func takeShare(of shrinker: ShrinkerTable.Calls) {
+    mutating func takeShare(of shrinker: ShrinkerCalls) {
         // What it could give is asked again, so that nothing need be remembered of each; it may have changed since.
         let promised = promise(of: shrinker)
         guard promised != 0, available != 0 else { return }
@@ -33,16 +33,16 @@ struct ShrinkRound {
     }
 
     @inline(never)
-    mutating func takeRest(from shrinker: ShrinkerTable.Calls) {
+    mutating func takeRest(from shrinker: ShrinkerCalls) {
         guard promise(of: shrinker) != 0 else { return }
         take(target - returned, from: shrinker)
     }
 
-    private func promise(of shrinker: ShrinkerTable.Calls) -> UInt {
+    private func promise(of shrinker: ShrinkerCalls) -> UInt {
         min(unsafe shrinker.count(shrinker.shrinker, flags), Self.most)
     }
 
-    private mutating func take(_ wanted: UInt, from shrinker: ShrinkerTable.Calls) {
+    private mutating func take(_ wanted: UInt, from shrinker: ShrinkerCalls) {
         var rest = wanted
         while rest != 0 {
             let given = unsafe shrinker.scan(shrinker.shrinker, min(rest, Self.step), flags)

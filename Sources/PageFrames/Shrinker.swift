@@ -17,20 +17,3 @@ public protocol Shrinker: ~Copyable {
     /// - Returns: the frames given back, which may be more or fewer; 0 where there is no progress, which ends the round.
     borrowing func scan(_ target: UInt, for flags: AllocationFlags) -> UInt
 }
-
-/// The place of a shrinker in a `ShrinkerList`. It becomes invalid when the shrinker is unregistered.
-public struct ShrinkerRegistration: Sendable {
-    var index: UInt16
-    /// Tells registrations apart that had the same place.
-    var generation: UInt32
-}
-
-/// What came of unregistering a shrinker.
-public enum ShrinkerRemoval: Sendable {
-    /// It is not called now, nor will it be again: what it stands on may go.
-    case removed
-    /// A call is under way. No further call begins; ask again when it may have ended.
-    case busy
-    /// The registration is not, or no longer, valid. Nothing was done.
-    case unknown
-}

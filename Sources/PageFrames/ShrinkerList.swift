@@ -1,29 +1,38 @@
 import MemoryPrimitives
 
+/// How a shrinker is called whose type is not known. The closures capture nothing: all that they need is `shrinker`.
+@safe
+public struct ShrinkerCalls {
+    var shrinker: UnsafeRawPointer
+    var count: (UnsafeRawPointer, AllocationFlags) -> UInt
+    var scan: (UnsafeRawPointer, UInt, AllocationFlags) -> UInt
+}
+
+/// The place of a shrinker in a `ShrinkerList`.
+public typealias ShrinkerRegistration = CallbackRegistration<ShrinkerCalls>
+
 /// The shrinkers that the page frame allocator asks for memory: at most 16. It allocates nothing.
 ///
-/// All calls may come from any context and from several CPUs at once. The lock is held for the list's own bookkeeping
-/// only, never while a shrinker runs; nothing else is taken while it is held. `shrink` runs shrinkers and so lasts as
-/// long as they do.
+/// All calls may come from any context and from several CPUs at once. The list's lock is never held while a shrinker
+/// runs. `shrink` runs shrinkers and so lasts as long as they do.
 @safe
 public struct ShrinkerList<P: Platform>: ~Copyable, @unchecked Sendable {
-    private let lock = SpinLock<P>()
-    private let table: ShrinkerTable
+    private let list: CallbackList<ShrinkerCalls, P>
 
     /// Bytes of memory that `init` needs, aligned to 16.
-    public static var byteCount: Int { MemoryLayout<ShrinkerTable.Entry>.stride * ShrinkerTable.capacity }
+    public static var byteCount: Int { CallbackList<ShrinkerCalls, P>.byteCount(capacity: capacity) }
 
     /// An empty list.
     ///
     /// - Parameter memory: `byteCount` bytes, aligned to 16, used for nothing else and never given back.
     @unsafe
-    public init(in memory: UnsafeMutableRawPointer) { unsafe table = ShrinkerTable(in: memory) }
+    public init(in memory: UnsafeMutableRawPointer) { unsafe list = CallbackList(in: memory, capacity: Self.capacity) }
 
     /// The number of shrinkers that can be registered at a time.
-    public static var capacity: Int { ShrinkerTable.capacity }
+    public static var capacity: Int { 16 }
 
     /// The number of shrinkers that are registered.
-    public var count: Int { lock.withLock { table.registeredCount } }
+    public var count: Int { list.count }
 
     /// Has `shrinker` asked for memory from now on.
     ///
@@ -31,21 +40,19 @@ public struct ShrinkerList<P: Platform>: ~Copyable, @unchecked Sendable {
     /// - Complexity: O(capacity).
     public func register<S: Shrinker & ~Copyable>(_ shrinker: Permanent<S>) -> ShrinkerRegistration? {
         // Each closure gets the pointer that stands beside it, which is to a permanent S.
-        let calls = unsafe ShrinkerTable.Calls(
+        let calls = unsafe ShrinkerCalls(
             shrinker: UnsafeRawPointer(shrinker.address),
             count: { shrinker, flags in unsafe shrinker.assumingMemoryBound(to: S.self).pointee.count(for: flags) },
             scan: { shrinker, target, flags in
                 unsafe shrinker.assumingMemoryBound(to: S.self).pointee.scan(target, for: flags)
             })
-        return lock.withLock { table.register(calls) }
+        return list.register(calls)
     }
 
     /// Has a shrinker asked no more. Where that is not `busy`, no call of it is under way, on any CPU.
     ///
     /// - Complexity: O(1); does not wait, so that a shrinker may call it on itself (and is told `busy`).
-    public func unregister(_ registration: ShrinkerRegistration) -> ShrinkerRemoval {
-        lock.withLock { table.retire(registration) }
-    }
+    public func unregister(_ registration: ShrinkerRegistration) -> CallbackRemoval { list.unregister(registration) }
 
     /// Asks the shrinkers for `target` frames.
     ///
@@ -71,12 +78,12 @@ public struct ShrinkerList<P: Platform>: ~Copyable, @unchecked Sendable {
     /// captures the round would be boxed at `-Onone`.)
     @inline(never)
     private func visit(_ index: Int, _ step: ShrinkRound.Step, _ round: inout ShrinkRound) {
-        guard let calls = lock.withLock({ table.begin(index) }) else { return }
+        guard let calls = list.begin(index, alone: true) else { return }
         switch step {
         case .count: round.count(calls)
         case .takeShare: round.takeShare(of: calls)
         case .takeRest: round.takeRest(from: calls)
         }
-        lock.withLock { table.end(index) }
+        list.end(index)
     }
 }

@@ -2,50 +2,52 @@ extension Watermarks {
     /// True where a zone has enough free frames for a request to be served from it.
     ///
     /// The flags matter at `min` only: `high` may go down to half of it, `tryHarder` to three quarters of what is then
-    /// left and into what is reserved for urgent requests, `memoryReserves` to the last frame. `noMemoryReserves` takes
-    /// back the last two. At `low` and `high` every request is treated alike.
+    /// left, `memoryReserves` to the last frame. `noMemoryReserves` takes back the last two. At `low` and `high` every
+    /// request is treated alike.
     ///
-    /// That a block of the order is free is another question, which the free lists answer.
+    /// That so many frames lie together is another question, which the free blocks answer.
     ///
     /// - Parameters:
-    ///   - mark: what the free frames must be above, besides the lowmem reserve.
+    ///   - mark: what must be left free, besides the lowmem reserve and what is unusable.
     ///   - free: the zone's free frames.
+    ///   - unusable: frames that the request may not have, such as promised ones.
     ///   - order: log2 of the number of frames that are asked for, 0 to 10.
     ///   - highestZone: the highest zone that the request can be served from.
     ///   - flags: the request's flags.
-    ///   - highAtomic: the frames among `free` that are reserved for urgent requests.
-    ///   - contiguous: the frames among `free` that only movable contents may use.
     /// - Complexity: O(1).
     @inline(__always)
     public func isAbove(
-        _ mark: Mark, free: UInt, order: Int, highestZone: ZoneKind, flags: AllocationFlags, highAtomic: UInt = 0,
-        contiguous: UInt = 0
+        _ mark: Mark, free: UInt, unusable: UInt = 0, order: Int, highestZone: ZoneKind, flags: AllocationFlags
     ) -> Bool {
-        let reserve = lowmemReserve[highestZone.rawValue]
-        if mark == .min { return isAboveMinimum(free, order, reserve, flags, highAtomic, contiguous) }
-        let unusable = Self.tail(order) &+ highAtomic &+ (flags.contains(.movable) ? 0 : contiguous)
-        return free > self[mark] &+ reserve &+ unusable
+        let needed = unusable &+ 1 &<< UInt(bitPattern: order)
+        if mark == .min { return isAboveMinimum(free, needed, order, highestZone, flags) }
+        return free >= needed &+ self[mark] &+ reserve(for: highestZone)
     }
 
     /// `isAbove` at the min mark: out of the fast path.
+    /// - Parameter needed: the block's frames and those that are unusable.
     @inline(never)
     private func isAboveMinimum(
-        _ free: UInt, _ order: Int, _ reserve: UInt, _ flags: AllocationFlags, _ highAtomic: UInt, _ contiguous: UInt
+        _ free: UInt, _ needed: UInt, _ order: Int, _ highestZone: ZoneKind, _ flags: AllocationFlags
     ) -> Bool {
-        if flags.ignoresWatermarks { return free > 0 }
+        if flags.ignoresWatermarks { return free >= needed }
         let triesHarder = flags.contains(.tryHarder) && !flags.contains(.noMemoryReserves)
-        var unusable = Self.tail(order) &+ reserve
-        if !triesHarder { unusable &+= highAtomic }
-        if !flags.contains(.movable) { unusable &+= contiguous }
-        if free > unusable &+ Self.lowered(self[.min], flags, triesHarder) { return true }
+        let needed = needed &+ reserve(for: highestZone)
+        if free >= needed &+ Self.lowered(self[.min], flags, triesHarder) { return true }
         // A boost is a wish; a single frame for an urgent request goes before it.
         guard boost != 0, order == 0, flags.contains(.tryHarder) else { return false }
-        return free > unusable &+ Self.lowered(min, flags, triesHarder)
+        return free >= needed &+ Self.lowered(min, flags, triesHarder)
     }
 
-    /// The frames of a block but one.
+    /// The lowmem reserve. By cases, which copies no array.
     @inline(__always)
-    private static func tail(_ order: Int) -> UInt { (1 &<< UInt(truncatingIfNeeded: order)) &- 1 }
+    private func reserve(for highestZone: ZoneKind) -> UInt {
+        switch highestZone {
+        case .dma: lowmemReserve[0]
+        case .dma32: lowmemReserve[1]
+        case .normal: lowmemReserve[2]
+        }
+    }
 
     private static func lowered(_ mark: UInt, _ flags: AllocationFlags, _ triesHarder: Bool) -> UInt {
         var lowered = mark

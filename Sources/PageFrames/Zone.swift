@@ -16,9 +16,20 @@ struct Zone<P: Platform>: ~Copyable, @unchecked Sendable {
         unsafe self.state = state
     }
 
-    /// Runs `body` on the zone's state with the lock held.
+    /// Runs `body` on the zone's state with the lock held. All that is free is merged (see ZoneState+HeldBlock.swift).
     @inline(__always)
     func withState<Result, Failure: Error>(
+        _ body: (inout ZoneState) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try withUnsettledState { (state) throws(Failure) in
+            state.settle()
+            return try body(&state)
+        }
+    }
+
+    /// The same, with a block perhaps still held: for `freeLazily` and `allocateReadily`.
+    @inline(__always)
+    func withUnsettledState<Result, Failure: Error>(
         _ body: (inout ZoneState) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         let interrupts = lock.acquire()
@@ -27,13 +38,15 @@ struct Zone<P: Platform>: ~Copyable, @unchecked Sendable {
         return try unsafe body(&state.pointee)
     }
 
-    /// The same, where the caller holds a lock already, and so has interrupts disabled. `body` must not wait for anything.
+    /// As `withState`, where the caller holds a lock already, and so has interrupts disabled. `body` must not wait for
+    /// anything.
     @unsafe
     @inline(__always)
     func withStateInterruptsDisabled<Result>(_ body: (inout ZoneState) -> Result) -> Result {
         lock.acquireWithInterruptsDisabled()
         defer { lock.releaseWithInterruptsDisabled() }
         // As above.
+        unsafe state.pointee.settle()
         return unsafe body(&state.pointee)
     }
 }

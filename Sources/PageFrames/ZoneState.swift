@@ -2,7 +2,7 @@ import MemoryPrimitives
 
 /// What changes in a zone, all of it under the zone's lock.
 ///
-///     free = frames in the buddy + frames in deferred sections
+///     free = frames in the buddy + the held block's + frames in deferred sections
 ///     promised <= free; ordinary allocations leave the promised frames alone
 struct ZoneState: ~Copyable {
     var buddy: BuddyAllocator
@@ -14,6 +14,11 @@ struct ZoneState: ~Copyable {
     var freeFrames: UInt = 0
     var promisedFrames: UInt = 0
 
+    /// A block that was freed and is not merged yet: see ZoneState+HeldBlock.swift.
+    var held = HeldBlock.none
+    /// The first frame beyond the page block that was chosen last: what lies there or above is not held.
+    var heldLimit: UInt32 = 0
+
     /// How many frames ordinary requests must leave. Set at bring-up, when the size of all zones is known.
     var watermarks = Watermarks()
 
@@ -22,8 +27,8 @@ struct ZoneState: ~Copyable {
     private(set) var endFrame: UInt = 0
 
     /// Blocks handed out and taken back, past the frame caches, and requests that could not be served.
-    private(set) var allocations: UInt = 0
-    private(set) var frees: UInt = 0
+    var allocations: UInt = 0
+    var frees: UInt = 0
     private(set) var failures: UInt = 0
 
     init(
@@ -39,11 +44,10 @@ struct ZoneState: ~Copyable {
     @inline(__always)
     func canSpare(_ request: ZoneRequest, more: UInt = 0) -> Bool {
         let kept = promisedFrames &+ more &+ buddy.counts.setAsideFrames(.isolated)
-        let unusable = request.mobility == .movable ? 0 : buddy.counts.setAsideFrames(.contiguous)
-        return freeFrames >= kept &+ unusable &+ request.frameCount
-            && watermarks.isAbove(
-                request.mark, free: freeFrames &- kept, order: request.order, highestZone: request.highestZone,
-                flags: request.flags, contiguous: buddy.counts.setAsideFrames(.contiguous))
+        let notForIt = request.mobility == .movable ? 0 : buddy.counts.setAsideFrames(.contiguous)
+        return watermarks.isAbove(
+            request.mark, free: freeFrames, unusable: kept &+ notForIt, order: request.order,
+            highestZone: request.highestZone, flags: request.flags)
     }
 
     /// How many frames are missing above the high mark.
@@ -71,16 +75,6 @@ struct ZoneState: ~Copyable {
         return nil
     }
 
-    /// As `allocate`, of page blocks of the request's own mobility alone, and without counting failures: for a caller who
-    /// asks again in full.
-    @inline(__always)
-    mutating func allocateReadily(_ request: ZoneRequest) -> UInt32? {
-        guard canSpare(request), let frame = buddy.take(order: request.order, request.mobility) else { return nil }
-        freeFrames &-= request.frameCount
-        allocations &+= 1
-        return frame
-    }
-
     /// One of the promised frames; nil where the zone has promised none. - Complexity: O(orders).
     mutating func allocatePromised() -> UInt32? {
         // At least as many frames are free as are promised, so that order 0 finds one.
@@ -91,7 +85,6 @@ struct ZoneState: ~Copyable {
     }
 
     /// Takes back a block that was in use. - Complexity: O(orders).
-    @inline(__always)
     mutating func free(_ frame: UInt32, order: Int) {
         buddy.put(frame, order: order)
         freeFrames &+= 1 << UInt(bitPattern: order)
@@ -162,14 +155,20 @@ struct ZoneState: ~Copyable {
 
     @inline(__always)
     private mutating func take(order: Int, _ mobility: Mobility) -> UInt32? {
-        let isChoosy = mobility == .movable && buddy.counts.setAsideFrames(.contiguous) > 0
         guard
-            let frame = isChoosy
+            let frame = mustChoose(mobility)
                 ? takeMovable(order: order)
                 : buddy.take(order: order, mobility) ?? takeElsewhere(order: order, mobility)
         else { return nil }
+        noteChoice(frame)
         freeFrames &-= 1 << UInt(bitPattern: order)
         return frame
+    }
+
+    /// True for movable contents where there is a contiguous area: see `takeMovable`.
+    @inline(__always)
+    func mustChoose(_ mobility: Mobility) -> Bool {
+        mobility == .movable && buddy.counts.setAsideFrames(.contiguous) > 0
     }
 
     /// Movable contents, where there is a contiguous area that only they can use: they go there when it has more than

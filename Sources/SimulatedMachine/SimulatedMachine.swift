@@ -22,6 +22,7 @@ public final class SimulatedMachine: @unchecked Sendable {
     private let callers = HostLock<[UInt]>([])
     private let recorded = HostLock<[MemoryViolation]>([])
     private let recordedFailures = HostLock<[FailedAllocation]>([])
+    private let recordedTraces = HostLock<[TracedObject]>([])
     private let recordedStale = HostLock<[StaleTranslation]>([])
 
     /// How the MMU translates. To be set before the first access.
@@ -30,6 +31,10 @@ public final class SimulatedMachine: @unchecked Sendable {
     /// Called on a fault of a simulated access, on the thread that made it; true to try the access once more. To be set
     /// before the first access.
     public var pageFaultHandler: ((VirtualAddress, AccessKind) -> Bool)?
+
+    /// Called with each violation that is recorded, on the thread that reports it, before the reporting code goes on. To
+    /// be set before the first.
+    public var violationHandler: ((MemoryViolation) -> Void)?
 
     let tlbs: [SimulatedTLB]
     let pageFlushes = Atomic<Int>(0)
@@ -89,12 +94,24 @@ public final class SimulatedMachine: @unchecked Sendable {
 
     func record(_ violation: MemoryViolation) {
         switch violationPolicy {
-        case .record: recorded.withLock { $0.append(violation) }
+        case .record:
+            recorded.withLock { $0.append(violation) }
+            violationHandler?(violation)
         case .trap: fatalError("\(violation)")
         }
     }
 
     func record(_ failure: FailedAllocation) { recordedFailures.withLock { $0.append(failure) } }
+
+    func record(_ traced: TracedObject) { recordedTraces.withLock { $0.append(traced) } }
+
+    /// The calls on caches that are traced since the last call, in order.
+    public func takeTracedObjects() -> [TracedObject] {
+        recordedTraces.withLock { traces in
+            defer { traces = [] }
+            return traces
+        }
+    }
 
     /// The requests for page frames that failed since the last call, in order.
     public func takeFailedAllocations() -> [FailedAllocation] {

@@ -53,4 +53,6 @@ public enum SimulatedPlatform: Platform {
     public static func report(_ violation: MemoryViolation) { SimulatedMachine.current.record(violation) }
 
     public static func report(_ failure: FailedAllocation) { SimulatedMachine.current.record(failure) }
+
+    public static func report(_ traced: TracedObject) { SimulatedMachine.current.record(traced) }
 }

@@ -31,6 +31,8 @@ public struct CacheFlags: FlagSet, Sendable {
     public static var dma: CacheFlags { CacheFlags(rawValue: 1024) }
     /// No leaks are looked for in this cache (`SLAB_NOLEAKTRACE`).
     public static var noLeakTrace: CacheFlags { CacheFlags(rawValue: 2048) }
+    /// Allocations may be made to fail on purpose (`SLAB_FAILSLAB`).
+    public static var failslab: CacheFlags { CacheFlags(rawValue: 1 << 16) }
 
     /// Those that let the cache check or note down something at each call.
     @inline(__always)

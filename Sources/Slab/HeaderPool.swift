@@ -10,7 +10,7 @@ import PageFrames
 @safe
 struct HeaderPool<P: Platform>: ~Copyable {
     private static var step: Int { 64 }
-    private static var sizeCount: Int { 10 }
+    private static var sizeCount: Int { 11 }
 
     /// What a page knows of its slots.
     @safe
@@ -26,23 +26,27 @@ struct HeaderPool<P: Platform>: ~Copyable {
     /// What changes, under the lock.
     @safe
     private struct State {
-        var pages = unsafe InlineArray<11, UnsafeMutablePointer<Note>?>(repeating: nil)
         var pageCount: UInt = 0
         var slotsInUse: UInt = 0
     }
 
     private let lock = SpinLock<P>()
     private let state: UnsafeMutablePointer<State>
+    /// The first page of each size that has a free slot.
+    private let pages: UnsafeMutablePointer<UnsafeMutablePointer<Note>?>
     private let frames: Permanent<PageFrameAllocator<P>>
 
     /// Bytes of memory that `init` needs, aligned to 8.
-    static var byteCount: Int { MemoryLayout<State>.size }
+    static var byteCount: Int { MemoryLayout<State>.stride + sizeCount * MemoryLayout<UInt>.stride }
 
     /// - Parameter memory: `byteCount` bytes, never given back.
     @unsafe
     init(in memory: UnsafeMutableRawPointer, frames: Permanent<PageFrameAllocator<P>>) {
         unsafe state = memory.bindMemory(to: State.self, capacity: 1)
         unsafe state.initialize(to: State())
+        unsafe pages = UnsafeMutableRawPointer(state + 1)
+            .bindMemory(to: UnsafeMutablePointer<Note>?.self, capacity: Self.sizeCount)
+        unsafe pages.initialize(repeating: nil, count: Self.sizeCount)
         self.frames = frames
     }
 
@@ -73,7 +77,7 @@ struct HeaderPool<P: Platform>: ~Copyable {
 
     private func takeSlot(_ size: Int) -> UInt? {
         // The state and the pages' notes are under the lock, which the caller holds.
-        guard let page = unsafe state.pointee.pages[size] else { return nil }
+        guard let page = unsafe pages[size] else { return nil }
         let slot = unsafe page.pointee.free.trailingZeroBitCount
         unsafe page.pointee.free &= page.pointee.free &- 1
         if unsafe page.pointee.free == 0 { unsafe unlink(page, size) }
@@ -110,11 +114,11 @@ struct HeaderPool<P: Platform>: ~Copyable {
     @unsafe
     private func link(_ page: UnsafeMutablePointer<Note>, _ size: Int) {
         // As above.
-        let first = unsafe state.pointee.pages[size]
+        let first = unsafe pages[size]
         unsafe page.pointee.next = first
         unsafe page.pointee.previous = nil
         if let first = unsafe first { unsafe first.pointee.previous = page }
-        unsafe state.pointee.pages[size] = page
+        unsafe pages[size] = page
     }
 
     @unsafe
@@ -125,7 +129,7 @@ struct HeaderPool<P: Platform>: ~Copyable {
         if let previous = unsafe previous {
             unsafe previous.pointee.next = next
         } else {
-            unsafe state.pointee.pages[size] = next
+            unsafe pages[size] = next
         }
         if let next = unsafe next { unsafe next.pointee.previous = previous }
     }

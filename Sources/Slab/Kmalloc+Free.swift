@@ -47,11 +47,12 @@ extension Kmalloc {
     @inline(never)
     private static func freeUncommon(_ kmalloc: borrowing Kmalloc<P>, _ address: UInt) {
         if address == 0 || address == zeroSizeAddress { return }
-        if address & (PageSize.byteCount &- 1) == 0, kmalloc.slab(of: address) == nil,
+        if address & (PageSize.byteCount &- 1) == 0,
             kmalloc.largeBlocks.free(kmalloc.frame(of: address), to: kmalloc.frames)
         {
             return
         }
-        P.report(kmalloc.diagnose(address, in: "kfree"))
+        if kmalloc.guarded.free(address, in: "kfree") { return }
+        kmalloc.complain(of: address, in: "kfree")
     }
 }

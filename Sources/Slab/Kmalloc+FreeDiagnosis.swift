@@ -26,7 +26,7 @@ extension Kmalloc {
                 .wildFree, "the address lies behind the objects of a slab of this size", layout.objectSize)
         }
         switch slab.state(index) {
-        case .free, .cached, .allocated, .seen:
+        case .free, .allocated, .waiting, .seen:
             return violation(.doubleFree, "the object of this size is free", layout.objectSize)
         default: return violation(.corruption, "the object's state is damaged, for this size", layout.objectSize)
         }

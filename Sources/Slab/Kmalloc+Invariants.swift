@@ -20,10 +20,10 @@ extension Kmalloc {
 
     private func check(_ cache: borrowing SlabCache<P>) -> InvariantViolation? {
         // Every object in a magazine is marked, so that one that is there twice, or is said to be and is not, shows.
-        let marking = cache.markMagazines(from: .cached, to: .seen)
+        let marking = cache.markMagazines(from: .free, to: .seen)
         var found: InvariantViolation?
         do throws(InvariantViolation) { try cache.checkInvariants() } catch { found = error }
-        _ = cache.markMagazines(from: .seen, to: .cached)
+        _ = cache.markMagazines(from: .seen, to: .free)
         return marking ?? found
     }
 }

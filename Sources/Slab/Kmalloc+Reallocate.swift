@@ -5,25 +5,62 @@ extension Kmalloc {
     /// The bytes that an allocation really has, at least what was asked for.
     ///
     /// - Parameter pointer: what `allocate` returned. nil and `zeroSizeAddress` have 0 bytes.
+    /// Who asks may use all of it: where what was not asked for is a red zone, that ends here.
     /// - Returns: 0 for anything else, too, after reporting it as `free` would.
     /// - Complexity: O(1).
+    @inline(__always)
     public func size(of pointer: UnsafeRawPointer?) -> UInt {
-        size(of: UInt(bitPattern: pointer), in: "ksize") ?? 0
+        let address = UInt(bitPattern: pointer)
+        guard let size = plainSize(at: address), size != 0 else { return sizeInFull(of: address) }
+        return size
     }
 
-    /// nil, after a report, for what is not allocated.
-    private func size(of address: UInt, in call: StaticString) -> UInt? {
+    /// The bytes that the object has in which an address lies, without a look at whether it is the object's first, and
+    /// whether it is allocated: as Linux's `ksize`. Else as `size(of:)`.
+    @inline(__always)
+    func sizeAround(_ pointer: UnsafeRawPointer?) -> UInt {
+        let address = UInt(bitPattern: pointer)
+        guard let owner = table.slabOwner(of: frame(of: address)) else { return sizeInFull(of: address) }
+        let size = Magazine<P>(at: SlabPage(name: owner).magazines, cpu: 0).plainSize
+        return size == 0 ? sizeInFull(of: address) : size
+    }
+
+    /// The size of the allocated object that begins at an address; nil where none does, 0 where it has red zones.
+    @inline(__always)
+    private func plainSize(at address: UInt) -> UInt? {
+        guard let owner = table.slabOwner(of: frame(of: address)) else { return nil }
+        let slab = SlabPage(name: owner)
+        guard let index = slab.index(of: address), slab.state(index) == .allocated else { return nil }
+        return Magazine<P>(at: slab.magazines, cpu: 0).plainSize
+    }
+
+    @inline(never)
+    private func sizeInFull(of address: UInt) -> UInt {
+        guard let size = sizeUncommon(address, in: "ksize") else { return 0 }
+        if let cache = redZonedCache(of: address) { cache.value.changeRequest(of: address, to: size) }
+        return size
+    }
+
+    /// The cache of an address in a slab where its objects have red zones.
+    private func redZonedCache(of address: UInt) -> Permanent<SlabCache<P>>? {
+        guard let slab = slab(of: address) else { return nil }
+        let cache = CacheList<P>.cache(at: slab.cacheAddress)
+        return cache.value.flags.contains(.redZone) ? cache : nil
+    }
+
+    /// The size of nothing, an object with red zones, a large block, a guarded object; nil, after a report, for what is
+    /// not allocated.
+    @inline(never)
+    private func sizeUncommon(_ address: UInt, in call: StaticString) -> UInt? {
         if address == 0 || address == Self.zeroSizeAddress { return 0 }
-        if let slab = slab(of: address) {
-            if let index = slab.index(of: address), slab.state(index) == .allocated {
-                return CacheList<P>.cache(at: slab.cacheAddress).value.objectSize
-            }
-        } else if address & (PageSize.byteCount &- 1) == 0,
-            let order = LargeBlocks<P>.order(of: frame(of: address), frames)
-        {
+        if let slab = slab(of: address), let index = slab.index(of: address), slab.state(index) == .allocated {
+            return CacheList<P>.cache(at: slab.cacheAddress).value.objectSize
+        }
+        if address & (PageSize.byteCount &- 1) == 0, let order = LargeBlocks<P>.order(of: frame(of: address), frames) {
             return PageSize.byteCount << UInt(order)
         }
-        P.report(diagnose(address, in: call))
+        if guarded.contains(address) { return guarded.size(of: address, in: call) }
+        complain(of: address, in: call)
         return nil
     }
 
@@ -39,16 +76,37 @@ extension Kmalloc {
     ///     memory moves that lies outside the zone.
     /// - Returns: the allocation, perhaps elsewhere; nil where there is no memory: the old one is as before then.
     /// - Complexity: O(1), and O(bytes) where the contents move.
+    @inline(__always)
     public func reallocate(
         _ pointer: UnsafeMutableRawPointer?, _ byteCount: UInt, flags: AllocationFlags = .kernel
     ) -> UnsafeMutableRawPointer? {
+        let size = plainSize(at: UInt(bitPattern: pointer)) ?? 0
+        // An object that the new size fits into, and nothing else to be done.
+        let special: AllocationFlags = .dma | .dma32 | .zero
+        if byteCount &- 1 < size, flags.rawValue & special.rawValue == 0 { return unsafe pointer }
+        return unsafe Self.reallocateSlow(self, pointer, size, byteCount, flags)
+    }
+
+    @inline(never)
+    private static func reallocateSlow(
+        _ kmalloc: borrowing Kmalloc<P>, _ pointer: UnsafeMutableRawPointer?, _ size: UInt, _ byteCount: UInt,
+        _ flags: AllocationFlags
+    ) -> UnsafeMutableRawPointer? {
         if byteCount == 0 {
-            unsafe free(pointer)
-            return unsafe UnsafeMutableRawPointer(bitPattern: Self.zeroSizeAddress)
+            unsafe kmalloc.free(pointer)
+            return unsafe UnsafeMutableRawPointer(bitPattern: zeroSizeAddress)
         }
-        guard let oldSize = size(of: UInt(bitPattern: pointer), in: "krealloc") else { return nil }
-        guard oldSize > 0, let pointer = unsafe pointer else { return unsafe allocate(byteCount, flags: flags) }
-        if byteCount <= oldSize, isInZone(UInt(bitPattern: pointer), flags) {
+        let address = UInt(bitPattern: pointer)
+        guard let oldSize = size != 0 ? size : kmalloc.sizeUncommon(address, in: "krealloc") else { return nil }
+        guard oldSize > 0, let pointer = unsafe pointer else {
+            return unsafe kmalloc.allocate(byteCount, flags: flags)
+        }
+        let redZoned = size != 0 ? nil : kmalloc.redZonedCache(of: address)
+        if byteCount <= oldSize, kmalloc.isInZone(address, flags) {
+            if let cache = redZoned {
+                cache.value.changeRequest(of: address, to: byteCount, clears: flags.contains(.zero))
+                return unsafe pointer
+            }
             if flags.contains(.zero) {
                 // The allocation has oldSize bytes; what lies beyond the new size may be gained later.
                 unsafe (pointer + Int(bitPattern: byteCount)).initializeMemory(
@@ -56,10 +114,11 @@ extension Kmalloc {
             }
             return unsafe pointer
         }
-        guard let new = unsafe allocate(byteCount, flags: flags) else { return nil }
+        guard let new = unsafe kmalloc.allocate(byteCount, flags: flags) else { return nil }
+        let contents = redZoned.map { $0.value.requestedSize(of: address) } ?? oldSize
         // Two allocations, each with at least so many bytes.
-        unsafe new.copyMemory(from: pointer, byteCount: Int(bitPattern: min(oldSize, byteCount)))
-        unsafe free(pointer)
+        unsafe new.copyMemory(from: pointer, byteCount: Int(bitPattern: min(contents, byteCount)))
+        unsafe kmalloc.free(pointer)
         return unsafe new
     }
 

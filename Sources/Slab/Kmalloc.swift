@@ -34,6 +34,7 @@ public struct Kmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     /// The cache that other caches' descriptions are objects of.
     let cacheOfCaches: Permanent<SlabCache<P>>
     let largeBlocks = LargeBlocks<P>()
+    let guarded: GuardedSampling<P>
     let options: SlabOptions
 
     /// Sets up all caches, without a slab yet, in frames of their own.
@@ -48,19 +49,23 @@ public struct Kmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
         guard let tableFrame = frames.value.allocate(order: tableOrder, flags: .kernel | .noLeakTrace) else {
             return nil
         }
-        // The block is ours for good, has room for all four parts, and each is aligned to 8.
+        // The block is ours for good, has room for all its parts, and each is aligned to 8.
         var room = unsafe frames.value.directMap.pointer(to: tableFrame)
         let pool = unsafe room.bindMemory(to: HeaderPool<P>.self, capacity: 1)
         unsafe room += 64
         let headers = unsafe Permanent(placing: HeaderPool(in: room, frames: frames), at: pool)
         unsafe room += HeaderPool<P>.byteCount
-        guard let standard = StandardCaches(frames: frames, headers: headers, options: options) else {
+        let guarded = unsafe GuardedSampling<P>(in: room)
+        unsafe room += GuardedSampling<P>.byteCount
+        guard let standard = StandardCaches(frames: frames, headers: headers, guarded: guarded, options: options)
+        else {
             frames.value.free(tableFrame, order: tableOrder)
             return nil
         }
         self.frames = frames
         self.options = options
         self.headers = headers
+        self.guarded = guarded
         directMap = frames.value.directMap
         table = frames.value.table
         cacheOfCaches = standard.cacheOfCaches
@@ -72,8 +77,14 @@ public struct Kmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
         dmaSizes = unsafe SizeTable(in: room) { sizeClass in standard.dmaCache(of: sizeClass).value.magazines }
     }
 
+    /// The frames of what was set up, of tables and caches.
+    var ownFrames: UInt {
+        1 << UInt(LargeBlocks<P>.order(forByteCount: UInt(Self.tableByteCount))) + StandardCaches<P>.frameCount
+    }
+
     private static var tableByteCount: Int {
-        64 + HeaderPool<P>.byteCount + CacheList<P>.byteCount + 2 * SizeTable<P>.byteCount
+        64 + HeaderPool<P>.byteCount + GuardedSampling<P>.byteCount + CacheList<P>.byteCount + 2
+            * SizeTable<P>.byteCount
     }
 
     /// Allocates memory.
@@ -91,8 +102,8 @@ public struct Kmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
             flags.rawValue & (AllocationFlags.dma.rawValue | AllocationFlags.dma32.rawValue) == 0
         else { return unsafe Self.allocateUncommon(self, byteCount, flags) }
         let magazine = sizes.magazine(for: byteCount, cpu: P.currentCPU)
-        guard let object = magazine.allocate() else { return unsafe magazine.allocateSlow(flags) }
-        if flags.contains(.zero) { return unsafe Magazine<P>.clear(object, magazine.objectSize) }
+        guard let object = magazine.allocate() else { return unsafe magazine.allocateSlow(flags, byteCount) }
+        if flags.contains(.zero) { return unsafe Magazine<P>.clear(object, magazine.plainSize) }
         // An object's address is in the direct map, never null.
         return unsafe UnsafeMutableRawPointer(bitPattern: object).unsafelyUnwrapped
     }
@@ -107,8 +118,8 @@ public struct Kmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
         if byteCount == 0 { return unsafe UnsafeMutableRawPointer(bitPattern: zeroSizeAddress) }
         if byteCount <= SizeClass.largestByteCount {
             let magazine = kmalloc.dmaSizes.magazine(for: byteCount, cpu: P.currentCPU)
-            guard let object = magazine.allocate() else { return unsafe magazine.allocateSlow(flags) }
-            if flags.contains(.zero) { return unsafe Magazine<P>.clear(object, magazine.objectSize) }
+            guard let object = magazine.allocate() else { return unsafe magazine.allocateSlow(flags, byteCount) }
+            if flags.contains(.zero) { return unsafe Magazine<P>.clear(object, magazine.plainSize) }
             return unsafe UnsafeMutableRawPointer(bitPattern: object)
         }
         guard byteCount <= largestByteCount,

@@ -7,8 +7,6 @@ struct LargeBlocks<P: Platform>: ~Copyable {
     /// "kM".
     static var tag: UInt16 { 0x6b4d }
 
-    /// Between reading the tag and taking it off: of two CPUs that free one block, one finds it gone.
-    private let lock = SpinLock<P>()
     private let blocks = Atomic<Int>(0)
     private let frameCount = Atomic<Int>(0)
 
@@ -30,7 +28,8 @@ struct LargeBlocks<P: Platform>: ~Copyable {
         }
         let start = frames.value.directMap.virtualAddress(of: frame.address).rawValue
         frames.value.noteAllocation(start, byteCount: byteCount, .object, flags)
-        frames.value.setTag(Self.tag, of: frame)
+        // The block is this call's alone until it returns.
+        _ = frames.value.exchangeTag(of: frame, from: 0, to: Self.tag)
         blocks.add(1, ordering: .relaxed)
         frameCount.add(1 << order, ordering: .relaxed)
         return frame
@@ -48,12 +47,8 @@ struct LargeBlocks<P: Platform>: ~Copyable {
 
     /// Gives a large block back. - Returns: false, with nothing changed, where none starts at `frame`.
     func free(_ frame: PageFrameNumber, to frames: Permanent<PageFrameAllocator<P>>) -> Bool {
-        let found: Int? = lock.withLock {
-            guard let order = Self.order(of: frame, frames) else { return nil }
-            frames.value.setTag(0, of: frame)
-            return order
-        }
-        guard let order = found else { return false }
+        // Of two CPUs that free one block, one finds the tag gone.
+        guard let order = frames.value.exchangeTag(of: frame, from: Self.tag, to: 0) else { return false }
         blocks.subtract(1, ordering: .relaxed)
         frameCount.subtract(1 << order, ordering: .relaxed)
         frames.value.free(frame, order: order)

@@ -29,6 +29,7 @@ extension Kmalloc {
     }
 
     /// `reallocate(_:_:flags:)`.
+    @inline(__always)
     public func krealloc(
         _ pointer: UnsafeMutableRawPointer?, _ size: UInt, _ flags: AllocationFlags
     ) -> UnsafeMutableRawPointer? {
@@ -39,6 +40,8 @@ extension Kmalloc {
     @inline(__always)
     public func kfree(_ pointer: UnsafeMutableRawPointer?) { unsafe free(pointer) }
 
-    /// `size(of:)`.
-    public func ksize(_ pointer: UnsafeRawPointer?) -> UInt { unsafe size(of: pointer) }
+    /// The bytes that the allocation really has which an address lies in. `size(of:)` also checks that the address is an
+    /// allocation's.
+    @inline(__always)
+    public func ksize(_ pointer: UnsafeRawPointer?) -> UInt { unsafe sizeAround(pointer) }
 }

@@ -5,11 +5,11 @@ import PageFrames
 // the short way needs no frame.
 extension Magazine {
     /// An object from the cache, by way of this CPU's magazine where that is possible; nil where there is no memory within
-    /// the meaning of the flags.
+    /// the meaning of the flags. A watched cache takes note of the bytes that were asked for; 0 for a whole object.
     @inline(never)
-    func allocateSlow(_ flags: AllocationFlags) -> UnsafeMutableRawPointer? {
-        guard let object = cache.value.allocateSlow(flags) else { return nil }
-        if flags.contains(.zero) { return unsafe Self.clear(object, objectSize) }
+    func allocateSlow(_ flags: AllocationFlags, _ requested: UInt = 0) -> UnsafeMutableRawPointer? {
+        guard let object = cache.value.allocateSlow(flags, requested) else { return nil }
+        if flags.contains(.zero), !cache.value.isWatched { return unsafe Self.clear(object, plainSize) }
         return unsafe UnsafeMutableRawPointer(bitPattern: object)
     }
 
@@ -22,7 +22,7 @@ extension Magazine {
         return unsafe pointer
     }
 
-    /// Takes back an object, in state `cached`, for which the magazine has no room, or which is held.
+    /// Takes back a free object for which the magazine has no room, or which is held.
     @inline(never)
     func freeSlow(_ entry: Entry) { cache.value.freeSlow(entry) }
 }

@@ -21,8 +21,8 @@ struct Magazine<P: Platform>: @unchecked Sendable {
         /// The most objects that it may hold.
         let limit: Int
         let lock = SpinLock<P>()
-        /// Bytes of an object.
-        let objectSize: UInt
+        /// Bytes of an object; 0 where objects have red zones, and so no more bytes than were asked for.
+        let plainSize: UInt
         /// The address of the cache.
         let cache: UInt
     }
@@ -59,7 +59,7 @@ struct Magazine<P: Platform>: @unchecked Sendable {
     @inline(__always)
     static var byteCount: Int { 1024 }
 
-    /// The magazine at `address`, which `initialize(limit:objectSize:)` has set up or will, of a CPU, counted from that
+    /// The magazine at `address`, which `initialize(limit:plainSize:cache:)` has set up or will, of a CPU, counted from that
     /// of CPU 0.
     @inline(__always)
     init(at address: UInt, cpu: Int) {
@@ -70,8 +70,8 @@ struct Magazine<P: Platform>: @unchecked Sendable {
     }
 
     /// Makes the memory an empty magazine.
-    func initialize(limit: Int, objectSize: UInt, cache: UInt) {
-        unsafe header.initialize(to: Header(limit: limit, objectSize: objectSize, cache: cache))
+    func initialize(limit: Int, plainSize: UInt, cache: UInt) {
+        unsafe header.initialize(to: Header(limit: limit, plainSize: plainSize, cache: cache))
     }
 
     /// The number of objects in it: a snapshot, but for who holds it.
@@ -85,9 +85,9 @@ struct Magazine<P: Platform>: @unchecked Sendable {
     @inline(__always)
     var limit: Int { unsafe header.pointee.limit }
 
-    /// Bytes of an object of the cache.
+    /// Bytes of an object of the cache; 0 where objects have red zones.
     @inline(__always)
-    var objectSize: UInt { unsafe header.pointee.objectSize }
+    var plainSize: UInt { unsafe header.pointee.plainSize }
 
     /// The cache whose objects it holds.
     var cache: Permanent<SlabCache<P>> { CacheList.cache(at: unsafe header.pointee.cache) }
@@ -115,7 +115,7 @@ struct Magazine<P: Platform>: @unchecked Sendable {
         return entry.object
     }
 
-    /// Puts an object, in state `cached`, on top. - Returns: false where there is no room or the magazine is held.
+    /// Puts an object, which is free, on top. - Returns: false where there is no room or the magazine is held.
     @inline(__always)
     func free(_ entry: Entry) -> Bool {
         guard _fastPath(tryHold()) else { return false }

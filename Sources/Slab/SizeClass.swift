@@ -1,6 +1,6 @@
 /// One of kmalloc's object sizes: 8 to 8192 bytes.
 ///
-///     8 16 24 32 48 64   80 96 112 128   160 192 224 256          steps of a quarter
+///     8 16 24 32 64      80 96 112 128   160 192 224 256          steps of a quarter
 ///     288 320 ... 512    576 640 ... 1024    1152 1280 ... 2048    steps of an eighth
 ///     2560 3072 3584 4096    5120 6144 8192
 ///
@@ -13,7 +13,7 @@ public struct SizeClass: Equatable, Sendable {
     public let index: Int
 
     /// The number of classes.
-    public static let count = 45
+    public static let count = 44
 
     /// The largest object of any class in bytes; larger requests go to the buddy.
     @inline(__always)
@@ -36,16 +36,14 @@ public struct SizeClass: Equatable, Sendable {
         let index = UInt(bitPattern: index)
         switch index {
         case ...3: return 8 * (index + 1)
-        case 4: return 48
-        case 5: return 64
-        case ...9: return 64 + 16 * (index - 5)
-        case ...13: return 128 + 32 * (index - 9)
-        case ...37:
-            let doubling = (index - 14) / 8
-            return (256 + 32 * ((index - 14) % 8 + 1)) << doubling
-        case ...41: return 2048 + 512 * (index - 37)
-        case 42: return 5120
-        case 43: return 6144
+        case ...8: return 64 + 16 * (index - 4)
+        case ...12: return 128 + 32 * (index - 8)
+        case ...36:
+            let doubling = (index - 13) / 8
+            return (256 + 32 * ((index - 13) % 8 + 1)) << doubling
+        case ...40: return 2048 + 512 * (index - 36)
+        case 41: return 5120
+        case 42: return 6144
         default: return 8192
         }
     }

@@ -50,16 +50,15 @@ extension SlabCache {
             let state = slab.state(index)
             let object = slab.address(of: index, slotSize: layout.slotSize)
             if state == .free { free += 1 }
-            try require((state == .free) == slab.isMarkedFree(index), "bitmap and state bytes agree", object)
-            switch state {
-            case .free, .allocated, .seen: break
-            case .cached: try require(false, "a cached object is in a magazine", object)
-            default: try require(false, "an object's state is one that there is", object, Int(state.rawValue))
-            }
+            // Those in magazines have been marked.
+            try require(
+                (state == .free) == slab.isMarkedFree(index), "a free object is in the bitmap or in a magazine", object)
+            try require(
+                state.rawValue <= ObjectState.seen.rawValue, "an object's state is one that there is", object,
+                Int(state.rawValue))
         }
         try require(free == slab.freeCount, "a slab's free count is that of its bits", slab.base, free, slab.freeCount)
-        let first = PageFrameNumber(
-            containing: frames.value.directMap.physicalAddress(of: VirtualAddress(slab.base)))
+        let first = firstFrame(of: slab)
         try require(first.rawValue & (layout.frameCount - 1) == 0, "a slab is aligned to its size", slab.base)
         for number in 0..<layout.frameCount {
             let frame = first + number

@@ -9,19 +9,25 @@ extension SlabCache {
     /// Making a slab may wait: nothing is held then, and others may be quicker with all of the new slab.
     /// - Returns: nil where there is no memory within the meaning of the flags.
     @inline(never)
-    func allocateSlow(_ flags: AllocationFlags) -> UInt? {
-        if isWatched { return allocateWatched(flags) }
+    func allocateSlow(_ flags: AllocationFlags, _ requested: UInt = 0) -> UInt? {
+        if isWatched { return allocateWatched(flags, requested) }
+        if let object = takeObject(adding: nil) { return object }
         while true {
-            if let object = takeObject() { return object }
-            guard addSlab(flags) else { return nil }
+            guard let slab = makeSlab(flags) else { return nil }
+            if let object = takeObject(adding: slab) { return object }
         }
     }
 
-    private func takeObject() -> UInt? {
+    /// An object, by way of the magazine where that is possible; nil where no slab has one.
+    /// - Parameter slab: a new one to be added first.
+    private func takeObject(adding slab: SlabPage?) -> UInt? {
         let magazine = magazine(P.currentCPU)
-        guard magazine.tryHold() else { return takeSingle() }
+        guard magazine.tryHold() else {
+            if let slab { add(slab) }
+            return takeSingle()
+        }
         defer { magazine.letGo() }
-        if magazine.count == 0 { refill(magazine, max(1, magazine.limit / 2)) }
+        if magazine.count == 0 || slab != nil { refill(magazine, adding: slab) }
         let last = magazine.count &- 1
         if last < 0 { return nil }
         magazine.count = last
@@ -45,26 +51,39 @@ extension SlabCache {
         }
     }
 
-    /// Fills an empty magazine, which the caller holds, with up to `count` objects. - Complexity: O(count).
-    private func refill(_ magazine: Magazine<P>, _ count: Int) {
+    /// Fills a magazine, which the caller holds, to a half. - Complexity: O(objects).
+    /// - Parameter slab: a new one, in no list, which is added first.
+    private func refill(_ magazine: Magazine<P>, adding slab: SlabPage?) {
+        let goal = max(magazine.limit / 2, 1)
         withState { state in
-            var filled = 0
-            while filled < count, let slab = state.lists.fullestUsable {
-                let start = filled
-                let taken = slab.take(count &- filled, random: state.nextRandom()) { index, position in
-                    slab.setState(index, .cached)
-                    magazine.put(entry(slab, index), at: start &+ position)
-                }
-                filled &+= taken
-                state.lists.place(slab)
-                if taken == 0 {
+            if let slab {
+                state.count(slab)
+                take(from: slab, &state, magazine, goal)
+            }
+            while magazine.count < goal, let slab = state.lists.fullestUsable {
+                if !take(from: slab, &state, magazine, goal) {
                     _ = damaged(slab)
                     break
                 }
             }
-            state.freeObjects &-= filled
-            magazine.count = filled
         }
+    }
+
+    /// Moves free objects of a slab into a magazine, up to `goal`. - Returns: false where there was none.
+    @inline(__always)
+    @discardableResult
+    private func take(from slab: SlabPage, _ state: inout State, _ magazine: Magazine<P>, _ goal: Int) -> Bool {
+        let start = magazine.count
+        let taken =
+            start >= goal
+            ? 0
+            : slab.take(goal &- start, random: state.nextRandom()) { index, position in
+                magazine.put(entry(slab, index), at: start &+ position)
+            }
+        magazine.count = start &+ taken
+        state.freeObjects &-= taken
+        state.lists.place(slab)
+        return taken != 0
     }
 
     /// A slab whose header counts objects that its bitmap does not have: going on with it would never end.
@@ -81,36 +100,54 @@ extension SlabCache {
             object: slab.address(of: index, slotSize: layout.slotSize), state: slab.statePointer(index))
     }
 
-    /// Takes back an object, in state `cached`, when the magazine is full or somebody else holds it: half of the magazine
+    /// Takes back an object, free but in no magazine, when the magazine is full or somebody else holds it: half of the magazine
     /// goes back to the slabs first where that is possible.
     @inline(never)
     func freeSlow(_ entry: Magazine<P>.Entry) {
         if isWatched { return freeWatched(entry) }
         let magazine = magazine(P.currentCPU)
         guard magazine.tryHold() else { return putSingle(entry) }
-        let isTrimDue = magazine.count >= magazine.limit && drain(magazine, to: magazine.limit / 2)
+        let surplus = magazine.count >= magazine.limit ? drain(magazine, to: magazine.limit / 2) : nil
         magazine.put(entry, at: magazine.count)
         magazine.count = magazine.count &+ 1
         magazine.letGo()
-        if isTrimDue { trim() }
+        retire(surplus)
     }
 
     /// Puts an object back into its slab, past the magazines.
     func putSingle(_ entry: Magazine<P>.Entry) {
-        let isTrimDue = withState { state in
-            guard let slab = slab(of: entry.object) else { return false }
-            slab.putFree(unsafe slab.index(ofState: entry.state))
+        let surplus = withState { state -> SlabPage? in
+            guard let slab = slab(of: entry.object) else { return nil }
+            slab.markFree(unsafe slab.index(ofState: entry.state))
+            slab.freeCount = slab.freeCount &+ 1
             state.freeObjects &+= 1
-            state.lists.place(slab)
-            return state.lists.slabCount(in: SlabLists.empty) > keptEmptySlabs
+            var surplus: SlabPage?
+            putBack(slab, &state, &surplus)
+            return surplus
         }
-        if isTrimDue { trim() }
+        retire(surplus)
+    }
+
+    /// Puts a slab whose objects have become free where it belongs: into a list, or, where it is wholly free and enough
+    /// such slabs are kept, in front of `surplus`, to be given back.
+    @inline(__always)
+    private func putBack(_ slab: SlabPage, _ state: inout State, _ surplus: inout SlabPage?) {
+        if slab.freeCount == slab.objectCount, !flags.contains(.typesafe),
+            state.lists.slabCount(in: SlabLists.empty) >= keptEmptySlabs, slab.list != SlabLists.empty
+        {
+            state.takeOut(slab)
+            slab.next = surplus
+            surplus = slab
+        } else {
+            state.lists.place(slab)
+        }
     }
 
     /// Puts the uppermost objects of a magazine, which the caller holds, back into their slabs, all but `left`.
-    /// - Returns: whether `trim` has something to do. - Complexity: O(objects).
-    func drain(_ magazine: Magazine<P>, to left: Int) -> Bool {
+    /// - Returns: slabs to be given back, each the one after it by `next`. - Complexity: O(objects).
+    func drain(_ magazine: Magazine<P>, to left: Int) -> SlabPage? {
         withState { state in
+            var surplus: SlabPage?
             var position = magazine.count
             state.freeObjects &+= position &- left
             while position > left {
@@ -125,25 +162,28 @@ extension SlabCache {
                     continue
                 }
                 position = putRun(slab, magazine, position, left)
-                state.lists.place(slab)
+                putBack(slab, &state, &surplus)
             }
             magazine.count = left
-            return state.lists.slabCount(in: SlabLists.empty) > keptEmptySlabs
+            return surplus
         }
     }
 
-    /// Puts the objects of one slab that follow each other in a magazine, from `position` down, back into the slab.
+    /// Puts the objects of one slab that follow each other in a magazine, from below `position` down, back into the slab.
     /// - Returns: the position that was not reached.
     @inline(__always)
-    private func putRun(_ slab: SlabPage, _ magazine: Magazine<P>, _ start: Int, _ left: Int) -> Int {
-        let count = UInt(bitPattern: slab.objectCount)
-        var position = start
+    private func putRun(_ slab: SlabPage, _ magazine: Magazine<P>, _ position: Int, _ left: Int) -> Int {
+        let slots = UInt(bitPattern: slab.objectCount)
+        var position = position
+        var put = 0
         while position > left {
             let index = unsafe slab.index(ofState: magazine.entry(position &- 1).state)
-            if UInt(bitPattern: index) >= count { break }
-            slab.putFree(index)
+            if UInt(bitPattern: index) >= slots { break }
+            slab.markFree(index)
+            put &+= 1
             position &-= 1
         }
+        slab.freeCount = slab.freeCount &+ put
         return position
     }
 

@@ -14,49 +14,65 @@ extension SlabCache {
     /// - Returns: false where there is no memory within the meaning of the flags. - Complexity: O(frames + objects).
     func addSlab(_ flags: AllocationFlags) -> Bool {
         guard let slab = makeSlab(flags) else { return false }
-        withState { state in
-            state.slabsFetched &+= 1
-            state.freeObjects &+= slab.objectCount
-            state.lists.place(slab)
-        }
+        add(slab)
         return true
     }
 
-    /// Gives slabs wholly free, beyond those that are kept, back to the buddy. - Complexity: O(slabs given back).
-    func trim() {
-        while let slab = withState({ state in takeEmpty(keeping: keptEmptySlabs, &state) }) { retire(slab) }
+    /// Adds a new slab, which is in no list.
+    func add(_ slab: SlabPage) {
+        withState { state in
+            state.count(slab)
+            state.lists.place(slab)
+        }
     }
 
     /// Empties the magazines of all CPUs, but for those that are held, and gives all slabs that are wholly free back.
     /// - Returns: the frames given back. - Complexity: O(objects in magazines + slabs given back).
     func shrink() -> UInt {
+        if isWatched { emptyQuarantine() }
+        var frames: UInt = 0
         for cpu in 0..<P.cpuCount {
             let magazine = magazine(cpu)
             guard magazine.count > 0, magazine.tryHold() else { continue }
-            _ = drain(magazine, to: 0)
+            let surplus = drain(magazine, to: 0)
             magazine.letGo()
+            frames += retire(surplus)
         }
+        return frames + giveBackEmpty()
+    }
+
+    /// Gives all slabs wholly free back to the buddy. - Returns: the frames given back.
+    private func giveBackEmpty() -> UInt {
+        if flags.contains(.typesafe) { return 0 }
+        let surplus = withState { state -> SlabPage? in
+            var surplus: SlabPage?
+            while let slab = state.lists.first(in: SlabLists.empty) {
+                state.takeOut(slab)
+                slab.next = surplus
+                surplus = slab
+            }
+            return surplus
+        }
+        return retire(surplus)
+    }
+
+    /// Gives slabs, wholly free and in no list, each the one after it by `next`, back to the buddy.
+    /// - Returns: the frames given back.
+    @discardableResult
+    @inline(__always)
+    func retire(_ first: SlabPage?) -> UInt {
         var frames: UInt = 0
-        while let slab = withState({ state in takeEmpty(keeping: 0, &state) }) {
+        var rest = first
+        while let slab = rest {
+            rest = slab.next
             retire(slab)
-            frames += layout.frameCount
+            frames &+= layout.frameCount
         }
         return frames
     }
 
-    /// Unlinks a slab wholly free where there are more than `kept`.
-    private func takeEmpty(keeping kept: Int, _ state: inout State) -> SlabPage? {
-        guard !flags.contains(.typesafe), state.lists.slabCount(in: SlabLists.empty) > kept,
-            let slab = state.lists.first(in: SlabLists.empty)
-        else { return nil }
-        state.lists.unlink(slab)
-        state.freeObjects &-= slab.objectCount
-        state.slabsReturned &+= 1
-        return slab
-    }
-
     /// Fetches a block and makes it a slab, in no list yet. What was taken is given back on failure.
-    private func makeSlab(_ flags: AllocationFlags) -> SlabPage? {
+    func makeSlab(_ flags: AllocationFlags) -> SlabPage? {
         guard let frame = frames.value.allocate(order: layout.order, flags: flags.forSlab | zone | .noLeakTrace) else {
             return nil
         }
@@ -69,16 +85,23 @@ extension SlabCache {
         let slab = unsafe SlabPage(
             at: UnsafeMutableRawPointer(bitPattern: header).unsafelyUnwrapped, base: base, layout: layout,
             magazines: magazines, cache: address)
+        if isWatched { prepareForChecks(slab) }
         frames.value.claim(frame, order: layout.order, as: .slab, owner: slab.name)
         return slab
     }
 
     /// Gives a slab, wholly free and in no list, back to the buddy.
+    @inline(never)
     private func retire(_ slab: SlabPage) {
-        let frame = PageFrameNumber(
-            containing: frames.value.directMap.physicalAddress(of: VirtualAddress(slab.base)))
+        let frame = firstFrame(of: slab)
         frames.value.release(frame, order: layout.order, from: .slab)
         frames.value.free(frame, order: layout.order)
         headers.value.free(slab.headerAddress, layout.headerByteCount)
+    }
+
+    /// The first frame of a slab's block: object 0 may begin some way behind it.
+    func firstFrame(of slab: SlabPage) -> PageFrameNumber {
+        PageFrameNumber(
+            containing: frames.value.directMap.physicalAddress(of: VirtualAddress(slab.base &- layout.objectOffset)))
     }
 }

@@ -23,6 +23,21 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
         /// Where the next objects are taken from, at random; 0 for always the lowest.
         var random: UInt64
 
+        /// Counts a new slab, all of whose objects are free.
+        @inline(__always)
+        mutating func count(_ slab: SlabPage) {
+            slabsFetched &+= 1
+            freeObjects &+= slab.objectCount
+        }
+
+        /// Takes a slab wholly free out of its list and the counts, to be given back.
+        @inline(__always)
+        mutating func takeOut(_ slab: SlabPage) {
+            lists.unlink(slab)
+            freeObjects &-= slab.objectCount
+            slabsReturned &+= 1
+        }
+
         /// The next number of a sequence without order (Marsaglia's xorshift); 0 for ever after 0.
         @inline(__always)
         mutating func nextRandom() -> UInt64 {
@@ -45,6 +60,9 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
     let magazines: UInt
     let frames: Permanent<PageFrameAllocator<P>>
     let headers: Permanent<HeaderPool<P>>
+    /// What watched caches share.
+    let debugging: Permanent<SlabDebugging<P>>
+    let guarded: GuardedSampling<P>
     let lock = SpinLock<P>()
     let state: UnsafeMutablePointer<State>
     /// The cache's place in the list of all caches.
@@ -58,24 +76,28 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
     /// - Parameters:
     ///   - memory: `byteCount` bytes, aligned to a cache line, which stay for as long as the cache is in use.
     ///   - magazines: memory for a magazine for each CPU, aligned to a cache line, which stays as long.
-    ///   - isWatched: see there.
+    ///   - flags, layout, isWatched: see `CachePlan`.
     ///   - random: what the order of objects begins with; 0 for ascending order.
+    ///   - guarded: decides which allocations go elsewhere, where the cache is watched.
     @unsafe
     static func place(
         at memory: UnsafeMutableRawPointer, name: CacheName, flags: CacheFlags, layout: SlabLayout,
         magazines: UnsafeMutableRawPointer, isWatched: Bool, random: UInt64,
-        frames: Permanent<PageFrameAllocator<P>>, headers: Permanent<HeaderPool<P>>
+        frames: Permanent<PageFrameAllocator<P>>, headers: Permanent<HeaderPool<P>>,
+        debugging: Permanent<SlabDebugging<P>>, guarded: GuardedSampling<P>
     ) -> Permanent<SlabCache<P>> {
         // The cache's own memory: the cache, and its state behind it.
         let cache = unsafe Permanent(
             placing: SlabCache(
                 name: name, flags: flags, layout: layout, magazines: UInt(bitPattern: magazines),
-                isWatched: isWatched, random: random, frames: frames, headers: headers, at: memory),
+                isWatched: isWatched, random: random, frames: frames, headers: headers, debugging: debugging,
+                guarded: guarded, at: memory),
             at: memory.bindMemory(to: SlabCache<P>.self, capacity: 1))
         let magazineLimit = cache.value.isWatched ? 0 : magazineLimit(slotSize: layout.slotSize)
         for cpu in 0..<P.cpuCount {
             cache.value.magazine(cpu).initialize(
-                limit: magazineLimit, objectSize: layout.objectSize, cache: cache.value.address)
+                limit: magazineLimit, plainSize: flags.contains(.redZone) ? 0 : layout.objectSize,
+                cache: cache.value.address)
         }
         return cache
     }
@@ -83,7 +105,8 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
     @unsafe
     private init(
         name: CacheName, flags: CacheFlags, layout: SlabLayout, magazines: UInt, isWatched: Bool, random: UInt64,
-        frames: Permanent<PageFrameAllocator<P>>, headers: Permanent<HeaderPool<P>>, at memory: UnsafeMutableRawPointer
+        frames: Permanent<PageFrameAllocator<P>>, headers: Permanent<HeaderPool<P>>,
+        debugging: Permanent<SlabDebugging<P>>, guarded: GuardedSampling<P>, at memory: UnsafeMutableRawPointer
     ) {
         self.name = name
         self.flags = flags
@@ -93,25 +116,33 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
         self.isWatched = isWatched || frames.value.isWatched
         self.frames = frames
         self.headers = headers
+        self.guarded = guarded
+        self.debugging = debugging
         address = UInt(bitPattern: memory)
         // Behind the cache, by the contract of `place`.
         unsafe state = (memory + Self.ownByteCount).bindMemory(to: State.self, capacity: 1)
-        unsafe state.initialize(to: State(lists: SlabLists(objectCount: layout.objectCount), random: random))
-        unsafe linksPointer = UnsafeMutableRawPointer(state + 1).bindMemory(to: CacheLinks.self, capacity: 1)
+        let lists = unsafe SlabLists(in: UnsafeMutableRawPointer(state + 1), objectCount: layout.objectCount)
+        unsafe state.initialize(to: State(lists: lists, random: random))
+        unsafe linksPointer = (UnsafeMutableRawPointer(state + 1) + SlabLists.byteCount)
+            .bindMemory(to: CacheLinks.self, capacity: 1)
         unsafe linksPointer.initialize(to: CacheLinks())
     }
 
     /// Bytes that a cache takes with its state behind it, a multiple of the cache line.
-    static var byteCount: Int { ownByteCount + (MemoryLayout<State>.stride + MemoryLayout<CacheLinks>.size + 63) & ~63 }
+    static var byteCount: Int { ownByteCount + (stateByteCount + 63) & ~63 }
+
+    private static var stateByteCount: Int {
+        MemoryLayout<State>.stride + SlabLists.byteCount + MemoryLayout<CacheLinks>.size
+    }
 
     private static var ownByteCount: Int { (MemoryLayout<SlabCache<P>>.size + 63) & ~63 }
 
     /// Bytes of the magazines of all CPUs.
     static var magazinesByteCount: Int { Magazine<P>.byteCount * P.cpuCount }
 
-    /// The objects that a CPU's magazine holds at most: about a page of them, 4 to 62.
+    /// The objects that a CPU's magazine holds at most: 32 KiB of them, and no more than 61; 16 of large ones.
     private static func magazineLimit(slotSize: UInt) -> Int {
-        max(4, min(Magazine<P>.capacity, Int(2 * PageSize.byteCount / slotSize)))
+        max(16, min(Magazine<P>.capacity, Int(8 * PageSize.byteCount / slotSize)))
     }
 
     /// Bytes of an object, as its users have them.

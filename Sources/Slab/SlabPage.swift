@@ -138,36 +138,39 @@ struct SlabPage: Equatable {
         unsafe statePointer(index).pointee.store(state.rawValue, ordering: .relaxed)
     }
 
-    /// Makes an allocated object one that is in no user's hands; of two that try at once, one can.
+    /// Makes an allocated object a free one, which is the caller's to put somewhere; of two that try at once, one can.
     /// - Returns: false where it is not allocated, with nothing changed.
     @inline(__always)
     func retract(_ index: Int) -> Bool {
         // As above. State bytes outlive the objects.
         unsafe statePointer(index).pointee.compareExchange(
-            expected: ObjectState.allocated.rawValue, desired: ObjectState.cached.rawValue, ordering: .relaxed
+            expected: ObjectState.allocated.rawValue, desired: ObjectState.free.rawValue, ordering: .relaxed
         ).exchanged
     }
 
-    /// Takes up to `count` free objects out of the bitmap, from where `random` says, and calls `body` with the index of
-    /// each, which is for the caller to give a state. - Returns: how many. - Complexity: O(count + words of the bitmap).
+    /// Takes up to `count` free objects out of the bitmap, in an order that `random` says, and calls `body` with each: its
+    /// index, and how many came before. - Returns: how many. - Complexity: O(count + words of the bitmap).
     @inline(__always)
     func take(_ count: Int, random: UInt64, _ body: (_ index: Int, _ position: Int) -> Void) -> Int {
         let wordCount = SlabHeader.wordCount(objectCount)
+        let bitmap = unsafe bitmap
         var random = random
         var word = wordCount == 1 ? 0 : Int(truncatingIfNeeded: random &>> 32) & (wordCount &- 1)
         var taken = 0
         for _ in 0..<wordCount {
+            // Words of this slab's bitmap.
             var bits = unsafe bitmap[word]
             if bits != 0 {
+                let end = taken &+ min(count &- taken, bits.nonzeroBitCount)
                 repeat {
-                    let start = random & 63
+                    // The first set bit from a random one on, round the word.
+                    let turned = bits &>> random | bits &<< (0 &- random)
+                    let bit = (turned.trailingZeroBitCount &+ Int(truncatingIfNeeded: random)) & 63
+                    bits ^= 1 &<< UInt64(truncatingIfNeeded: bit)
                     random = random &>> 6 | random &<< 58
-                    let turned = bits &>> start | bits &<< (0 &- start)
-                    let bit = (turned.trailingZeroBitCount &+ Int(truncatingIfNeeded: start)) & 63
-                    bits &= ~(1 &<< UInt64(truncatingIfNeeded: bit))
                     body(word &* 64 &+ bit, taken)
                     taken &+= 1
-                } while bits != 0 && taken < count
+                } while taken != end
                 unsafe bitmap[word] = bits
                 if taken == count { break }
             }
@@ -177,13 +180,9 @@ struct SlabPage: Equatable {
         return taken
     }
 
-    /// Puts an object, which nobody uses, back into the bitmap, and notes it as free. - Complexity: O(1).
+    /// Puts an object, which is free and in nobody's hands, back into the bitmap. Counting it is left to the caller.
     @inline(__always)
-    func putFree(_ index: Int) {
-        setState(index, .free)
-        unsafe bitmap[index &>> 6] |= 1 &<< UInt64(truncatingIfNeeded: index)
-        freeCount = freeCount &+ 1
-    }
+    func markFree(_ index: Int) { unsafe bitmap[index &>> 6] |= 1 &<< UInt64(truncatingIfNeeded: index) }
 
     /// Whether the bitmap says that an object is free.
     func isMarkedFree(_ index: Int) -> Bool { unsafe bitmap[index &>> 6] >> UInt64(index & 63) & 1 != 0 }

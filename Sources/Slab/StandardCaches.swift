@@ -8,15 +8,27 @@ struct StandardCaches<P: Platform> {
     static var count: Int { SizeClass.count + dmaCount + 1 }
 
     private let frames: Permanent<PageFrameAllocator<P>>
-    /// The block in which the caches lie side by side.
+    /// The block in which the caches lie side by side, and behind them what watched ones share.
     private let block: PageFrameNumber
+    let debugging: Permanent<SlabDebugging<P>>
 
     /// Places all caches, without slabs, in frames of their own: one block for the caches, others for their magazines.
     /// - Returns: nil, with everything given back, where there is too little memory.
-    init?(frames: Permanent<PageFrameAllocator<P>>, headers: Permanent<HeaderPool<P>>, options: SlabOptions) {
+    init?(
+        frames: Permanent<PageFrameAllocator<P>>, headers: Permanent<HeaderPool<P>>, guarded: GuardedSampling<P>,
+        options: SlabOptions
+    ) {
         guard let block = frames.value.allocate(order: Self.order, flags: .kernel | .noLeakTrace) else { return nil }
+        guard let shared = SlabDebugging(frames: frames, options: options) else {
+            frames.value.free(block, order: Self.order)
+            return nil
+        }
         self.frames = frames
         self.block = block
+        // The block has room for it behind the caches.
+        let room = unsafe frames.value.directMap.pointer(to: block) + Self.count * SlabCache<P>.byteCount
+        debugging = unsafe Permanent(
+            placing: shared, at: room.bindMemory(to: SlabDebugging<P>.self, capacity: 1))
         var random = options.randomOrder ? Self.seed() : 0
         var magazines: UInt = 0
         for index in 0..<Self.count {
@@ -27,7 +39,7 @@ struct StandardCaches<P: Platform> {
                 }
                 magazines = frames.value.directMap.virtualAddress(of: frame.address).rawValue
             }
-            place(index, magazines, random, headers)
+            place(index, magazines, random, headers, guarded, options)
             magazines += UInt(SlabCache<P>.magazinesByteCount)
             // Knuth's multiplier (MMIX): another odd number for each.
             random = random &* 6_364_136_223_846_793_005
@@ -35,15 +47,22 @@ struct StandardCaches<P: Platform> {
     }
 
     @inline(never)
-    private func place(_ index: Int, _ magazines: UInt, _ random: UInt64, _ headers: Permanent<HeaderPool<P>>) {
+    private func place(
+        _ index: Int, _ magazines: UInt, _ random: UInt64, _ headers: Permanent<HeaderPool<P>>,
+        _ guarded: GuardedSampling<P>, _ options: SlabOptions
+    ) {
         let (name, size, flags) = Self.description(index)
+        // Aligned to the largest power of two that divides the size: see `SizeClass`. The last holds what has cache lines.
+        let alignment = index == Self.count - 1 ? 64 : size & (0 &- size)
+        let plan = CachePlan(
+            name: name, objectSize: size, alignment: alignment, flags: flags, options: debugging.value.options)
         // Each cache has a part of the block, and of a block of magazines, of its own.
         _ = unsafe SlabCache<P>.place(
-            at: UnsafeMutableRawPointer(self[index].address), name: name, flags: flags,
-            layout: SlabLayout(objectSize: size, slotSize: size),
+            at: UnsafeMutableRawPointer(self[index].address), name: name, flags: plan.flags,
+            layout: plan.layout,
             magazines: UnsafeMutableRawPointer(bitPattern: magazines).unsafelyUnwrapped,
-            isWatched: false, random: random, frames: frames,
-            headers: headers)
+            isWatched: plan.isWatched || index < SizeClass.count && options.sampleInterval > 0, random: random,
+            frames: frames, headers: headers, debugging: debugging, guarded: guarded)
     }
 
     /// Gives everything back: the first `placedCount` caches have been placed.
@@ -52,10 +71,20 @@ struct StandardCaches<P: Platform> {
             let address = frames.value.directMap.physicalAddress(of: VirtualAddress(self[index].value.magazines))
             frames.value.free(PageFrameNumber(containing: address), order: Self.magazineOrder)
         }
+        debugging.value.giveBack(to: frames)
         frames.value.free(block, order: Self.order)
     }
 
-    private static var order: Int { LargeBlocks<P>.order(forByteCount: UInt(count * SlabCache<P>.byteCount)) }
+    /// The frames that all of them take, without slabs.
+    static var frameCount: UInt {
+        let magazineBlocks = (count + cachesPerBlock - 1) / cachesPerBlock
+        return 1 << UInt(order) + UInt(magazineBlocks) << UInt(magazineOrder)
+    }
+
+    private static var order: Int {
+        LargeBlocks<P>.order(
+            forByteCount: UInt(count * SlabCache<P>.byteCount + MemoryLayout<SlabDebugging<P>>.size))
+    }
 
     /// As many caches' magazines as fit into 4 MiB, for the CPUs that there are, share a block.
     private static var cachesPerBlock: Int { max(1, min(count, (4 << 20) / SlabCache<P>.magazinesByteCount)) }

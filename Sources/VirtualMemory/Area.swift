@@ -8,12 +8,15 @@ public enum AreaKind: UInt8, Sendable {
     case stack
     /// Registers or memory of a device, mapped where the device says.
     case device
+    /// Pages of guarded objects, each between two that nobody may touch; see `GuardedPool`.
+    case guardedObjects
 
     public var name: StaticString {
         switch self {
         case .vmalloc: "vmalloc"
         case .stack: "stack"
         case .device: "device"
+        case .guardedObjects: "guarded objects"
         }
     }
 }

@@ -8,6 +8,22 @@ public struct AreaStatistics: Equatable, Sendable {
     public internal(set) var reservedPages: UInt = 0
     /// Of these, the pages that have a frame.
     public internal(set) var presentPages: UInt = 0
+    /// Of these, the pages of kernel stacks.
+    public internal(set) var stackPages: UInt = 0
+
+    /// Notes that `count` pages of an area of `kind` have got a frame.
+    @inline(__always)
+    mutating func add(_ count: UInt, of kind: AreaKind) {
+        presentPages &+= count
+        if kind == .stack { stackPages &+= count }
+    }
+
+    /// The opposite of `add`.
+    @inline(__always)
+    mutating func remove(_ count: UInt, of kind: AreaKind) {
+        presentPages &-= count
+        if kind == .stack { stackPages &-= count }
+    }
 }
 
 extension VirtualRangeAllocator {

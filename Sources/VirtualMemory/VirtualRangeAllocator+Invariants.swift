@@ -12,7 +12,7 @@ extension VirtualRangeAllocator {
                 try Self.check(reference.node.area)
                 sum.areas += 1
                 sum.reservedPages += reference.node.area.reservedPages
-                sum.presentPages += reference.node.area.presentPages
+                sum.add(reference.node.area.presentPages, of: reference.node.area.kind)
                 current = AreaTree.next(after: reference)
             }
             let figures = unlockedState.figures

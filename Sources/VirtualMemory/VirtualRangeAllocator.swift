@@ -103,7 +103,7 @@ public struct VirtualRangeAllocator<P: Platform>: ~Copyable, @unchecked Sendable
             guard let reference = exact(area, in: .reserved) else { return false }
             reference.node.area.state = .live
             reference.node.area.presentPages = presentPages
-            unlockedState.figures.presentPages &+= presentPages
+            unlockedState.figures.add(presentPages, of: area.kind)
             return true
         }
         if !published { reportState(area, in: "VirtualRangeAllocator.publish") }
@@ -160,7 +160,7 @@ public struct VirtualRangeAllocator<P: Platform>: ~Copyable, @unchecked Sendable
             unlockedState.tree.remove(reference)
             unlockedState.figures.areas &-= 1
             unlockedState.figures.reservedPages &-= area.reservedPages
-            unlockedState.figures.presentPages &-= reference.node.area.presentPages
+            unlockedState.figures.remove(reference.node.area.presentPages, of: area.kind)
             if state == .dying { unlockedState.freed.note(reference.node.area) }
             return reference
         }
@@ -191,7 +191,7 @@ public struct VirtualRangeAllocator<P: Platform>: ~Copyable, @unchecked Sendable
                 reference.node.area.state == .live, reference.node.area.usable.contains(address)
             else { return false }
             reference.node.area.presentPages &+= 1
-            unlockedState.figures.presentPages &+= 1
+            unlockedState.figures.add(1, of: reference.node.area.kind)
             return true
         }
     }
@@ -201,7 +201,7 @@ public struct VirtualRangeAllocator<P: Platform>: ~Copyable, @unchecked Sendable
         lock.withLock {
             guard let reference = unlockedState.tree.find(containing: address) else { return }
             reference.node.area.presentPages &-= 1
-            unlockedState.figures.presentPages &-= 1
+            unlockedState.figures.remove(1, of: reference.node.area.kind)
         }
     }
 

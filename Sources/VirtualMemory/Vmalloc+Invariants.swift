@@ -13,7 +13,8 @@ extension Vmalloc {
         try ranges.checkInvariants()
         var untouched: UInt = 0
         try ranges.forEachArea { (area) throws(InvariantViolation) in
-            if area.state != .live || area.kind == .device { return }
+            // The pages of the others are their owners' business.
+            if area.state != .live || (area.kind != .vmalloc && area.kind != .stack) { return }
             try checkGuards(area)
             try checkPages(area)
             if area.isOnDemand { untouched += area.reservedPages - area.presentPages }

@@ -42,6 +42,8 @@ FINDINGS = [
     ("interior-kfree", CORRUPTION, [r"within an object", r"address 0x[0-9a-f]+"]),
     ("double-free-pages", CORRUPTION, [r"double free", r"address 0x[0-9a-f]+"]),
     ("double-vfree", CORRUPTION, [r"double free", r"address 0xffffc9[0-9a-f]+"]),
+    ("slab-free-page", CORRUPTION, [r"never allocated", r"address 0xffff888[0-9a-f]+000: the address is not kmalloc's"]),
+    ("slab-exhaustion", OUT_OF_MEMORY, [r"page allocation failure: order:", r"kmalloc\(512\): \d{5,} objects, then none"]),
     ("out-of-memory", OUT_OF_MEMORY, [r"out of memory", r"free"]),
     ("panic", PANIC, [r"asked to"]),
 ]
@@ -61,9 +63,21 @@ CHECKED = [
      [r"__free_pages: double free", r"page: pfn:0x[0-9a-f]+ state:free refcount:0",
       r"page_owner tracks the page as freed", r"page last allocated via order 2, .*(?:\s*\n .*)*doubleFreePages",
       r"page last free stack trace:(?:\s*\n .*)*doubleFreePages"]),
+    ("slab-overflow", "slub_debug=FZPU", CORRUPTION,
+     [r"kfree: write beyond the end of a block", r"BUG kmalloc-64: Right Redzone overwritten"]),
+    ("slab-underflow", "slub_debug=FZPU", CORRUPTION,
+     [r"kfree: write before the start of an object", r"BUG kmalloc-64: Left Redzone overwritten"]),
+    ("slab-write-after-free", "slub_debug=FZPU", CORRUPTION,
+     [r"validate: write after free", r"BUG kmalloc-64: Poison overwritten"]),
+    ("slab-read-after-free", "slub_debug=P", UNHANDLED,
+     [r"the free object's first word is 0x6b6b6b6b6b6b6b6b", r"general protection fault \(vector 13\)"]),
     ("wait-in-atomic", "", PANIC,
      [r"waiting is not allowed: order 0\s*\nmode:0xcc0\(GFP_KERNEL\)\s*\nbacktrace:\s*\n", r"waitInAtomicContext",
       r"the request was served without waiting"]),
+    ("wait-in-handler", "", PANIC,
+     [r"waiting is not allowed: order 0\s*\nmode:0xcc0\(GFP_KERNEL\)\s*\nbacktrace:\s*\n(?: .*\n)* .*handleBreakpoint.*\n .*exception_dispatch"
+      r".*\n .*exception_common.*\n .*waitInHandler",
+      r"the request was served without waiting", r"who was interrupted may wait"]),
     ("exhaust-atomic", "", OUT_OF_MEMORY, [r"page allocation failure: order:0, mode:0xa20\(GFP_ATOMIC\)"]),
 ]
 

@@ -34,6 +34,7 @@ struct Configuration: Sendable {
     /// What counts to the last frame has neither frame caches nor reserves.
     var frames = PageFrameOptions(frameCaches: false, minimumFreeKiB: 0)
     var findsLeaks = false
+    var slab = SlabOptions()
     /// Memory each byte of which is `pattern` before bring-up; the rest is clear.
     var patterned: [PhysicalRange] = []
 
@@ -78,6 +79,7 @@ final class KernelMachine: @unchecked Sendable {
             directMap: machine.arena.directMap, layout: configuration.layout, image: configuration.image,
             features: configuration.features, frames: configuration.frames)
         description.findsLeaks = configuration.findsLeaks
+        description.slab = configuration.slab
         let lists = BootLists(configuration)
         var observer = RecordingObserver(
             machine: machine, badWords: configuration.badWords, losesReservation: configuration.losesReservation)

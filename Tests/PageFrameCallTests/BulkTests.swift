@@ -1,7 +1,8 @@
 import MemoryPrimitives
-import PageFrames
 import SimulatedMachine
 import Testing
+
+@testable import PageFrames
 
 @Suite struct BulkTests {
     private func take(_ count: Int, from machine: Machine, flags: AllocationFlags = .kernel) -> [PageFrameNumber] {
@@ -45,6 +46,29 @@ import Testing
             #expect(machine.simulated.takeFailedAllocations().count == 1)
             for frame in frames { machine.frames.value.free(frame, order: 0) }
             #expect(machine.counts() == before)
+        }
+    }
+
+    /// What the zones hand out past the frame caches is counted by them, in bulk or not.
+    @Test(arguments: [false, true]) func whatZonesHandOutIsCounted(caches: Bool) throws {
+        let machine = try Machine(memory: [2048..<12288])
+        try machine.run {
+            let frames = machine.frames
+            frames.value.setFrameCaches(enabled: caches)
+            func counted() -> UInt {
+                frames.value.statistics(of: .dma).allocations + frames.value.statistics(of: .dma32).allocations
+            }
+            func cached() -> UInt { frames.value.cachedFrames(inZone: ZoneKind.dma32.rawValue) }
+            // The first brings a section into use, the second fills the cache.
+            let warm = try (0..<2).map { _ in try need(frames.value.allocate(order: 0)) }
+            let (countedBefore, cachedBefore) = (counted(), cached())
+            #expect((cachedBefore > 0) == caches)
+            let taken = take(1500, from: machine)
+            #expect(taken.count == 1500)
+            // The caches' part came from them, and they were not filled again.
+            #expect(cached() == 0)
+            #expect(counted() - countedBefore == 1500 - cachedBefore)
+            for frame in taken + warm { frames.value.free(frame, order: 0) }
         }
     }
 

@@ -185,6 +185,39 @@ import Testing
     }
 }
 
+// A claim, by one CPU, of a block that others look at.
+extension ReferenceTests {
+    @Test(arguments: [0, 2]) func speculativeReferencesDoNotDisturbAClaim(order: Int) throws {
+        let machine = try Machine(mebibytes: 16, cpuCount: 3)
+        let before = machine.run { machine.counts() }
+        let block = try machine.run { try need(machine.frames.value.allocate(order: order)) }
+        let hasEnded = Counter()
+        inParallel(3) { cpu in
+            machine.run(onCPU: cpu) {
+                if cpu == 0 {
+                    for round in 0..<20_000 {
+                        let state: FrameState = round & 1 == 0 ? .slab : .table
+                        machine.frames.value.claim(block, order: order, as: state, owner: 1, tag: 3)
+                        machine.frames.value.release(block, order: order, from: state)
+                    }
+                    hasEnded.add()
+                } else {
+                    while hasEnded.value == 0 {
+                        if machine.frames.value.tryGetPage(block) { machine.frames.value.putPage(block) }
+                    }
+                }
+            }
+        }
+        #expect(machine.takeKinds().isEmpty)
+        machine.run {
+            #expect(machine.frames.value.referenceCount(of: block) == 1)
+            machine.frames.value.free(block, order: order)
+            #expect(machine.counts() == before)
+        }
+        #expect(machine.takeKinds().isEmpty)
+    }
+}
+
 extension PageFrameNumber: ExpressibleByIntegerLiteral {
     public init(integerLiteral value: UInt) { self.init(value) }
     static var max: PageFrameNumber { PageFrameNumber(UInt.max) }

@@ -53,9 +53,11 @@ import Testing
                 let live = arena.model.live
                 try refuseEverythingElse(arena, live)
                 func note() throws {
+                    // As the call left it: a check merges what is held.
+                    let reached = arena.save()
                     try arena.check()
                     guard visited.insert(arena.essence).inserted else { return }
-                    next.append(arena.save())
+                    next.append(reached)
                     if visited.count % 50 == 0 { try arena.machine.frames.value.checkInvariants() }
                 }
                 for order in 0...5 {

@@ -110,6 +110,8 @@ final class SmallArena {
 
     /// Compares every frame and the counts with the model.
     func check() throws {
+        // Before the frames: to ask for a zone's figures merges what is free.
+        let zone = machine.frames.value.statistics(of: .dma)
         let table = machine.frames.value.table
         for frame in frames {
             let found = table.descriptor(of: PageFrameNumber(frame))!.pointee
@@ -124,7 +126,6 @@ final class SmallArena {
                 }
             guard isRight else { throw wrong("descriptor of frame \(frame): \(found)") }
         }
-        let zone = machine.frames.value.statistics(of: .dma)
         let blocks = model.freeBlocks
         guard (0...10).allSatisfy({ zone.freeBlocks[$0] == blocks[$0] }) else { throw wrong("counts of free blocks") }
         let free = blocks.indices.reduce(UInt(0)) { $0 + blocks[$1] << UInt($1) }

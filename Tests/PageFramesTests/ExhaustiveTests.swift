@@ -35,26 +35,31 @@ import Testing
         #expect(states > 100)
     }
 
-    /// Visits all states within `depth` calls of the initial one. - Returns: how many there are.
+    /// Visits all states within `depth` calls of the initial one, a block that the zone holds being part of a state.
+    /// - Returns: how many there are, whatever is held.
     private func explore(
         _ machine: SmallMachine, _ kinds: [AllocationFlags], orders: ClosedRange<Int>, depth: Int
     ) throws -> Int {
         var visited: Set<[UInt64]> = [machine.essence]
+        var settled = visited
         var frontier = [machine.save()]
         var length = 0
         while !frontier.isEmpty, length < depth {
             var next: [[[UInt8]]] = []
             func arrive(from essence: [UInt64]) throws {
+                let held = machine.held.map { [UInt64($0.frame), UInt64($0.order)] } ?? []
+                let reached = visited.insert(machine.essence + held).inserted ? machine.save() : nil
+                settled.insert(machine.essence)
                 try checkCounts(machine, from: essence)
-                guard visited.insert(machine.essence).inserted else { return }
+                guard let reached else { return }
                 try machine.machine.run { try $0.checkInvariants() }
-                next.append(machine.save())
+                next.append(reached)
             }
             for saved in frontier {
                 machine.restore(saved)
                 let live = machine.live
                 let essence = machine.essence
-                try refuseEverythingElse(machine, live: live, essence: essence, orders: orders)
+                try refuseEverythingElse(machine, saved, live: live, essence: essence, orders: orders)
                 for flags in kinds {
                     for order in orders {
                         machine.restore(saved)
@@ -73,7 +78,7 @@ import Testing
             frontier = next
             length += 1
         }
-        return visited.count
+        return settled.count
     }
 
     /// Allocates, where the policy says that it must and may.
@@ -84,11 +89,13 @@ import Testing
         let holdsNothing = machine.cached.allSatisfy { $0.frames.isEmpty }
         var model = machine.model
         let before = model
+        let isHeld = flags.mobility == machine.machine.mobility(of: PageFrameNumber(SmallMachine.firstFrame))
+        let held = machine.held.flatMap { isHeld && cached == nil && $0.order == order ? $0.frame : nil }
         let frame = machine.allocate(order: order, flags: flags)
-        // The block that was freed last; else where the policy puts it. What other rings hold is asked for last, and
-        // then it is enough that the block was nobody's.
+        // The block that was freed last; what is held, where there are no caches; else where the policy puts it. What
+        // other rings hold is asked for last, and then it is enough that the block was nobody's.
         let placed = model.take(order: order, .movable)
-        let expected = cached?.frames.last ?? placed
+        let expected = cached?.frames.last ?? (machine.hasCaches ? nil : held) ?? placed
         if cached != nil || expected != nil || holdsNothing {
             guard frame == expected else {
                 throw Wrong(what: "order \(order) at \(frame as Any), not \(expected as Any)", state: essence)
@@ -102,10 +109,13 @@ import Testing
 
     /// Every free that is an error is refused and changes nothing.
     private func refuseEverythingElse(
-        _ machine: SmallMachine, live: [(frame: Int, order: Int)], essence: [UInt64], orders: ClosedRange<Int>
+        _ machine: SmallMachine, _ saved: [[UInt8]], live: [(frame: Int, order: Int)], essence: [UInt64],
+        orders: ClosedRange<Int>
     ) throws {
         for frame in 0...machine.frameCount {
             for order in orders where !live.contains(where: { $0 == (frame, order) }) {
+                // With what is held, which each refusal merges.
+                machine.restore(saved)
                 let kinds = machine.free(frame, order: order)
                 let expected: MemoryViolation.Kind =
                     if frame % (1 << order) != 0 {

@@ -71,6 +71,14 @@ final class FrameMachine: @unchecked Sendable {
         machine.run { permanent.value.zones[kind.rawValue].value.withState { body(&$0) } }
     }
 
+    /// The block that a zone holds. To ask does not merge it.
+    func held(_ kind: ZoneKind) -> (frame: UInt, order: Int)? {
+        machine.run {
+            let block = permanent.value.zones[kind.rawValue].value.withUnsettledState { $0.held }
+            return block.isNone ? nil : (UInt(block.frame), Int(block.order))
+        }
+    }
+
     /// The blocks in a CPU's ring, the coldest first.
     func ring(
         ofCPU cpu: Int = 0, _ kind: ZoneKind, _ mobility: Mobility = .unmovable, order: Int = 0

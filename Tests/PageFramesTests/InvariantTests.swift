@@ -107,9 +107,10 @@ import Testing
         for level in levels {
             words[level] = 0
             let found = state()
-            #expect(found.holds == (level != levels[0]) && !found.leads)
-            // A search that was led astray clears what led it there.
-            #expect(found.first == nil)
+            #expect(found.holds == (level != levels[2]) && !found.leads)
+            // A search that is led astray ends.
+            #expect(found.first == nil && index.first(orderAtLeast: 1, .unmovable) == nil)
+            #expect(index.leadsAstray(order: 2, .unmovable) == (level != levels[0]))
             for other in levels { words[other] = 0 }
             index.insert(5000, order: 2, .unmovable)
             #expect(state() == (true, true, 5000))

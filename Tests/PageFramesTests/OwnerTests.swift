@@ -82,4 +82,42 @@ import Testing
         }
         #expect(machine.snapshot() == before)
     }
+
+    /// Somebody who does not know what the block is has a reference for a moment, or for longer than the slab lives.
+    @Test(arguments: [0, 3], [FrameState.slab, .table]) func referencesOfOthersOutliveAClaim(
+        order: Int, state: FrameState
+    ) throws {
+        let before = machine.snapshot()
+        try machine.run { frames in
+            let found = frames.allocate(order: order)
+            let block = try #require(found)
+            for isDroppedEarly in [true, false] {
+                let isReferenced = frames.tryGetPage(block)
+                #expect(isReferenced)
+                frames.claim(block, order: order, as: state, owner: 1, tag: 7)
+                #expect(frames.state(of: block) == state && frames.owner(of: block) == 1)
+                let isReferencedAgain = frames.tryGetPage(block)
+                #expect(!isReferencedAgain, "a claimed block takes no reference")
+                #expect(frames.referenceCount(of: block) == 0)
+                if isDroppedEarly { frames.putPage(block) }
+                #expect(frames.tag(of: block) == 7)
+                #expect(machine.takeKinds().isEmpty)
+                if isDroppedEarly {
+                    frames.putPage(block)
+                    #expect(machine.takeKinds() == [.wildFree], "nobody has that reference")
+                }
+                frames.release(block, order: order, from: state)
+                #expect(frames.referenceCount(of: block) == (isDroppedEarly ? 1 : 2))
+                try frames.checkInvariants()
+            }
+            let free = frames.freeFrames
+            frames.free(block, order: order)
+            #expect(frames.freeFrames == free + (1 << UInt(order) - 1), "the reference keeps the first frame")
+            frames.putPage(block)
+            #expect(frames.freeFrames == free + (1 << UInt(order)))
+            try frames.checkInvariants()
+        }
+        #expect(machine.snapshot() == before)
+        #expect(machine.takeKinds().isEmpty)
+    }
 }

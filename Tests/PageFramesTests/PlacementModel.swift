@@ -4,6 +4,8 @@ import MemoryPrimitives
 
 /// Where a zone must place each block: the rules of `BuddyAllocator` and `ZoneState`, told with lists and searches.
 ///
+/// 0. The first block that was freed after an allocation, if it is of the order and mobility, and does not lie beyond the
+///    page block chosen last. Until another allocation, or a look at the zone, it is not merged.
 /// 1. A block of just the order, in the lowest page block of the request's mobility that has one.
 /// 2. Else of the lowest page block of that mobility with a larger block the smallest that fits, its lower end.
 /// 3. Else the lowest section that nobody has used yet, which is of that mobility from then on.
@@ -19,7 +21,11 @@ struct PlacementModel {
     /// The zone's page blocks.
     private let range: Range<Int>
 
-    var freeFrames: Int { frames.freeFrames }
+    /// The block that is held, and the end of the page block that was chosen last.
+    private(set) var held: (frame: Int, order: Int)?
+    private var heldLimit = 0
+
+    var freeFrames: Int { frames.freeFrames + (held.map { 1 << $0.order } ?? 0) }
 
     /// - Parameters:
     ///   - frameCount: where the frames end.
@@ -56,8 +62,32 @@ struct PlacementModel {
 
     // MARK: Taking and putting back
 
-    /// Takes a block where the rules say; nil where they give none.
+    /// Whether the block that is held is the one to take.
+    func isHeld(order: Int, _ wanted: Mobility) -> Bool {
+        held.map { $0.order == order && mobility[$0.frame / 512] == wanted } ?? false
+    }
+
+    mutating func takeHeld() -> Int? {
+        defer { held = nil }
+        return held?.frame
+    }
+
+    /// What any look at the zone does.
+    mutating func settle() {
+        guard let block = held else { return }
+        held = nil
+        merge(block.frame, order: block.order)
+    }
+
+    /// Takes a block where the rules from the first on say; nil where they give none.
     mutating func take(order: Int, _ wanted: Mobility) -> Int? {
+        settle()
+        guard let frame = choose(order, wanted) else { return nil }
+        heldLimit = (frame / 512 + 1) * 512
+        return frame
+    }
+
+    private mutating func choose(_ order: Int, _ wanted: Mobility) -> Int? {
         if let frame = takeOwn(order, wanted) { return frame }
         if !unused.isEmpty {
             let section = unused.removeFirst()
@@ -68,8 +98,13 @@ struct PlacementModel {
         return takeForeign(order, wanted)
     }
 
-    /// Puts a block back; with it its section may become whole.
+    /// Puts a block back.
     mutating func put(_ frame: Int, order: Int) {
+        if held == nil, frame < heldLimit { held = (frame, order) } else { merge(frame, order: order) }
+    }
+
+    /// Makes a block free; with it its section may become whole.
+    private mutating func merge(_ frame: Int, order: Int) {
         let section = frame / 1024
         frames.set(UInt(frame), order: order, free: true)
         update(section)

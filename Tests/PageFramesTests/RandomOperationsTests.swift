@@ -24,6 +24,8 @@ import Testing
     private struct Block {
         var frame: PageFrameNumber
         var order: Int
+        /// What it was asked for with.
+        var flags = AllocationFlags.none
     }
 
     private func randomFlags(_ generator: inout SeededGenerator) -> AllocationFlags {
@@ -43,41 +45,65 @@ import Testing
         let marks = ZoneKind.allCases.map { machine.withZone($0) { $0.watermarks } }
         #expect((marks[2].min > 0) == (options.minimumFreeKiB == nil))
 
+        func isAbove(_ mark: Watermarks.Mark, _ zone: Int, _ order: Int, _ flags: AllocationFlags) -> Bool {
+            marks[zone].isAbove(
+                mark, free: UInt(models[zone].freeFrames), order: order, highestZone: flags.highestZone, flags: flags)
+        }
+        var heldCount = 0
         func expected(_ order: Int, _ flags: AllocationFlags) -> Int? {
+            let preferred = flags.highestZone.rawValue
+            if models[preferred].isHeld(order: order, flags.mobility), isAbove(.low, preferred, order, flags) {
+                heldCount += 1
+                return models[preferred].takeHeld()
+            }
             for mark: Watermarks.Mark in [.low, .min] {
-                for zone in (0...flags.highestZone.rawValue).reversed() {
-                    let isAbove = marks[zone].isAbove(
-                        mark, free: UInt(models[zone].freeFrames), order: order, highestZone: flags.highestZone,
-                        flags: flags)
-                    if isAbove, let frame = models[zone].take(order: order, flags.mobility) { return frame }
+                for zone in (0...preferred).reversed() {
+                    models[zone].settle()
+                    guard isAbove(mark, zone, order, flags) else { continue }
+                    if let frame = models[zone].take(order: order, flags.mobility) { return frame }
                 }
+                // Whoever may wait looks for what is missing in each zone, and at last all look through the caches.
+                if mark == .min || flags.mayWait { for zone in models.indices { models[zone].settle() } }
             }
             return nil
         }
         var live: [Block] = []
+        /// The block freed just now, where the next request is to be for such a one.
+        var again: Block?
         for step in 0..<2000 {
             // Phases that mostly fill and phases that mostly empty.
-            if UInt.random(in: 0..<10, using: &generator) < (step / 300 % 2 == 0 ? 7 : 3) || live.isEmpty {
-                let order = min(Int.random(in: 0...10, using: &generator), Int.random(in: 0...10, using: &generator))
-                let flags = randomFlags(&generator)
+            let fills = UInt.random(in: 0..<10, using: &generator) < (step / 300 % 2 == 0 ? 7 : 3)
+            if fills || live.isEmpty || again != nil {
+                let random = min(Int.random(in: 0...10, using: &generator), Int.random(in: 0...10, using: &generator))
+                let order = again?.order ?? random
+                let flags = again?.flags ?? randomFlags(&generator)
+                again = nil
                 let place = expected(order, flags).map { PageFrameNumber(Self.unfolded(UInt($0))) }
                 let found = machine.allocate(order: order, flags: flags)
                 try #require(found == place, "step \(step), order \(order)")
-                if let found { live.append(Block(frame: found, order: order)) }
+                if let found { live.append(Block(frame: found, order: order, flags: flags)) }
             } else {
                 let block = takeRandom(&live, &generator)
+                if UInt.random(in: 0..<4, using: &generator) == 0 { again = block }
                 machine.run { $0.free(block.frame, order: block.order) }
                 let zone = ZoneKind(of: block.frame).rawValue
                 models[zone].put(Int(Self.folded(block.frame.rawValue)), order: block.order)
             }
+            for kind in ZoneKind.allCases {
+                let held = machine.held(kind).map { (Int(Self.folded($0.frame)), $0.order) }
+                let expected = models[kind.rawValue].held.map { ($0.frame, $0.order) }
+                #expect(held?.0 == expected?.0 && held?.1 == expected?.1, "step \(step)")
+            }
             if step % 16 != 0 { continue }
             for kind in ZoneKind.allCases {
                 let zone = machine.statistics(kind)
+                models[kind.rawValue].settle()
                 #expect((0...10).map { zone.freeBlocks[$0] } == models[kind.rawValue].freeBlocks, "step \(step)")
             }
             try machine.run { try $0.checkInvariants() }
         }
         #expect(machine.takeKinds().isEmpty)
+        #expect(heldCount > 20)
     }
 
     /// With all options: no frame has two owners, blocks are aligned, within their zone and the reserves, and all that

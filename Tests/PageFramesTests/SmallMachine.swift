@@ -11,6 +11,7 @@ final class SmallMachine {
     struct OtherFrames: Error {}
 
     let frameCount: Int
+    let hasCaches: Bool
     let machine: FrameMachine
     /// What changes: zones and caches, the section's entries, the descriptors that are in use, and the page blocks.
     private let changing: [UnsafeMutableRawBufferPointer]
@@ -18,6 +19,7 @@ final class SmallMachine {
     /// - Parameter ringDepth: how many blocks each ring of the frame caches holds; 0 for no caches.
     init(frameCount: Int, ringDepth: UInt32 = 0) throws {
         self.frameCount = frameCount
+        hasCaches = ringDepth > 0
         // The metadata takes the last frames; how many, trying tells.
         var found: FrameMachine?
         for metadata in 1..<32 where found == nil {
@@ -69,7 +71,12 @@ final class SmallMachine {
     /// The number of the page block.
     var pageBlock: UInt32 { UInt32(Self.firstFrame >> 9) }
 
-    /// What distinguishes one state from another: blocks in use, and the rings in their order; not counters.
+    /// The block that the zone holds, counted from the first frame.
+    var held: (frame: Int, order: Int)? {
+        machine.held(.dma32).map { (Int($0.frame) - Int(Self.firstFrame), $0.order) }
+    }
+
+    /// What distinguishes one state from another once nothing is held: blocks in use, and the rings in their order; not counters.
     var essence: [UInt64] {
         let rings = cached.flatMap { [UInt64.max, UInt64($0.order), UInt64($0.limit)] + $0.frames.map { UInt64($0) } }
         return (0..<frameCount).map { UInt64(descriptors[$0].state.rawValue) | UInt64(descriptors[$0].order) << 8 }

@@ -1,5 +1,6 @@
 import MemoryPrimitives
 import PageFrames
+import SimulatedMachine
 
 @testable import Slab
 
@@ -33,6 +34,34 @@ struct KmallocHandle {
     func statistics(of name: StaticString) -> SlabCacheStatistics {
         statistics.first { $0.name.isEqual(to: name) }!
     }
+    /// The cache with that name.
+    func cache(_ name: StaticString) -> CacheHandle {
+        var found: UInt = 0
+        target.value.forEachCache { cache in if cache.name.isEqual(to: name) { found = cache.address } }
+        return CacheHandle(target: CacheList<SimulatedPlatform>.cache(at: found))
+    }
+    func validate() -> Int { target.value.validate() }
+    var errorFigures: (reports: UInt, repairs: UInt) { target.value.errorFigures }
+    /// What SLUB's own tests count: lines that begin with BUG or FIX.
+    var errorCount: UInt { errorFigures.reports + errorFigures.repairs }
+    var quarantineFigures: (objects: Int, bytes: UInt) { target.value.quarantineFigures }
+    func failAllocation(nth: UInt) { target.value.failAllocation(nth: nth) }
+    var allocationsUntilFailure: UInt { target.value.allocationsUntilFailure }
+    var injectedFailures: UInt { target.value.injectedFailures }
+    func complain(of address: UInt, in call: StaticString) { target.value.complain(of: address, in: call) }
+    /// All that is written about a violation, with what a kernel does about it where it may go on.
+    func report(on violation: MemoryViolation) -> [String] {
+        var text = ReportText()
+        target.value.writeReport(on: violation, to: &text)
+        if violation.mayContinue { target.value.writeRemedy(for: violation, to: &text) }
+        return text.lines
+    }
+    func report(_ traced: TracedObject) -> [String] {
+        var text = ReportText()
+        target.value.write(traced, to: &text)
+        return text.lines
+    }
+
     var headerFigures: (pages: UInt, headers: UInt) { target.value.headerFigures }
     var largeBlockCount: Int { target.value.largeBlockCount }
     var largeBlockFrames: Int { target.value.largeBlockFrames }
@@ -50,6 +79,33 @@ struct KmallocHandle {
     }
     func kfree(_ pointer: Pointer?) { target.value.kfree(pointer) }
     func ksize(_ pointer: UnsafeRawPointer?) -> UInt { target.value.ksize(pointer) }
+}
+
+struct CacheHandle {
+    let target: Permanent<SlabCache<SimulatedPlatform>>
+
+    /// An object for a user who asks for so many bytes.
+    func allocate(_ requested: UInt = 0, flags: AllocationFlags = .kernel) -> UnsafeMutableRawPointer? {
+        target.value.magazine(0).allocateSlow(flags, requested)
+    }
+    var flags: CacheFlags { target.value.flags }
+    var layout: SlabLayout { target.value.layout }
+    var isWatched: Bool { target.value.isWatched }
+    var parts: SlotParts { target.value.parts }
+    func validate() -> Int { target.value.validate() }
+    func reportRemaining() -> Int { target.value.reportRemaining() }
+}
+
+/// Collects the lines of a report.
+struct ReportText: ReportWriter {
+    private var bytes: [UInt8] = []
+
+    mutating func write(_ byte: UInt8) { bytes.append(byte) }
+
+    var lines: [String] {
+        String(decoding: bytes, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+            .dropLast()
+    }
 }
 
 struct FramesHandle {

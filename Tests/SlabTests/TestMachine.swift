@@ -15,6 +15,7 @@ final class TestMachine: @unchecked Sendable {
     let machine: SimulatedMachine
     let frames: FramesHandle
     private var started: KmallocHandle?
+    private let slab: SlabOptions
 
     var kmalloc: KmallocHandle { started! }
     var directMap: DirectMap { machine.arena.directMap }
@@ -27,8 +28,9 @@ final class TestMachine: @unchecked Sendable {
 
     init(
         memory: UInt = 32 << 20, cpuCount: Int = 1, startsKmalloc: Bool = true,
-        options: PageFrameOptions = TestMachine.exact
+        options: PageFrameOptions = TestMachine.exact, slab: SlabOptions = SlabOptions()
     ) {
+        self.slab = slab
         let machine = SimulatedMachine(memory: memory, cpuCount: cpuCount)
         self.machine = machine
         frames = machine.run {
@@ -44,7 +46,7 @@ final class TestMachine: @unchecked Sendable {
 
     func startKmalloc() -> Bool {
         machine.run {
-            guard let allocator = Allocator(frames: frames.target) else { return false }
+            guard let allocator = Allocator(frames: frames.target, options: slab) else { return false }
             started = KmallocHandle(target: Permanent(placing: allocator, at: .allocate(capacity: 1)))
             return true
         }

@@ -36,7 +36,7 @@ final class VmallocMachine: @unchecked Sendable {
     /// - Parameter mebibytes: RAM, of which the first MiB is not used.
     init(
         mebibytes: UInt = 8, cpuCount: Int = 1, space: VirtualRange = VmallocMachine.space,
-        options: PageFrameOptions = VmallocMachine.exact
+        options: PageFrameOptions = VmallocMachine.exact, slab: SlabOptions = SlabOptions()
     ) {
         let machine = SimulatedMachine(memory: mebibytes << 20, cpuCount: cpuCount)
         let directMap = machine.arena.directMap
@@ -60,7 +60,7 @@ final class VmallocMachine: @unchecked Sendable {
             let frames = place(TestedFrames(takingOver: &boot, directMap: directMap, options: options)!)
             var source = BuddyTableSource<SimulatedPlatform>(frames: frames)
             let tables = place(TestedTables(root: source.allocateTableFrame()!, directMap: directMap, features: .all))
-            let kmalloc = place(TestedKmalloc(frames: frames)!)
+            let kmalloc = place(TestedKmalloc(frames: frames, options: slab)!)
             let vmalloc = TestedVmalloc(range: space, frames: frames, pageTables: tables, kmalloc: kmalloc)!
             return (frames, tables, kmalloc, place(vmalloc))
         }

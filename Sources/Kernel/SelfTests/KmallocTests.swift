@@ -97,7 +97,9 @@ enum KmallocTests {
         // All else is put aside, so that running out takes no longer on a large machine.
         let aside = Int(frames.value.promisableFrames) - 4096
         // With guard pages half of that is guards.
-        let few: UInt = frames.value.activeChecks.contains(.guardPages) ? 1000 : 2000
+        let pages: UInt = frames.value.activeChecks.contains(.guardPages) ? 1000 : 2000
+        // An object that is checked has a slot larger than itself.
+        let few = pages * PageSize.byteCount / bytesOfSlot(kmalloc)
         if aside > 0 { SelfTest.expect(frames.value.promise(frames: aside), "memory can be put aside") }
         var chain: UInt = 0
         var count: UInt = 0
@@ -116,6 +118,15 @@ enum KmallocTests {
         }
         if aside > 0 { frames.value.withdrawPromise(frames: aside) }
         VmallocTests.expectFree(memory, free)
+    }
+
+    /// Bytes that an object of a page's size really takes.
+    private static func bytesOfSlot(_ kmalloc: Permanent<Kmalloc<X86Platform>>) -> UInt {
+        var byteCount = PageSize.byteCount
+        kmalloc.value.forEachCache { cache in
+            if cache.name.isEqual(to: "kmalloc-4k") { byteCount = cache.statistics.objectSize }
+        }
+        return byteCount
     }
 
     private static func variants(_ memory: Memory) {

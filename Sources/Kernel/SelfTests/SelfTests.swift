@@ -17,6 +17,7 @@ enum SelfTests {
                 selftest=no boots without them
                 """, .tooLittleMemory)
         }
+        ExceptionTests.run(memory)
         PageFrameTests.run(memory)
         FrameCheckTests.run(memory)
         ShrinkerTests.run(memory)
@@ -24,6 +25,8 @@ enum SelfTests {
         ContiguousTests.run(memory)
         PagingTests.run(memory)
         KmallocTests.run(memory)
+        GuardedObjectTests.run(memory)
+        SlabCheckTests.run(memory)
         VmallocTests.run(memory)
         SwiftObjectTests.run(memory)
     }

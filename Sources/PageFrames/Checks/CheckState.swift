@@ -14,6 +14,8 @@ struct CheckState<P: Platform>: ~Copyable {
 
     /// Where it stands how the watcher is called (`WatcherCalls`); 0 where there is none.
     let watcher = Atomic<UInt>(0)
+    /// Held while what is active changes, and with it whether the frame caches are on.
+    let switching = SpinLock<P>()
 
     /// Whether the frame caches were last turned on or off, for when no check is in their way any more.
     private let frameCachesAreWanted = Atomic<Bool>(true)
@@ -37,7 +39,17 @@ struct CheckState<P: Platform>: ~Copyable {
     @inline(__always)
     var active: FrameChecks { FrameChecks(rawValue: bits.load(ordering: .relaxed)) }
 
-    func activate(_ check: FrameChecks) { bits.bitwiseOr(check.rawValue, ordering: .relaxed) }
+    /// Has requests counted while one is to fail, and the watcher told while there is one. - `switching` is held.
+    func updateTemporaryChecks() {
+        set(.failureInjection, failureCountdown.load(ordering: .relaxed) > 0)
+        set(.watcher, watcher.load(ordering: .relaxed) != 0)
+    }
 
-    func deactivate(_ check: FrameChecks) { bits.bitwiseAnd(~check.rawValue, ordering: .relaxed) }
+    private func set(_ check: FrameChecks, _ isActive: Bool) {
+        if isActive {
+            bits.bitwiseOr(check.rawValue, ordering: .relaxed)
+        } else {
+            bits.bitwiseAnd(~check.rawValue, ordering: .relaxed)
+        }
+    }
 }

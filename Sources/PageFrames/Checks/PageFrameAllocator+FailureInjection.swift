@@ -13,7 +13,6 @@ extension PageFrameAllocator {
     @inline(never)
     public func failAllocation(nth: UInt) {
         checks.failureCountdown.store(nth, ordering: .relaxed)
-        if nth > 0 { checks.activate(.failureInjection) } else { checks.deactivate(.failureInjection) }
         applyFrameCaches()
     }
 
@@ -30,7 +29,6 @@ extension PageFrameAllocator {
                 expected: left, desired: left - 1, ordering: .relaxed)
             if exchanged {
                 if left > 1 { return false }
-                checks.deactivate(.failureInjection)
                 applyFrameCaches()
                 return true
             }

@@ -26,7 +26,6 @@ extension PageFrameAllocator {
                     unsafe watcher.assumingMemoryBound(to: W.self).pointee.freed(start, byteCount: byteCount)
                 }))
         checks.watcher.store(UInt(bitPattern: memory), ordering: .releasing)
-        checks.activate(.watcher)
         applyFrameCaches()
     }
 
@@ -34,7 +33,6 @@ extension PageFrameAllocator {
     /// - Complexity: as `drainFrameCaches()`. Callable from any context, with no lock of the page frames held.
     public func removeWatcher() {
         checks.watcher.store(0, ordering: .relaxed)
-        checks.deactivate(.watcher)
         applyFrameCaches()
     }
 

@@ -1,0 +1,56 @@
+import MemoryPrimitives
+
+/// What a pool of guarded objects is asked for.
+public struct GuardedRequest: Sendable {
+    /// Bytes of the object, at most a page.
+    public var byteCount: UInt
+    /// What its address must be a multiple of: a power of two, at most a page.
+    public var alignment: UInt
+    /// The cache that the object belongs to.
+    public var cacheName: CacheName
+    /// The address of that cache, for those who go by the cache; it may be gone when the object is not.
+    public var cache: UInt
+    /// Whether the object is to be zeroed; else its contents are what an earlier one left.
+    public var clears = false
+    /// Who asked.
+    public var trace = StackTrace()
+
+    public init(byteCount: UInt, alignment: UInt, cacheName: CacheName, cache: UInt = 0) {
+        self.byteCount = byteCount
+        self.alignment = alignment
+        self.cacheName = cacheName
+        self.cache = cache
+    }
+}
+
+/// How kmalloc reaches a pool of guarded objects, which stands on a floor that knows page tables.
+///
+/// The closures capture nothing: all that they need is `pool`.
+@safe
+public struct GuardedObjectCalls: @unchecked Sendable {
+    /// The pool, which stays for good.
+    var pool: UnsafeRawPointer
+    /// The addresses that objects of the pool have, and nothing else.
+    var range: VirtualRange
+    /// An object; nil where there is none left.
+    var allocate: (UnsafeRawPointer, GuardedRequest) -> UInt?
+    /// Takes back an object, or reports why not.
+    var free: (UnsafeRawPointer, UInt, StaticString) -> Void
+    /// The bytes of an allocated object that starts at an address; nil after a report where none does.
+    var byteCount: (UnsafeRawPointer, UInt, StaticString) -> UInt?
+
+    /// - Parameter pool: what the closures are given; never given back.
+    @unsafe
+    public init(
+        pool: UnsafeRawPointer, range: VirtualRange,
+        allocate: @escaping (UnsafeRawPointer, GuardedRequest) -> UInt?,
+        free: @escaping (UnsafeRawPointer, UInt, StaticString) -> Void,
+        byteCount: @escaping (UnsafeRawPointer, UInt, StaticString) -> UInt?
+    ) {
+        unsafe self.pool = pool
+        self.range = range
+        unsafe self.allocate = allocate
+        unsafe self.free = free
+        unsafe self.byteCount = byteCount
+    }
+}

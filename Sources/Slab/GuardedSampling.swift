@@ -1,0 +1,111 @@
+import MemoryPrimitives
+import PageFrames
+import Synchronization
+
+/// Which of the watched caches' allocations go to a pool of guarded objects: every N-th of those that can.
+///
+/// Without a pool, which comes after kmalloc, none does. Any context; no lock is taken here.
+@safe
+struct GuardedSampling<P: Platform>: @unchecked Sendable {
+    private struct State: ~Copyable {
+        /// Every how many allocations; 0 until the pool below is there.
+        let interval = Atomic<UInt>(0)
+        /// Allocations that could have been guarded.
+        let calls = Atomic<UInt>(0)
+        var pool: GuardedObjectCalls?
+    }
+
+    private let state: UnsafeMutablePointer<State>
+
+    /// Bytes of memory that `init` needs, aligned to 8.
+    static var byteCount: Int { (MemoryLayout<State>.size + 7) & ~7 }
+
+    /// - Parameter memory: `byteCount` bytes, never given back.
+    @unsafe
+    init(in memory: UnsafeMutableRawPointer) {
+        unsafe state = memory.bindMemory(to: State.self, capacity: 1)
+        unsafe state.initialize(to: State())
+    }
+
+    /// From now on every `interval`-th allocation goes to `pool`; once, and not for 0.
+    func start(_ pool: GuardedObjectCalls, interval: UInt) {
+        // Written once, before the interval lets anybody read it.
+        guard interval > 0, unsafe state.pointee.pool == nil else { return }
+        unsafe state.pointee.pool = pool
+        unsafe state.pointee.interval.store(interval, ordering: .releasing)
+    }
+
+    /// The pool, if there is one.
+    @inline(__always)
+    private var pool: GuardedObjectCalls? {
+        // As above.
+        guard unsafe state.pointee.interval.load(ordering: .acquiring) != 0 else { return nil }
+        return unsafe state.pointee.pool
+    }
+
+    /// Counts an allocation that could be guarded. - Returns: whether it is to be.
+    @inline(__always)
+    func isDue() -> Bool {
+        // The state's own memory.
+        let interval = unsafe state.pointee.interval.load(ordering: .acquiring)
+        if interval == 0 { return false }
+        return unsafe state.pointee.calls.add(1, ordering: .relaxed).newValue % interval == 0
+    }
+
+    /// An object from the pool; nil where there is no pool, or it has none left.
+    func allocate(_ request: GuardedRequest) -> UInt? {
+        guard let pool else { return nil }
+        // The pool's own address.
+        return unsafe pool.allocate(pool.pool, request)
+    }
+
+    /// Takes back an object of the pool, or reports what is wrong. - Returns: false for any other address.
+    func free(_ address: UInt, in call: StaticString) -> Bool {
+        guard let pool, pool.range.contains(VirtualAddress(address)) else { return false }
+        // As above.
+        unsafe pool.free(pool.pool, address, call)
+        return true
+    }
+
+    /// True for addresses of the pool.
+    func contains(_ address: UInt) -> Bool { pool?.range.contains(VirtualAddress(address)) ?? false }
+
+    /// The bytes of an allocated object of the pool; nil, after a report, for another address of the pool.
+    func size(of address: UInt, in call: StaticString) -> UInt? {
+        guard let pool else { return nil }
+        // As above.
+        return unsafe pool.byteCount(pool.pool, address, call)
+    }
+}
+
+extension SlabCache {
+    /// A guarded object in place of one from a slab, if it is time for one and it would do: of a page at most, where the
+    /// caller has not said where the memory must lie, of a cache whose memory need not stay of its type. It is cleared where
+    /// the flags say so.
+    /// - Parameter requested: the bytes that were asked for, behind which nothing may be touched; 0 for a whole object.
+    @inline(__always)
+    func allocateGuarded(_ flags: AllocationFlags, requested: UInt = 0) -> UInt? {
+        let placement: AllocationFlags = .dma | .dma32 | .highMemory | .movable | .thisNode
+        guard flags.isDisjoint(with: placement), !self.flags.contains(.dma), !self.flags.contains(.typesafe),
+            layout.objectSize <= PageSize.byteCount, guarded.isDue()
+        else { return nil }
+        let alignment = (layout.slotSize | layout.objectOffset | PageSize.byteCount)
+        var request = GuardedRequest(
+            byteCount: requested == 0 ? layout.objectSize : min(requested, layout.objectSize),
+            alignment: alignment & (0 &- alignment), cacheName: name, cache: address)
+        request.clears = flags.contains(.zero)
+        // Here, so that few of a trace's addresses are the allocator's own.
+        P.captureTrace(into: &request.trace)
+        return guarded.allocate(request)
+    }
+}
+
+extension Kmalloc {
+    /// Sends every `interval`-th allocation of the watched caches to a pool of guarded objects.
+    ///
+    /// Once, and before others use the pool. With `SlabOptions.sampleInterval` the caches that are there from the start
+    /// are watched; others decide for themselves.
+    public func startSampling(to pool: GuardedObjectCalls, every interval: UInt) {
+        guarded.start(pool, interval: interval)
+    }
+}

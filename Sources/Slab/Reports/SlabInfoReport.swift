@@ -1,0 +1,48 @@
+import MemoryPrimitives
+
+/// The caches and their slabs, in the format of Linux's `/proc/slabinfo`, version 2.1, which slabtop and `vmstat -m` read.
+///
+/// As with Linux's SLUB there is nothing to tune, and `objsize` is what an object takes of its slab, debugging included.
+/// Objects that wait in the CPUs' magazines are not active, where Linux counts those of its CPUs' slabs as if they were.
+public enum SlabInfoReport {
+    /// Writes the heading and a line for each cache, in the order in which they were made.
+    ///
+    /// - Complexity: O(caches * CPUs). Takes each cache's lock: not for callers that hold one. No cache may be destroyed
+    ///   meanwhile.
+    public static func write<P: Platform>(_ kmalloc: borrowing Kmalloc<P>, to writer: inout some ReportWriter) {
+        writeHeading(to: &writer)
+        kmalloc.forEachCache { cache in write(cache.statistics, to: &writer) }
+    }
+
+    @inline(never)
+    static func writeHeading(to writer: inout some ReportWriter) {
+        writer.write("slabinfo - version: 2.1")
+        writer.endLine()
+        writer.write("# name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab>")
+        writer.write(" : tunables <limit> <batchcount> <sharedfactor>")
+        writer.write(" : slabdata <active_slabs> <num_slabs> <sharedavail>")
+        writer.endLine()
+    }
+
+    @inline(never)
+    static func write(_ cache: SlabCacheStatistics, to writer: inout some ReportWriter) {
+        writer.write(cache.name, width: 17)
+        writer.write(" ", UInt(cache.activeObjects), width: 6)
+        writer.write(" ", UInt(cache.totalObjects), width: 6)
+        writer.write(" ", cache.objectSize, width: 6)
+        writer.write(" ", UInt(cache.objectsPerSlab), width: 4)
+        writer.write(" ", UInt(cache.pagesPerSlab), width: 4)
+        writer.write(" : tunables    0    0    0 : slabdata")
+        writer.write(" ", UInt(cache.activeSlabs), width: 6)
+        writer.write(" ", UInt(cache.slabs), width: 6)
+        writer.write(" ", 0, width: 6)
+        writer.endLine()
+    }
+}
+
+extension ReportWriter {
+    fileprivate mutating func write(_ before: StaticString, _ number: UInt, width: Int) {
+        write(before)
+        write(decimal: number, width: width)
+    }
+}

@@ -1,0 +1,143 @@
+import MemoryPrimitives
+import PageFrames
+import Paging
+import Slab
+
+extension GuardedPool {
+    /// An object in a page of its own.
+    ///
+    /// - Returns: its address; nil where all slots are in use, or more than a page is asked for.
+    /// - Complexity: O(1), a page being written.
+    public func allocate(_ request: GuardedRequest) -> UInt? {
+        guard 1...PageSize.byteCount ~= request.byteCount, request.alignment &- 1 < PageSize.byteCount else {
+            return nil
+        }
+        let taken = lock.withLock { take(&unlockedState) }
+        guard let taken else { return nil }
+        let page = page(of: taken.slot)
+        // The last multiple of the alignment from which the object fits.
+        let last = (PageSize.byteCount &- request.byteCount) & (0 &- request.alignment)
+        let address = page.rawValue &+ (taken.standsAtEnd ? last : 0)
+        note(request, address, in: taken.slot)
+        // The slot's own memory, which nobody else uses now.
+        unsafe GuardPattern.fill(memory(of: taken.slot), except: self[taken.slot].range)
+        if request.clears {
+            // As above.
+            unsafe (memory(of: taken.slot) + self[taken.slot].range.lowerBound).initializeMemory(
+                as: UInt8.self, repeating: 0, count: self[taken.slot].range.count)
+        }
+        let isMapped = pageTables.value.reveal(page, frame: self[taken.slot].frame.address, permissions: .readWrite)
+        if !isMapped { return abandon(taken.slot) }
+        lock.withLock { self[taken.slot].state = .allocated }
+        return address
+    }
+
+    /// The slot that has been free for longest. The lock is held.
+    private func take(_ state: inout State) -> (slot: Int, standsAtEnd: Bool)? {
+        guard let index = dequeue(&state) else {
+            state.figures.refusals &+= 1
+            return nil
+        }
+        self[index].state = .changing
+        state.figures.allocations &+= 1
+        state.figures.objectsInUse &+= 1
+        // Marsaglia's xorshift.
+        state.random ^= state.random &>> 12
+        state.random ^= state.random &<< 25
+        state.random ^= state.random &>> 27
+        return (index, state.random &>> 32 & 1 != 0)
+    }
+
+    @inline(__always)
+    private func note(_ request: GuardedRequest, _ address: UInt, in index: Int) {
+        self[index].address = address
+        self[index].byteCount = request.byteCount
+        self[index].cache = request.cache
+        self[index].cacheName = request.cacheName
+        self[index].allocation = .now(on: P.self, by: request.trace)
+    }
+
+    /// A page whose entry somebody has changed: the slot stays out of use.
+    private func abandon(_ index: Int) -> UInt? {
+        lock.withLock { unlockedState.figures.objectsInUse &-= 1 }
+        P.report(
+            MemoryViolation(
+                .corruption, in: "kfence", at: page(of: index).rawValue, "the page's entry has changed meanwhile"))
+        return nil
+    }
+
+    /// Takes back an object, whose page is not mapped on return.
+    ///
+    /// It is an error to free what is free (`doubleFree`), what is not an object's start (`misalignedFree`), or a page
+    /// that holds none (`wildFree`): each is reported, and nothing changes. Bytes beside the object that were written are
+    /// reported, too (`overrun`), and the object is free all the same.
+    ///
+    /// - Parameters:
+    ///   - address: within the pool's range.
+    ///   - call: what reports name.
+    /// - Complexity: O(1), a page being read.
+    public func free(_ address: UInt, in call: StaticString) {
+        guard let index = slot(at: address), beginFree(address, index) else {
+            return P.report(violation(at: address, in: call))
+        }
+        frames.value.noteFree(page(of: index).rawValue, byteCount: PageSize.byteCount)
+        // The slot's own memory, which its user has given back.
+        if let damage = unsafe GuardPattern.damage(of: memory(of: index), except: self[index].range) {
+            P.report(
+                MemoryViolation(
+                    .overrun, in: call, at: page(of: index).rawValue &+ UInt(bitPattern: damage.offset),
+                    from: self[index].address, "bytes beside a guarded object were written", byte: damage.found,
+                    byteCount: damage.byteCount))
+        }
+        var trace = StackTrace()
+        P.captureTrace(into: &trace)
+        self[index].release = .now(on: P.self, by: trace)
+        if !pageTables.value.conceal(page(of: index)) {
+            _ = abandon(index)
+            return
+        }
+        lock.withLock {
+            self[index].state = .freed
+            unlockedState.figures.objectsInUse &-= 1
+            unlockedState.figures.frees &+= 1
+            enqueue(index, &unlockedState)
+        }
+    }
+
+    /// Chooses the caller, of several that free an object at once, as the one that does.
+    private func beginFree(_ address: UInt, _ index: Int) -> Bool {
+        lock.withLock {
+            guard self[index].state == .allocated, self[index].address == address else { return false }
+            self[index].state = .changing
+            return true
+        }
+    }
+
+    /// The bytes of the object that starts at `address`; nil, after a report, where none does. - Complexity: O(1).
+    public func size(of address: UInt, in call: StaticString) -> UInt? {
+        let found: UInt? = lock.withLock {
+            guard let index = slot(at: address), self[index].state == .allocated, self[index].address == address else {
+                return nil
+            }
+            return self[index].byteCount
+        }
+        if found == nil { P.report(violation(at: address, in: call)) }
+        return found
+    }
+
+    /// What is wrong with an address of the pool where no allocated object starts.
+    private func violation(at address: UInt, in call: StaticString) -> MemoryViolation {
+        func violation(_ kind: MemoryViolation.Kind, _ detail: StaticString, _ value: UInt = 0) -> MemoryViolation {
+            MemoryViolation(kind, in: call, at: address, detail, value)
+        }
+        guard let index = slot(at: address) else { return violation(.wildFree, "the address lies in a guard page") }
+        return lock.withLock {
+            let byteCount = self[index].byteCount
+            if self[index].state == .unused { return violation(.wildFree, "no guarded object was ever there") }
+            if self[index].address != address {
+                return violation(.misalignedFree, "not the start of the guarded object of this size", byteCount)
+            }
+            return violation(.doubleFree, "the guarded object of this size is free", byteCount)
+        }
+    }
+}

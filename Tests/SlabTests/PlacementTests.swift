@@ -1,0 +1,68 @@
+import MemoryPrimitives
+import PageFrames
+import SimulatedMachine
+import Testing
+
+@testable import Slab
+
+@Suite struct PlacementTests {
+    private func order(of test: TestMachine, count: Int) throws -> [UInt] {
+        try test.run {
+            let pointers = try (0..<count).map { _ in try #require(test.kmalloc.allocate(64)).address }
+            let base = pointers.min()! & ~4095
+            return pointers.map { $0 - base }
+        }
+    }
+
+    /// All objects of one slab, neither ascending nor descending.
+    @Test func objectsComeInRandomOrder() throws {
+        let offsets = try order(of: TestMachine(), count: 32)
+        #expect(Set(offsets).count == 32 && offsets.allSatisfy { $0 < 4096 })
+        let steps = zip(offsets, offsets.dropFirst()).map { Int($1) - Int($0) }
+        #expect(Set(steps).count > 8, "\(offsets)")
+        #expect(offsets != offsets.sorted() && offsets != offsets.sorted(by: >))
+    }
+
+    @Test func orderIsAscendingWhereThatIsAskedFor() throws {
+        var options = SlabOptions()
+        options.randomOrder = false
+        let test = TestMachine(slab: options)
+        let offsets = try order(of: test, count: 30)
+        // A magazine is filled in ascending order and emptied from above.
+        #expect(offsets == offsets.sorted(by: >) && Set(offsets) == Set((0..<30).map { UInt($0) * 64 }))
+    }
+
+    /// Objects are taken from the fullest slab, so that the others can become empty.
+    @Test func theFullestSlabIsUsedFirst() throws {
+        let test = TestMachine()
+        try test.run {
+            let held = try (0..<640).map { _ in try #require(test.kmalloc.allocate(64)) }
+            let slabs = Dictionary(grouping: held) { $0.address & ~4095 }
+            #expect(slabs.count == 10)
+            // One slab keeps three quarters of its objects, the others an eighth.
+            let fullest = slabs.keys.sorted()[4]
+            for (base, objects) in slabs {
+                for pointer in objects.prefix(base == fullest ? 16 : 56) { test.kmalloc.free(pointer) }
+            }
+            test.kmalloc.shrink()
+            // One filling of a magazine: all that the fullest has, the rest from one other.
+            let next = try (0..<30).map { _ in try #require(test.kmalloc.allocate(64)).address & ~4095 }
+            #expect(next.count { $0 == fullest } == 16 && Set(next).count == 2)
+            try test.kmalloc.checkInvariants()
+        }
+    }
+
+    /// The lists agree with the share of free objects, for every size of slab.
+    @Test func slabsAreListedByFullness() {
+        for count in 1...512 {
+            let memory = UnsafeMutableRawPointer.allocate(byteCount: SlabLists.byteCount, alignment: 8)
+            defer { memory.deallocate() }
+            let lists = SlabLists(in: memory, objectCount: count)
+            #expect(lists.list(free: 0) == SlabLists.full && lists.list(free: count) == SlabLists.empty)
+            for free in stride(from: 1, to: count, by: 1) {
+                let list = lists.list(free: free)
+                #expect(1...4 ~= list && list >= lists.list(free: free - 1), "\(free) of \(count)")
+            }
+        }
+    }
+}
