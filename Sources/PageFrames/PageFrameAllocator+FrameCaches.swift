@@ -32,7 +32,7 @@ extension PageFrameAllocator {
     func applyFrameCaches() {
         let interrupts = checks.switching.acquire()
         defer { checks.switching.release(interrupts) }
-        checks.update()
+        checks.updateTemporaryChecks()
         let enabled = checks.wantsFrameCaches && !checks.areActive
         hasFrameCaches.store(enabled, ordering: .relaxed)
         for cpu in 0..<P.cpuCount {

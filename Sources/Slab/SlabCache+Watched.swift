@@ -7,29 +7,31 @@ extension SlabCache {
     func allocateWatched(_ flags: AllocationFlags, _ requested: UInt) -> UInt? {
         if self.flags.contains(.failslab), debugging.value.failsOnPurpose(flags) { return nil }
         if let object = allocateGuarded(flags, requested: requested) {
+            // Not in the direct map, and between pages that are not there.
+            noteForLeaks(object, .area, flags)
             clearForUser(object, flags, requested)
             return object
         }
         guard let object = takeChecked(flags, requested) else { return nil }
         noteUser(of: object, .allocation)
+        noteForLeaks(object, .object, flags)
         clearForUser(object, flags, requested)
-        noteAllocation(object, flags)
         return object
     }
 
     /// As `freeSlow`.
     func freeWatched(_ entry: Magazine<P>.Entry) {
+        frames.value.noteFree(entry.object, byteCount: objectSize)
         makeFree(entry)
         noteUser(of: entry.object, .free)
-        frames.value.noteFree(entry.object, byteCount: objectSize)
         if putInQuarantine(entry) { return }
         putSingle(entry)
     }
 
     /// Tells the watcher of an object, unless nobody wants to look for leaks of this cache.
     @inline(__always)
-    private func noteAllocation(_ object: UInt, _ flags: AllocationFlags) {
+    private func noteForLeaks(_ object: UInt, _ kind: WatchedKind, _ flags: AllocationFlags) {
         if self.flags.contains(.noLeakTrace) { return }
-        frames.value.noteAllocation(object, byteCount: objectSize, .object, flags)
+        frames.value.noteAllocation(object, byteCount: objectSize, kind, flags)
     }
 }

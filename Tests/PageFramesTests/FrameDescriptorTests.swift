@@ -47,9 +47,14 @@ import Testing
     }
 
     @Test func statesHaveNames() {
-        let names = (UInt8(0)...9).map { "\(FrameState(rawValue: $0).name)" }
-        #expect(Set(names).count == 10)
-        #expect(names[9] == "damaged")
+        let states: [FrameState] = [
+            .interior, .free, .allocatedHead, .compoundHead, .slab, .slabTail, .table, .reserved, .absent, .guardPage,
+        ]
+        #expect(Set(states.map { "\($0.name)" }).count == 10)
+        let others = (UInt8(0)...255).map(FrameState.init(rawValue:)).filter { !states.contains($0) }
+        #expect(others.allSatisfy { "\($0.name)" == "damaged" })
+        // The one bit by which a slab's frames are told from all others.
+        #expect(states.filter(\.isSlab) == [.slab, .slabTail])
     }
 }
 

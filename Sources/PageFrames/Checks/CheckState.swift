@@ -40,8 +40,8 @@ struct CheckState<P: Platform>: ~Copyable {
     @inline(__always)
     var active: FrameChecks { FrameChecks(rawValue: bits.load(ordering: .relaxed)) }
 
-    /// Has requests counted while one is to fail, and told of while somebody watches. - `switching` is held.
-    func update() {
+    /// Has requests counted while one is to fail, and the watcher told while there is one. - `switching` is held.
+    func updateTemporaryChecks() {
         set(.failureInjection, failureCountdown.load(ordering: .relaxed) > 0)
         set(.watcher, watcher.load(ordering: .relaxed) != 0)
     }

@@ -29,7 +29,7 @@ struct SlabDebugging<P: Platform>: ~Copyable {
         var ring: UnsafeMutableRawPointer?
         if options.quarantineByteCount > 0 {
             let order = Quarantine<P>.order(byteLimit: options.quarantineByteCount)
-            guard let frame = frames.value.allocate(order: order) else { return nil }
+            guard let frame = frames.value.allocate(order: order, flags: .kernel | .noLeakTrace) else { return nil }
             // A block just allocated, which the direct map covers.
             unsafe ring = frames.value.directMap.pointer(to: frame)
         }

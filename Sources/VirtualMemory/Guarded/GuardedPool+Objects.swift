@@ -80,6 +80,7 @@ extension GuardedPool {
         guard let index = slot(at: address), beginFree(address, index) else {
             return P.report(violation(at: address, in: call))
         }
+        frames.value.noteFree(page(of: index).rawValue, byteCount: PageSize.byteCount)
         // The slot's own memory, which its user has given back.
         if let damage = unsafe GuardPattern.damage(of: memory(of: index), except: self[index].range) {
             P.report(

@@ -56,7 +56,7 @@ public struct GuardedPool<P: Platform>: ~Copyable, @unchecked Sendable {
     public init?(count: UInt, vmalloc: Permanent<Vmalloc<P>>, kmalloc: Permanent<Kmalloc<P>>) {
         guard 1...Self.largestObjectCount ~= count else { return nil }
         let byteCount = UInt(Self.stateByteCount) + count * UInt(MemoryLayout<GuardedSlot>.stride)
-        guard let memory = unsafe kmalloc.value.allocate(byteCount) else { return nil }
+        guard let memory = unsafe kmalloc.value.allocate(byteCount, flags: .kernel | .noLeakTrace) else { return nil }
         // Fresh memory, large enough for both, and the pool's for good.
         let slots = unsafe (memory + Self.stateByteCount).bindMemory(to: GuardedSlot.self, capacity: Int(count))
         let frames = vmalloc.value.frames
@@ -88,7 +88,7 @@ public struct GuardedPool<P: Platform>: ~Copyable, @unchecked Sendable {
         _ count: Int, _ slots: UnsafeMutablePointer<GuardedSlot>, _ frames: Permanent<PageFrameAllocator<P>>
     ) -> Bool {
         for index in 0..<count {
-            guard let frame = frames.value.allocate(order: 0) else {
+            guard let frame = frames.value.allocate(order: 0, flags: .kernel | .noLeakTrace) else {
                 unsafe giveBack(index, slots, frames)
                 return false
             }
