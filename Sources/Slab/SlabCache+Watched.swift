@@ -6,10 +6,7 @@ extension SlabCache {
     /// As `allocateSlow`, cleared where the flags say so.
     func allocateWatched(_ flags: AllocationFlags, _ requested: UInt) -> UInt? {
         if self.flags.contains(.failslab), debugging.value.failsOnPurpose(flags) { return nil }
-        if let object = allocateGuarded(flags) {
-            clearForUser(object, flags, requested)
-            return object
-        }
+        if let object = allocateGuarded(flags, requested) { return object }
         guard let object = takeChecked(flags, requested) else { return nil }
         noteUser(of: object, .allocation)
         clearForUser(object, flags, requested)
