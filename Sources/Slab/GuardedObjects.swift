@@ -12,6 +12,8 @@ public struct GuardedRequest: Sendable {
     public var cache: UInt
     /// Whether the object is to be zeroed; else its contents are what an earlier one left.
     public var clears = false
+    /// Whether the object is to be zeroed when it is freed, too.
+    public var clearsWhenFreed = false
     /// Who asked.
     public var trace = StackTrace()
 

@@ -84,7 +84,7 @@ extension SlabCache {
     /// the flags say so.
     /// - Parameter requested: the bytes that were asked for, behind which nothing may be touched; 0 for a whole object.
     @inline(__always)
-    func allocateGuarded(_ flags: AllocationFlags, requested: UInt = 0) -> UInt? {
+    func allocateGuarded(_ flags: AllocationFlags, _ requested: UInt) -> UInt? {
         let placement: AllocationFlags = .dma | .dma32 | .highMemory | .movable | .thisNode
         guard flags.isDisjoint(with: placement), self.flags.isDisjoint(with: .dma | .typesafe | .keepsContents),
             layout.objectSize <= PageSize.byteCount, guarded.isDue()
@@ -93,7 +93,8 @@ extension SlabCache {
         var request = GuardedRequest(
             byteCount: requested == 0 ? layout.objectSize : min(requested, layout.objectSize),
             alignment: alignment & (0 &- alignment), cacheName: name, cache: address)
-        request.clears = flags.contains(.zero)
+        request.clears = flags.contains(.zero) || debugging.value.options.zeroOnAllocation
+        request.clearsWhenFreed = debugging.value.options.zeroOnFree
         // Here, so that few of a trace's addresses are the allocator's own.
         P.captureTrace(into: &request.trace)
         return guarded.allocate(request)

@@ -6,10 +6,9 @@ extension SlabCache {
     /// As `allocateSlow`, cleared where the flags say so.
     func allocateWatched(_ flags: AllocationFlags, _ requested: UInt) -> UInt? {
         if self.flags.contains(.failslab), debugging.value.failsOnPurpose(flags) { return nil }
-        if let object = allocateGuarded(flags, requested: requested) {
+        if let object = allocateGuarded(flags, requested) {
             // Not in the direct map, and between pages that are not there.
             noteForLeaks(object, .area, flags)
-            clearForUser(object, flags, requested)
             return object
         }
         guard let object = takeChecked(flags, requested) else { return nil }

@@ -21,11 +21,7 @@ extension GuardedPool {
         note(request, address, in: taken.slot)
         // The slot's own memory, which nobody else uses now.
         unsafe GuardPattern.fill(memory(of: taken.slot), except: self[taken.slot].range)
-        if request.clears {
-            // As above.
-            unsafe (memory(of: taken.slot) + self[taken.slot].range.lowerBound).initializeMemory(
-                as: UInt8.self, repeating: 0, count: self[taken.slot].range.count)
-        }
+        if request.clears { clear(taken.slot) }
         let isMapped = pageTables.value.reveal(page, frame: self[taken.slot].frame.address, permissions: .readWrite)
         if !isMapped { return abandon(taken.slot) }
         lock.withLock { self[taken.slot].state = .allocated }
@@ -54,7 +50,15 @@ extension GuardedPool {
         self[index].byteCount = request.byteCount
         self[index].cache = request.cache
         self[index].cacheName = request.cacheName
+        self[index].clearsWhenFreed = request.clearsWhenFreed
         self[index].allocation = .now(on: P.self, by: request.trace)
+    }
+
+    /// Zeroes the object of a slot that is changing.
+    private func clear(_ index: Int) {
+        // The slot's own memory.
+        unsafe (memory(of: index) + self[index].range.lowerBound).initializeMemory(
+            as: UInt8.self, repeating: 0, count: self[index].range.count)
     }
 
     /// A page whose entry somebody has changed: the slot stays out of use.
@@ -89,6 +93,7 @@ extension GuardedPool {
                     from: self[index].address, "bytes beside a guarded object were written", byte: damage.found,
                     byteCount: damage.byteCount))
         }
+        if self[index].clearsWhenFreed { clear(index) }
         var trace = StackTrace()
         P.captureTrace(into: &trace)
         self[index].release = .now(on: P.self, by: trace)

@@ -51,6 +51,7 @@ struct GuardedSlot {
     var byteCount: UInt = 0
     var cache: UInt = 0
     var cacheName = CacheName("")
+    var clearsWhenFreed = false
     var allocation = GuardedEvent()
     var release = GuardedEvent()
 

@@ -160,6 +160,22 @@ import Testing
         try machine.check()
     }
 
+    /// An object ends where the bytes end that were asked for, not where its size class does.
+    @Test(arguments: [1, 13, 73, 1000, 4095] as [UInt])
+    func bytesThatWereNotAskedFor(size: UInt) throws {
+        let machine = GuardedMachine()
+        for _ in 0..<10 {
+            let object = try #require(machine.kmalloc(size))
+            #expect(machine.ksize(object) == size && machine.krealloc(object, size) == object)
+            #expect(machine.write(object + size - 1) == nil)
+            let isAtPageEnd = (object + size) & 4095 == 0
+            #expect((machine.write(object + size) == nil) == !isAtPageEnd)
+            machine.kfree(object)
+            #expect(machine.violations().map(\.kind) == (isAtPageEnd ? [] : [.overrun]))
+        }
+        try machine.check()
+    }
+
     @Test func invalidAccess() throws {
         let machine = GuardedMachine()
         let never = machine.run { machine.pool.value.page(of: 7).rawValue }

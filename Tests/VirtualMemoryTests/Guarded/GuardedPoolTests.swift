@@ -116,6 +116,22 @@ import Testing
         try machine.check()
     }
 
+    /// What is promised to be zeroed when it is freed lies in memory no more, though the page is not mapped.
+    @Test func objectsAreClearedWhenFreedWhereThatIsAskedFor() throws {
+        let machine = GuardedMachine(objects: 1)
+        for clears in [false, true, false] {
+            var request = GuardedRequest(byteCount: 100, alignment: 4, cacheName: CacheName("test"))
+            request.clearsWhenFreed = clears
+            let object = try #require(machine.allocate(request))
+            for offset in 0..<100 as Range<UInt> { machine.write(object + offset, 0xa5) }
+            let start = Int(object & 4095)
+            machine.kfree(object)
+            let bytes = UnsafeRawBufferPointer(start: machine.pool.value.memory(of: 0) + start, count: 100)
+            #expect(bytes.allSatisfy { $0 == (clears ? 0 : 0xa5) })
+        }
+        try machine.check()
+    }
+
     /// Any order of calls, wrong ones among them, against a list of what is allocated.
     @Test func randomOperations() throws {
         let machine = GuardedMachine(objects: 12, interval: 2)

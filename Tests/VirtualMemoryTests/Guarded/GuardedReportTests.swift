@@ -56,7 +56,7 @@ import Testing
 
                 Use-after-free read at \(hex(object + 8)) (in kfence-#0):
                 \(Self.access)
-                kfence-#0: \(hex(object))-\(hex(object + 1023)), size=1024, cache=kmalloc-1k
+                kfence-#0: \(hex(object))-\(hex(object + 999)), size=1000, cache=kmalloc-1k
 
                 allocated on cpu 0 at N ticks:
                 \(Self.allocated)
