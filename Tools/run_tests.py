@@ -78,7 +78,7 @@ PARTS = {
     "threads": Part(
         "threads of the page frames and the slab under ThreadSanitizer",
         [[*SWIFT_TEST, "--sanitize=thread", "--scratch-path", ".build-tsan", "--filter",
-          "(PageFramesTests|SlabTests).(ConcurrencyTests|CacheConcurrencyTests|ShrinkerRegistrationTests/removalHolds)"]],
+          "(PageFramesTests|SlabTests).((Cache)?ConcurrencyTests|ShrinkerRegistrationTests/removalHolds)"]],
         1800, host_count),
     "kernel": Part("kernel build", [[sys.executable, "Tools/build_kernel.py"]], 600),
     "check": Part(
