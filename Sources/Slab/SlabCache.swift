@@ -96,7 +96,8 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
         let magazineLimit = isWatched ? 0 : magazineLimit(slotSize: layout.slotSize)
         for cpu in 0..<P.cpuCount {
             cache.value.magazine(cpu).initialize(
-                limit: magazineLimit, plainSize: flags.contains(.redZone) ? 0 : layout.objectSize, cache: cache.value.address)
+                limit: magazineLimit, plainSize: flags.contains(.redZone) ? 0 : layout.objectSize,
+                cache: cache.value.address)
         }
         return cache
     }
