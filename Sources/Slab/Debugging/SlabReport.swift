@@ -32,9 +32,8 @@ enum SlabReport {
         case .doubleFree: writer.write("Object already free")
         case .wildFree, .misalignedFree: writer.write("Invalid object pointer 0x", hex: violation.address)
         case .wrongCache:
-            writer.write("Wrong slab cache. ")
-            writer.write(CacheList<P>.cache(at: violation.value).value.name)
-            writer.write(" but object is from ")
+            // The violation does not say which cache was named: an address in it would not be one to follow here.
+            writer.write("Wrong slab cache. Object is from ")
             writer.write(cache.name)
         case .objectInUse:
             writer.write("Objects remaining in ")
