@@ -39,6 +39,11 @@ public struct CacheFlags: FlagSet, Sendable {
     @inline(__always)
     static var keepsContents: CacheFlags { CacheFlags(rawValue: 1 << 20) }
 
+    /// Some allocations go to guarded pages: kmalloc's own caches, where that is asked for. What users' caches hand out they
+    /// may free by other calls, which know slabs only.
+    @inline(__always)
+    static var sampled: CacheFlags { CacheFlags(rawValue: 1 << 21) }
+
     /// Those that let the cache check or note down something at each call.
     @inline(__always)
     static var debugging: CacheFlags { poison | redZone | storeUser | consistencyChecks | trace }

@@ -80,13 +80,12 @@ struct GuardedSampling<P: Platform>: @unchecked Sendable {
 
 extension SlabCache {
     /// A guarded object in place of one from a slab, if it is time for one and it would do: of a page at most, where the
-    /// caller has not said where the memory must lie, of a cache whose memory need not stay of its type. It is cleared where
-    /// the flags say so.
+    /// caller has not said where the memory must lie. It is cleared where the flags say so.
     /// - Parameter requested: the bytes that were asked for, behind which nothing may be touched; 0 for a whole object.
     @inline(__always)
     func allocateGuarded(_ flags: AllocationFlags, _ requested: UInt) -> UInt? {
         let placement: AllocationFlags = .dma | .dma32 | .highMemory | .movable | .thisNode
-        guard flags.isDisjoint(with: placement), self.flags.isDisjoint(with: .dma | .typesafe | .keepsContents),
+        guard flags.isDisjoint(with: placement), self.flags.contains(.sampled),
             layout.objectSize <= PageSize.byteCount, guarded.isDue()
         else { return nil }
         let alignment = (layout.slotSize | layout.objectOffset | PageSize.byteCount)

@@ -54,14 +54,16 @@ struct StandardCaches<P: Platform> {
         let (name, size, flags) = Self.description(index)
         // Aligned to the largest power of two that divides the size: see `SizeClass`. The last holds what has cache lines.
         let alignment = index == Self.count - 1 ? 64 : size & (0 &- size)
+        let isSampled = index < SizeClass.count && options.sampleInterval > 0
         let plan = CachePlan(
-            name: name, objectSize: size, alignment: alignment, flags: flags, options: debugging.value.options)
+            name: name, objectSize: size, alignment: alignment, flags: isSampled ? flags | .sampled : flags,
+            options: debugging.value.options)
         // Each cache has a part of the block, and of a block of magazines, of its own.
         _ = unsafe SlabCache<P>.place(
             at: UnsafeMutableRawPointer(self[index].address), name: name, flags: plan.flags,
             layout: plan.layout,
             magazines: UnsafeMutableRawPointer(bitPattern: magazines).unsafelyUnwrapped,
-            isWatched: plan.isWatched || index < SizeClass.count && options.sampleInterval > 0, random: random,
+            isWatched: plan.isWatched || isSampled, random: random,
             frames: frames, headers: headers, debugging: debugging, guarded: guarded)
     }
 

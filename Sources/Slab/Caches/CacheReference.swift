@@ -78,7 +78,10 @@ public struct CacheReference<P: Platform>: Equatable, Sendable {
 
     /// Reports what is no allocated object of this cache, unless it is nil.
     @inline(never)
-    func refuse(_ object: UInt) { if object != 0 { P.report(cache.value.diagnose(object, in: "kmem_cache_free")) } }
+    func refuse(_ object: UInt) {
+        if object == 0 { return }
+        cache.value.debugging.value.report(cache.value.diagnose(object, in: "kmem_cache_free"))
+    }
 
     /// Empties the magazines, but for those in use at the moment, and gives slabs that are wholly free back.
     /// - Returns: the frames given back. - Complexity: O(objects in magazines + slabs given back).

@@ -59,7 +59,7 @@ extension Kmalloc {
         // Both are the new cache's until `release`.
         let cache = unsafe SlabCache<P>.place(
             at: description, name: request.name, flags: plan.flags, layout: plan.layout, magazines: magazines,
-            isWatched: plan.isWatched || options.sampleInterval > 0,
+            isWatched: plan.isWatched,
             random: options.randomOrder ? StandardCaches<P>.seed() : 0, frames: frames,
             headers: headers, debugging: cacheOfCaches.value.debugging, guarded: guarded)
         cache.value.registration.requestedSize = request.objectSize

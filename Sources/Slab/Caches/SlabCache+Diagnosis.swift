@@ -29,7 +29,7 @@ extension SlabCache {
                 owner.value.objectSize)
         }
         switch slab.state(index) {
-        case .free, .allocated, .seen:
+        case .free, .allocated, .waiting, .seen:
             return violation(.doubleFree, "the object of this size is free", owner.value.objectSize)
         case .reserved:
             return violation(.doubleFree, "the object of this size is in a pool's reserve", owner.value.objectSize)
