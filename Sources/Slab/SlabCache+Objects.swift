@@ -51,10 +51,10 @@ extension SlabCache {
         }
     }
 
-    /// Fills a magazine, which the caller holds, to a half. - Complexity: O(objects).
+    /// Fills a magazine, which the caller holds, to three quarters. - Complexity: O(objects).
     /// - Parameter slab: a new one, in no list, which is added first.
     private func refill(_ magazine: Magazine<P>, adding slab: SlabPage?) {
-        let goal = max(magazine.limit / 2, 1)
+        let goal = max(magazine.limit / 4 &* 3, 1)
         withState { state in
             if let slab {
                 state.count(slab)
@@ -100,14 +100,14 @@ extension SlabCache {
             object: slab.address(of: index, slotSize: layout.slotSize), state: slab.statePointer(index))
     }
 
-    /// Takes back an object, free but in no magazine, when the magazine is full or somebody else holds it: half of the magazine
+    /// Takes back an object, free but in no magazine, when the magazine is full or somebody else holds it: all but a quarter
     /// goes back to the slabs first where that is possible.
     @inline(never)
     func freeSlow(_ entry: Magazine<P>.Entry) {
         if isWatched { return freeWatched(entry) }
         let magazine = magazine(P.currentCPU)
         guard magazine.tryHold() else { return putSingle(entry) }
-        let surplus = magazine.count >= magazine.limit ? drain(magazine, to: magazine.limit / 2) : nil
+        let surplus = magazine.count >= magazine.limit ? drain(magazine, to: magazine.limit / 4) : nil
         magazine.put(entry, at: magazine.count)
         magazine.count = magazine.count &+ 1
         magazine.letGo()

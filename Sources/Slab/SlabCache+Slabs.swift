@@ -6,9 +6,6 @@ extension SlabCache {
     /// Frames of slabs wholly free that a cache keeps; one slab at least.
     static var keptEmptyFrames: Int { 8 }
 
-    /// The slabs wholly free that are kept.
-    var keptEmptySlabs: Int { max(1, Self.keptEmptyFrames >> layout.order) }
-
     /// Makes a slab, without the lock: that takes the zone's, and may wait where the flags say so.
     /// - Parameter flags: those of the allocation that found no free object.
     /// - Returns: false where there is no memory within the meaning of the flags. - Complexity: O(frames + objects).

@@ -58,6 +58,8 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
     let zone: AllocationFlags
     /// The address of CPU 0's magazine.
     let magazines: UInt
+    /// The slabs wholly free that are kept.
+    let keptEmptySlabs: Int
     let frames: Permanent<PageFrameAllocator<P>>
     let headers: Permanent<HeaderPool<P>>
     /// What watched caches share.
@@ -113,6 +115,7 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
         self.layout = layout
         zone = (flags.contains(.dma) ? .dma : .none) | (flags.contains(.reclaimable) ? .reclaimable : .none)
         self.magazines = magazines
+        keptEmptySlabs = max(1, Self.keptEmptyFrames >> layout.order)
         self.isWatched = isWatched || frames.value.isWatched
         self.frames = frames
         self.headers = headers

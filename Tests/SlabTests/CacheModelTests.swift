@@ -42,7 +42,7 @@ import Testing
                 Kept(cache: try test.kmalloc.makeCache("model", size, alignment: alignment, flags), size: size))
         }
 
-        /// A cache with objects stays, and says which they are; but where others share it, only this user leaves.
+        /// A cache with objects stays, and says how many are in which slabs; but where others share it, only this user leaves.
         mutating func destroy(_ index: Int) throws {
             let kept = caches[index]
             let isShared =
@@ -50,8 +50,13 @@ import Testing
             if kept.objects.isEmpty || !isShared {
                 let isGone = test.kmalloc.destroyCache(kept.cache)
                 #expect(isGone == kept.objects.isEmpty)
-                let found = Set(test.violations().map(\.address))
-                #expect(found == Set(isGone ? [] : kept.objects.map { $0.pointer.address }))
+                var expected: [UInt: UInt] = [:]
+                for object in kept.objects {
+                    expected[try #require(test.kmalloc.slab(of: object.pointer.address)).base, default: 0] += 1
+                }
+                let found = test.violations()
+                #expect(found.allSatisfy { $0.kind == .objectInUse } && found.count == expected.count)
+                #expect(Dictionary(uniqueKeysWithValues: found.map { ($0.address, $0.value) }) == expected)
                 if isGone { caches.remove(at: index) }
             }
         }
