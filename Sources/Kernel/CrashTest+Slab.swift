@@ -38,6 +38,15 @@ extension CrashTest {
         unsafe memory.value.kmalloc.value.kfree(UnsafeMutableRawPointer(bitPattern: address))
     }
 
+    /// An object of one cache is freed to another of the same size.
+    static func freeToAnotherCache(_ memory: Memory) {
+        let kmalloc = memory.value.kmalloc
+        guard let own = unsafe kmalloc.value.kmem_cache_create("own", 64, 0, .noMerge, nil),
+            let other = unsafe kmalloc.value.kmem_cache_create("other", 64, 0, .noMerge, nil)
+        else { return }
+        unsafe kmalloc.value.kmem_cache_free(other, kmalloc.value.kmem_cache_alloc(own, .kernel))
+    }
+
     /// Takes objects until there are none, and asks once more.
     static func exhaustKmalloc(_ memory: Memory) {
         let kmalloc = memory.value.kmalloc

@@ -16,6 +16,7 @@ enum CrashTest: UInt8 {
         userPageExecution, panic, writeAfterFree, overrun, exhaustAtomic, waitInAtomicContext, waitInHandler,
         guardedOverflow, guardedUnderflow, guardedUseAfterFree, guardedDoubleFree, guardedInteriorFree,
         guardedCorruption, objectOverflow, objectUnderflow, objectWriteAfterFree, objectReadAfterFree, pageKfree,
+        crossCacheFree,
         kmallocExhaustion
 
     init?(named word: Word) {
@@ -75,6 +76,7 @@ enum CrashTest: UInt8 {
         case .objectWriteAfterFree: "slab-write-after-free"
         case .objectReadAfterFree: "slab-read-after-free"
         case .pageKfree: "slab-free-page"
+        case .crossCacheFree: "slab-wrong-cache"
         case .kmallocExhaustion: "slab-exhaustion"
         }
     }
@@ -132,6 +134,7 @@ enum CrashTest: UInt8 {
         case .objectWriteAfterFree: Self.writeToFreeObject(memory)
         case .objectReadAfterFree: Self.readFreeObject(memory)
         case .pageKfree: Self.kfreePage(memory)
+        case .crossCacheFree: Self.freeToAnotherCache(memory)
         case .kmallocExhaustion: Self.exhaustKmalloc(memory)
         case .outOfMemory: Self.exhaustWithObjects()
         case .userPageAccess: Self.touchUserPage(memory, byExecuting: false)

@@ -43,6 +43,8 @@ FINDINGS = [
     ("double-free-pages", CORRUPTION, [r"double free", r"address 0x[0-9a-f]+"]),
     ("double-vfree", CORRUPTION, [r"double free", r"address 0xffffc9[0-9a-f]+"]),
     ("slab-free-page", CORRUPTION, [r"never allocated", r"address 0xffff888[0-9a-f]+000: the address is not kmalloc's"]),
+    ("slab-wrong-cache", CORRUPTION,
+     [r"a cache that the object is not of", r"Wrong slab cache\. Object is from own", r"objects=\d+ used=\d+"]),
     ("slab-exhaustion", OUT_OF_MEMORY, [r"page allocation failure: order:", r"kmalloc\(512\): \d{5,} objects, then none"]),
     ("out-of-memory", OUT_OF_MEMORY, [r"out of memory", r"free"]),
     ("panic", PANIC, [r"asked to"]),
