@@ -52,7 +52,7 @@ bench-check: kernel ## fail where a bound is exceeded or a row grew by more than
 bench-update: kernel ## write Benchmarks/instructions.json, what bench-check compares with
 	@$(PYTHON) Tools/bench.py update
 
-host-bench: test-dependencies ## run the page-frame workloads on the host: time and instructions, beside others'
+host-bench: test-dependencies ## run the workloads on the host: time and instructions, beside others'
 	@$(PYTHON) Tools/host_bench.py --callgrind
 
 host-bench-check: test-dependencies ## fail where a workload on the host exceeds its bound

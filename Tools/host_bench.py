@@ -178,11 +178,11 @@ def figure(value):
 
 def print_tables(found, others, bounds):
     limits = bounds["host instructions per operation"]
-    print(f"\n{'':24} {'operations':>11} {'ns':>8} {'instructions':>13} {'at most':>8}")
+    print(f"\n{'':32} {'operations':>11} {'ns':>8} {'instructions':>13} {'at most':>8}")
     for label in found.operations:
         instructions = f"{found.instructions[label]:.1f}" if label in found.instructions else "-"
         print(
-            f"{label:24} {found.operations[label]:>11} {found.nanoseconds[label]:>8.1f} {instructions:>13} "
+            f"{label:32} {found.operations[label]:>11} {found.nanoseconds[label]:>8.1f} {instructions:>13} "
             f"{limits.get(label, '-'):>8}")
 
     columns = list(others["instructions"]["null"])

@@ -6,14 +6,15 @@ import WorkloadSupport
 // All that this program calls of the slab.
 
 /// Quarry's calls.
+@safe
 struct KmallocCalls<P: Platform>: ObjectSource {
     private let kmalloc: Permanent<Kmalloc<P>>
 
-    /// Brings kmalloc up, at `place`.
-    @unsafe
-    init(frames: Permanent<PageFrameAllocator<P>>, at place: UnsafeMutablePointer<Kmalloc<P>>) {
+    /// Brings kmalloc up.
+    init(frames: Permanent<PageFrameAllocator<P>>) {
         guard let kmalloc = Kmalloc<P>(frames: frames) else { fatalError() }
-        unsafe self.kmalloc = Permanent(placing: kmalloc, at: place)
+        // Freshly allocated, and given back only by `end()`.
+        unsafe self.kmalloc = Permanent(placing: kmalloc, at: UnsafeMutablePointer.allocate(capacity: 1))
     }
 
     @inline(never)
@@ -33,5 +34,6 @@ struct KmallocCalls<P: Platform>: ObjectSource {
         }
         // The workload that used it is over.
         unsafe kmalloc.destroy()
+        unsafe kmalloc.address.deallocate()
     }
 }
