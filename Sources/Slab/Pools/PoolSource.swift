@@ -27,7 +27,9 @@ enum PoolSource<P: Platform> {
     /// A new element; nil where there is no memory within the meaning of the flags.
     func allocate(_ flags: AllocationFlags, from kmalloc: Permanent<Kmalloc<P>>) -> UInt? {
         switch self {
-        case .objects(let reference): return unsafe reference.allocate(flags: flags).map { UInt(bitPattern: $0) }
+        // From a slab: a guarded object has no state byte to tell that it is in the reserve (see `allocateGuarded`).
+        case .objects(let reference):
+            return unsafe reference.allocate(flags: flags | .thisNode).map { UInt(bitPattern: $0) }
         case .blocks(let order):
             let byteCount = PageSize.byteCount << UInt(order)
             return unsafe kmalloc.value.allocate(byteCount, flags: flags).map { UInt(bitPattern: $0) }
