@@ -4,10 +4,11 @@ import MemoryPrimitives
 @safe
 struct CacheList<P: Platform>: @unchecked Sendable {
     private struct State: ~Copyable {
-        let lock = SpinLock<P>()
         var first: UInt = 0
         var last: UInt = 0
         var count = 0
+        // Not first: ThreadSanitizer takes the whole's address for that of its first part.
+        let lock = SpinLock<P>()
     }
 
     private let state: UnsafeMutablePointer<State>

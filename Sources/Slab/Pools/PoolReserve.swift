@@ -16,8 +16,9 @@ struct PoolReserve<P: Platform> {
     }
 
     private struct LockedState: ~Copyable {
-        let lock = SpinLock<P>()
         var state: State
+        // Not first: ThreadSanitizer takes the whole's address for that of its first part.
+        let lock = SpinLock<P>()
     }
 
     private let state: UnsafeMutablePointer<LockedState>
