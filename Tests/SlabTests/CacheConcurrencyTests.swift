@@ -24,7 +24,7 @@ import Testing
     @Test func objectsFreedByOtherCPUs() throws {
         let test = TestMachine(cpuCount: 4, options: PageFrameOptions())
         let cache = try test.run { try test.kmalloc.makeCache("shared", 80) }
-        let exchange = Mutex<[UInt]>([])
+        let exchange = HostLock<[UInt]>([])
         let damaged = Atomic<Int>(0)
         let seeded = SeededGenerator.fromEnvironment(default: 78)
         onAllCPUs(4, of: test) { cpu in

@@ -25,7 +25,7 @@ import Testing
     @Test func objectsFreedByOtherCPUs() throws {
         let test = TestMachine(cpuCount: 4, options: PageFrameOptions())
         let before = test.run { test.freeFrames }
-        let exchange = Mutex<[(address: UInt, size: UInt, stamp: UInt64)]>([])
+        let exchange = HostLock<[(address: UInt, size: UInt, stamp: UInt64)]>([])
         let damaged = Atomic<Int>(0)
         let seeded = SeededGenerator.fromEnvironment(default: 77)
         onAllCPUs(4, of: test) { cpu in
