@@ -1,33 +1,29 @@
 import MemoryPrimitives
 import Synchronization
 
-/// One page block's place in the frame table. Zero bytes are that of one that is not in use.
-struct PageBlockEntry: ~Copyable {
-    /// Where the descriptor of frame 0 would be if all descriptors lay in one array of which the section's are a part: so
-    /// that a frame's descriptor is found by adding 16 times its number. 0 while the section has no descriptors. Changes
-    /// once, under the lock of the section's zone.
-    let origin: Atomic<UInt>
-    /// Where in a frame cache the rings lie that the page block's frames go to.
-    let rings: Atomic<UInt>
-}
-
 /// The descriptors of all page frames: an array of page blocks, each with 512 descriptors or with none.
 ///
-/// A section has no descriptors while it has no managed RAM or has not been brought into use. Its entry is read without
-/// a lock, so that the slab finds an object's slab in a bounds check, a load, a test and an addition. The array, the
-/// descriptors and the page blocks' bits behind them are reached through the direct map.
+/// A section has no descriptors while it has no managed RAM or has not been brought into use. Its origins are read
+/// without a lock, so that the slab finds an object's slab in a bounds check, a load, a test and an addition. The arrays,
+/// the descriptors and the page blocks' bits behind them are reached through the direct map.
 @safe
 public struct FrameTable: @unchecked Sendable {
-    private let entries: UnsafeMutablePointer<PageBlockEntry>
+    /// For each page block, where the descriptor of frame 0 would be if all descriptors lay in one array of which the
+    /// section's are a part: so that a frame's descriptor is found by adding 16 times its number. 0 while the section has
+    /// no descriptors. Changes once, under the lock of the section's zone.
+    private let origins: UnsafeMutablePointer<Atomic<UInt>>
 
-    /// Frames from here on have no entry.
+    /// Frames from here on have no page block.
     private let blockCount: UInt
 
-    /// The number of sections, of two entries each: no frame from `sectionCount * 1024` on is managed.
+    /// For each page block, behind all origins, where in a frame cache the rings lie that its frames go to.
+    private let ringOffsets: UnsafeMutablePointer<Atomic<UInt>>
+
+    /// The number of sections, of two page blocks each: no frame from `sectionCount * 1024` on is managed.
     public var sectionCount: UInt { blockCount >> 1 }
 
-    /// The bytes that the entries of `sectionCount` sections take.
-    static func byteCount(sectionCount: UInt) -> UInt { 2 * sectionCount * UInt(MemoryLayout<PageBlockEntry>.stride) }
+    /// The bytes that `sectionCount` sections take in both arrays.
+    static func byteCount(sectionCount: UInt) -> UInt { 4 * sectionCount * UInt(MemoryLayout<Atomic<UInt>>.stride) }
 
     /// A table without descriptors in `memory`, which is `byteCount(sectionCount:)` bytes, aligned to 8, and never given
     /// back.
@@ -36,7 +32,10 @@ public struct FrameTable: @unchecked Sendable {
         let byteCount = Int(bitPattern: Self.byteCount(sectionCount: sectionCount))
         unsafe memory.initializeMemory(as: UInt64.self, repeating: 0, count: byteCount / 8)
         blockCount = 2 * sectionCount
-        unsafe entries = memory.bindMemory(to: PageBlockEntry.self, capacity: Int(bitPattern: blockCount))
+        // Zero bytes are atomic zeroes: no page block has descriptors.
+        let capacity = Int(bitPattern: blockCount)
+        unsafe origins = memory.bindMemory(to: Atomic<UInt>.self, capacity: 2 * capacity)
+        unsafe ringOffsets = origins + capacity
     }
 
     /// The descriptor of `frame`; nil for a frame that the table does not know: no RAM, or not yet brought into use.
@@ -52,10 +51,10 @@ public struct FrameTable: @unchecked Sendable {
     @inline(__always)
     private func origin(of frame: PageFrameNumber) -> UInt? {
         let block = frame.rawValue &>> UInt(PageBlock.order)
-        guard block < blockCount else { return nil }
+        guard _fastPath(block < blockCount) else { return nil }
         // Within the table by the check above.
-        let origin = unsafe entries[Int(bitPattern: block)].origin.load(ordering: .acquiring)
-        return origin == 0 ? nil : origin
+        let origin = unsafe origins[Int(bitPattern: block)].load(ordering: .acquiring)
+        return _fastPath(origin != 0) ? origin : nil
     }
 
     /// The owner's word of a slab's frame; nil for every other frame. The way of each `kfree`.
@@ -66,7 +65,7 @@ public struct FrameTable: @unchecked Sendable {
         guard let origin = origin(of: frame) else { return nil }
         // The table's own descriptor.
         let descriptor = unsafe Self.descriptor(frame.rawValue, from: origin)
-        guard unsafe descriptor.pointee.state.isSlab else { return nil }
+        guard unsafe _fastPath(descriptor.pointee.state.isSlab) else { return nil }
         return unsafe descriptor.pointee.owner
     }
 
@@ -97,7 +96,7 @@ public struct FrameTable: @unchecked Sendable {
     func managedDescriptor(of frame: UInt32) -> UnsafeMutablePointer<FrameDescriptor> {
         let index = Int(frame &>> UInt32(truncatingIfNeeded: PageBlock.order))
         // Within the table, and with an origin, by the caller's certainty.
-        let origin = unsafe entries[index].origin.load(ordering: .relaxed)
+        let origin = unsafe origins[index].load(ordering: .relaxed)
         return unsafe Self.descriptor(UInt(frame), from: origin)
     }
 
@@ -110,7 +109,7 @@ public struct FrameTable: @unchecked Sendable {
     @inline(__always)
     func pageBlock(_ number: UInt32) -> PageBlock {
         // The zones note down page blocks of sections in use only.
-        let origin = unsafe entries[Int(number)].origin.load(ordering: .relaxed)
+        let origin = unsafe origins[Int(number)].load(ordering: .relaxed)
         let first = unsafe Self.descriptor(UInt(number &<< 9), from: origin)
         // Both page blocks lie behind the section's descriptors, of which the second's begin half way.
         let whole = Section.pageBlocksOffset
@@ -123,14 +122,14 @@ public struct FrameTable: @unchecked Sendable {
     func rings(of frame: UInt) -> Int {
         // Within the table, or there would be no descriptor.
         unsafe Int(
-            bitPattern: entries[Int(bitPattern: frame &>> UInt(PageBlock.order))].rings.load(ordering: .relaxed))
+            bitPattern: ringOffsets[Int(bitPattern: frame &>> UInt(PageBlock.order))].load(ordering: .relaxed))
     }
 
     /// Chooses the rings for a page block's frames. Under the zone's lock.
     @inline(__always)
     func setRings(_ offset: Int, ofPageBlock number: UInt32) {
         // Within the table: the page block is one of ours.
-        unsafe entries[Int(number)].rings.store(UInt(bitPattern: offset), ordering: .relaxed)
+        unsafe ringOffsets[Int(number)].store(UInt(bitPattern: offset), ordering: .relaxed)
     }
 
     /// Gives a section its descriptors, all alike, and page blocks without free blocks. Under the zone's lock.
@@ -155,7 +154,7 @@ public struct FrameTable: @unchecked Sendable {
         let origin = UInt(bitPattern: descriptors) &- (section << Section.shift) &* Self.descriptorByteCount
         precondition(origin != 0, "descriptors at an address that means there are none")
         // Released after the descriptors are written: who finds the entry finds them.
-        unsafe entries[Int(bitPattern: 2 * section)].origin.store(origin, ordering: .releasing)
-        unsafe entries[Int(bitPattern: 2 * section + 1)].origin.store(origin, ordering: .releasing)
+        unsafe origins[Int(bitPattern: 2 * section)].store(origin, ordering: .releasing)
+        unsafe origins[Int(bitPattern: 2 * section + 1)].store(origin, ordering: .releasing)
     }
 }

@@ -17,7 +17,7 @@ extension Kmalloc {
             default: return violation(.wildFree, "the address is not kmalloc's")
             }
         }
-        let layout = CacheList<P>.cache(at: slab.cacheAddress).value.layout
+        let layout = slab.cache(on: P.self).value.layout
         guard let index = slab.index(of: address) else {
             if address &- slab.base < layout.slotSize &* UInt(layout.objectCount) {
                 return violation(.misalignedFree, "the address lies within an object of this size", layout.objectSize)

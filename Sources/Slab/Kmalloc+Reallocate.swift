@@ -11,7 +11,7 @@ extension Kmalloc {
     @inline(__always)
     public func size(of pointer: UnsafeRawPointer?) -> UInt {
         let address = UInt(bitPattern: pointer)
-        guard let size = plainSize(at: address), size != 0 else { return sizeInFull(of: address) }
+        guard let size = slabOfAllocated(address)?.usableSize, size != 0 else { return sizeInFull(of: address) }
         return size
     }
 
@@ -21,17 +21,19 @@ extension Kmalloc {
     func sizeAround(_ pointer: UnsafeRawPointer?) -> UInt {
         let address = UInt(bitPattern: pointer)
         guard let owner = table.slabOwner(of: frame(of: address)) else { return sizeInFull(of: address) }
-        let size = Magazine<P>(at: SlabPage(name: owner).magazines, cpu: 0).plainSize
-        return size == 0 ? sizeInFull(of: address) : size
+        let size = SlabPage(name: owner).usableSize
+        return _fastPath(size != 0) ? size : sizeInFull(of: address)
     }
 
-    /// The size of the allocated object that begins at an address; nil where none does, 0 where it has red zones.
+    /// The slab of the allocated object that begins at an address; nil where none does.
     @inline(__always)
-    private func plainSize(at address: UInt) -> UInt? {
+    private func slabOfAllocated(_ address: UInt) -> SlabPage? {
         guard let owner = table.slabOwner(of: frame(of: address)) else { return nil }
         let slab = SlabPage(name: owner)
-        guard let index = slab.index(of: address), slab.state(index) == .allocated else { return nil }
-        return Magazine<P>(at: slab.magazines, cpu: 0).plainSize
+        guard let index = slab.index(of: address), _fastPath(slab.state(index) == .allocated) else {
+            return nil
+        }
+        return slab
     }
 
     @inline(never)
@@ -44,7 +46,7 @@ extension Kmalloc {
     /// The cache of an address in a slab where its objects have red zones.
     private func redZonedCache(of address: UInt) -> Permanent<SlabCache<P>>? {
         guard let slab = slab(of: address) else { return nil }
-        let cache = CacheList<P>.cache(at: slab.cacheAddress)
+        let cache = slab.cache(on: P.self)
         return cache.value.flags.contains(.redZone) ? cache : nil
     }
 
@@ -54,7 +56,7 @@ extension Kmalloc {
     private func sizeUncommon(_ address: UInt, in call: StaticString) -> UInt? {
         if address == 0 || address == Self.zeroSizeAddress { return 0 }
         if let slab = slab(of: address), let index = slab.index(of: address), slab.state(index) == .allocated {
-            return CacheList<P>.cache(at: slab.cacheAddress).value.objectSize
+            return slab.cache(on: P.self).value.objectSize
         }
         if address & (PageSize.byteCount &- 1) == 0, let order = LargeBlocks<P>.order(of: frame(of: address), frames) {
             return PageSize.byteCount << UInt(order)
@@ -80,23 +82,29 @@ extension Kmalloc {
     public func reallocate(
         _ pointer: UnsafeMutableRawPointer?, _ byteCount: UInt, flags: AllocationFlags = .kernel
     ) -> UnsafeMutableRawPointer? {
-        let size = plainSize(at: UInt(bitPattern: pointer)) ?? 0
+        let address = UInt(bitPattern: pointer)
+        guard let slab = slabOfAllocated(address) else {
+            return unsafe Self.reallocateSlow(self, pointer, byteCount, flags, nil)
+        }
         // An object that the new size fits into, and nothing else to be done.
         let special: AllocationFlags = .dma | .dma32 | .zero
-        if byteCount &- 1 < size, flags.rawValue & special.rawValue == 0 { return unsafe pointer }
-        return unsafe Self.reallocateSlow(self, pointer, size, byteCount, flags)
+        guard _fastPath(byteCount &- 1 < slab.usableSize), _fastPath(flags.rawValue & special.rawValue == 0) else {
+            return unsafe Self.reallocateSlow(self, pointer, byteCount, flags, slab)
+        }
+        return unsafe pointer
     }
 
     @inline(never)
     private static func reallocateSlow(
-        _ kmalloc: borrowing Kmalloc<P>, _ pointer: UnsafeMutableRawPointer?, _ size: UInt, _ byteCount: UInt,
-        _ flags: AllocationFlags
+        _ kmalloc: borrowing Kmalloc<P>, _ pointer: UnsafeMutableRawPointer?, _ byteCount: UInt,
+        _ flags: AllocationFlags, _ slab: SlabPage?
     ) -> UnsafeMutableRawPointer? {
         if byteCount == 0 {
             unsafe kmalloc.free(pointer)
             return unsafe UnsafeMutableRawPointer(bitPattern: zeroSizeAddress)
         }
         let address = UInt(bitPattern: pointer)
+        let size = slab?.usableSize ?? 0
         guard let oldSize = size != 0 ? size : kmalloc.sizeUncommon(address, in: "krealloc") else { return nil }
         guard oldSize > 0, let pointer = unsafe pointer else {
             return unsafe kmalloc.allocate(byteCount, flags: flags)

@@ -43,7 +43,7 @@ extension SlabCache {
 
     private func check(_ slab: SlabPage) throws(InvariantViolation) {
         try require(
-            slab.cacheAddress == address && slab.objectCount == layout.objectCount && slab.magazines == magazines,
+            slab.magazines == magazines && slab.objectCount == layout.objectCount,
             "a slab is its cache's", slab.base)
         var free = 0
         for index in 0..<layout.objectCount {
@@ -76,7 +76,7 @@ extension SlabCache {
             let magazine = magazine(cpu)
             for position in 0..<magazine.count {
                 let entry = magazine.entry(position)
-                let isOwn = slab(of: entry.object)?.cacheAddress == address
+                let isOwn = slab(of: entry.object)?.magazines == magazines
                 if isOwn, entry.loadState() == old {
                     entry.setState(new)
                 } else if violation == nil {

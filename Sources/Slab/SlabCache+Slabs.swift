@@ -85,7 +85,7 @@ extension SlabCache {
         // A slot that the pool has just given, large enough; and this value never moves.
         let slab = unsafe SlabPage(
             at: UnsafeMutableRawPointer(bitPattern: header).unsafelyUnwrapped, base: base, layout: layout,
-            magazines: magazines, cache: address)
+            usableSize: self.flags.contains(.redZone) ? 0 : layout.objectSize, magazines: magazines)
         if isWatched { prepareForChecks(slab) }
         if let constructor = unsafe registration.constructor { unsafe construct(slab, constructor) }
         frames.value.claim(frame, order: layout.order, as: .slab, owner: slab.name)

@@ -4,23 +4,25 @@
 /// followed by a state byte for each object and, from the next multiple of 8 on, by a bitmap with a set bit for each
 /// object in state `free`.
 struct SlabHeader {
-    /// The virtual address of object 0.
-    let base: UInt
-    /// What turns an offset into an index: see `ObjectIndexing`, whose shift stands below.
-    let inverse: UInt32
+    /// What added to an address gives its offset from object 0: the negative of that object's virtual address.
+    let negatedBase: UInt
     let objectCount: UInt32
-
-    /// The magazine of the cache on CPU 0; those of the others follow it.
+    /// 0: the upper half of the count where an index, which is a whole word, is compared with it.
+    let objectCountHigh: UInt32
+    /// Bytes of an object that its user may use without having asked for them; 0 where objects have red zones.
+    let usableSize: UInt
+    /// The magazine of the cache on CPU 0, which leads to the cache; those of the other CPUs follow it.
     let magazines: UInt
-    /// The address of the cache.
-    let cache: UInt
 
     // Under the cache's lock.
     var next: SlabPage?
     var previous: SlabPage?
-    /// Objects in state `free`.
+
+    /// What turns an offset into an index: see `ObjectIndexing`, whose shift stands below.
+    let inverse: UInt32
+    /// Objects in state `free`. Under the cache's lock.
     var freeCount: UInt16
-    /// The list of the cache that the slab is in: see `SlabLists`.
+    /// The list of the cache that the slab is in: see `SlabLists`. Under the cache's lock.
     var list: UInt8
 
     let shift: UInt8

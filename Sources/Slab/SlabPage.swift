@@ -33,15 +33,17 @@ struct SlabPage: Equatable {
     /// - Parameters:
     ///   - memory: room for the header, `SlabHeader.byteCount(objectCount:)` bytes, aligned to 8, that nobody else uses.
     ///   - base: the virtual address of object 0.
+    ///   - usableSize: see `SlabHeader`.
     @unsafe
-    init(at memory: UnsafeMutableRawPointer, base: UInt, layout: SlabLayout, magazines: UInt, cache: UInt) {
+    init(at memory: UnsafeMutableRawPointer, base: UInt, layout: SlabLayout, usableSize: UInt, magazines: UInt) {
         let header = unsafe memory.bindMemory(to: SlabHeader.self, capacity: 1)
         unsafe states = UnsafeMutableRawPointer(header + 1).assumingMemoryBound(to: State.self)
         unsafe header.initialize(
             to: SlabHeader(
-                base: base, inverse: layout.indexing.inverse,
-                objectCount: UInt32(truncatingIfNeeded: layout.objectCount), magazines: magazines, cache: cache,
-                next: nil, previous: nil, freeCount: UInt16(truncatingIfNeeded: layout.objectCount),
+                negatedBase: 0 &- base, objectCount: UInt32(truncatingIfNeeded: layout.objectCount), objectCountHigh: 0,
+                usableSize: usableSize,
+                magazines: magazines, next: nil, previous: nil, inverse: layout.indexing.inverse,
+                freeCount: UInt16(truncatingIfNeeded: layout.objectCount),
                 list: UInt8(truncatingIfNeeded: SlabLists.none),
                 shift: UInt8(truncatingIfNeeded: layout.indexing.shift)))
         // The memory has room for a byte for each object and a bit for each, by the contract above. Free is 0.
@@ -83,15 +85,20 @@ struct SlabPage: Equatable {
         nonmutating set { unsafe header.pointee.freeCount = UInt16(truncatingIfNeeded: newValue) }
     }
     @inline(__always)
-    var base: UInt { unsafe header.pointee.base }
+    var base: UInt { unsafe 0 &- header.pointee.negatedBase }
+    /// See `SlabHeader`.
+    @inline(__always)
+    var usableSize: UInt { unsafe header.pointee.usableSize }
     @inline(__always)
     var objectCount: Int { unsafe Int(truncatingIfNeeded: header.pointee.objectCount) }
     /// The magazine of the cache on CPU 0.
     @inline(__always)
     var magazines: UInt { unsafe header.pointee.magazines }
-    /// The address of the cache.
+    /// The cache, which is one of this platform's.
     @inline(__always)
-    var cacheAddress: UInt { unsafe header.pointee.cache }
+    func cache<P: Platform>(on platform: P.Type = P.self) -> Permanent<SlabCache<P>> {
+        Magazine<P>(at: magazines, cpu: 0).cache
+    }
 
     @inline(__always)
     private var indexing: ObjectIndexing {
@@ -102,10 +109,12 @@ struct SlabPage: Equatable {
     /// - Complexity: O(1): a multiplication, a rotation and a comparison.
     @inline(__always)
     func index(of address: UInt) -> Int? {
-        let offset = UInt32(truncatingIfNeeded: address &- base)
-        let index = indexing.index(atOffset: offset)
-        guard unsafe index < header.pointee.objectCount else { return nil }
-        return Int(truncatingIfNeeded: index)
+        let offset = unsafe UInt32(truncatingIfNeeded: header.pointee.negatedBase &+ address)
+        let index = UInt(indexing.index(atOffset: offset))
+        // One load.
+        let count = unsafe UInt(header.pointee.objectCount) | UInt(header.pointee.objectCountHigh) &<< 32
+        guard _fastPath(index < count) else { return nil }
+        return Int(bitPattern: index)
     }
 
     /// The address of an object of `slotSize` bytes.

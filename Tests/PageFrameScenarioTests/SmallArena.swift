@@ -25,9 +25,12 @@ final class SmallArena {
             UnsafeMutableRawBufferPointer(start: zone, count: UnsafeMutableRawPointer(zones[1].address) - zone)
         ]
         let table = machine.machine.arena.directMap.pointer(to: machine.tableStart)
+        let arrayByteCount = Int(FrameTable.byteCount(sectionCount: machine.frames.value.table.sectionCount)) / 2
         for section in frames.lowerBound / 1024...(frames.upperBound - 1) / 1024 {
-            let size = 2 * MemoryLayout<PageBlockEntry>.stride
-            pieces.append(UnsafeMutableRawBufferPointer(start: table + Int(section) * size, count: size))
+            // Its two page blocks in each of the table's arrays.
+            for array in [0, arrayByteCount] {
+                pieces.append(UnsafeMutableRawBufferPointer(start: table + array + Int(section) * 16, count: 16))
+            }
             let first = PageFrameNumber(section * 1024)
             let descriptors = UnsafeMutableRawPointer(machine.frames.value.table.descriptor(of: first)!)
             let own = frames.clamped(to: section * 1024..<section * 1024 + 1024)

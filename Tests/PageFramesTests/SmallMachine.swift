@@ -32,8 +32,8 @@ final class SmallMachine {
         let table = machine.permanent.value.table
         let descriptors = UnsafeMutableRawPointer(table.descriptor(of: PageFrameNumber(Self.firstFrame))!)
         changing =
-            machine.metadata.filter { $0.owner == .zones }.map { machine.bytes($0.range) } + [
-                machine.entries(ofSection: Self.firstFrame >> 10),
+            machine.metadata.filter { $0.owner == .zones }.map { machine.bytes($0.range) }
+            + machine.entries(ofSection: Self.firstFrame >> 10) + [
                 UnsafeMutableRawBufferPointer(start: descriptors, count: frameCount * 16),
                 UnsafeMutableRawBufferPointer(
                     start: descriptors + Section.pageBlocksOffset, count: 2 * PageBlock.byteCount),
@@ -135,10 +135,13 @@ extension FrameMachine {
             start: machine.arena.directMap.pointer(to: range.start), count: Int(range.byteCount))
     }
 
-    /// The entries of a section's two page blocks in the frame table.
-    func entries(ofSection section: UInt) -> UnsafeMutableRawBufferPointer {
+    /// What the frame table keeps of a section's two page blocks: their origins, and their rings.
+    func entries(ofSection section: UInt) -> [UnsafeMutableRawBufferPointer] {
         let table = bytes(metadata.first { $0.owner == .frameTable }!.range)
-        let stride = 2 * MemoryLayout<PageBlockEntry>.stride
-        return UnsafeMutableRawBufferPointer(rebasing: table[Int(section) * stride..<(Int(section) + 1) * stride])
+        let half = Int(FrameTable.byteCount(sectionCount: permanent.value.table.sectionCount)) / 2
+        return [0, half].map { array in
+            let start = array + Int(section) * 16
+            return UnsafeMutableRawBufferPointer(rebasing: table[start..<start + 16])
+        }
     }
 }

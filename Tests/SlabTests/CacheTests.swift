@@ -127,7 +127,8 @@ import Testing
             #expect(test.kmalloc.destroyCache(nil))
             // Neither the standard caches nor anything else can be destroyed.
             let object = try #require(test.kmalloc.allocate(64))
-            let standard = try #require(test.kmalloc.slab(of: object.address)).cacheAddress
+            let standard = try #require(test.kmalloc.slab(of: object.address)).cache(on: SimulatedPlatform.self).value
+                .address
             for address in [standard, object.address, 0, 8, .max] {
                 #expect(!test.kmalloc.destroyCache(TestedCache(identifier: address)))
                 #expect(test.violations().map(\.kind) == [.wildFree])

@@ -74,12 +74,35 @@ struct BenchmarkRunner {
     /// Row `NAME`: the median of 2000 calls.
     @inline(never)
     func single<Tested: SingleCall>(_ name: StaticString, _ tested: Tested) {
+        singles(name, tested) { tested, block in
+            let reading = InstructionCounter.begin()
+            let result = tested.call(block)
+            return (result, InstructionCounter.ticks(since: reading))
+        }
+    }
+
+    /// The same for a call so short that it would count if the loop's own variables took registers from it.
+    @inline(never)
+    func shortSingle<Tested: SingleCall>(_ name: StaticString, _ tested: Tested) {
+        singles(name, tested) { tested, block in sample(tested, block) }
+    }
+
+    @inline(never)
+    private func sample<Tested: SingleCall>(_ tested: Tested, _ block: UInt) -> (UInt?, ticks: UInt64) {
+        let reading = InstructionCounter.begin()
+        let result = tested.call(block)
+        return (result, InstructionCounter.ticks(since: reading))
+    }
+
+    @inline(__always)
+    private func singles<Tested: SingleCall>(
+        _ name: StaticString, _ tested: Tested, _ sample: (Tested, UInt) -> (UInt?, ticks: UInt64)
+    ) {
         let count = BenchmarkStorage.mostSamples
         for index in 0..<count {
             guard let block = tested.prepare(), block != 0 else { fail(name) }
-            let reading = InstructionCounter.begin()
-            let result = tested.call(block)
-            storage.setSample(InstructionCounter.ticks(since: reading), 0, at: index)
+            let (result, ticks) = sample(tested, block)
+            storage.setSample(ticks, 0, at: index)
             guard let result, result != 0 else { fail(name) }
             tested.finish(block, result)
         }

@@ -50,21 +50,21 @@ enum SlabBenchmarks {
         runner.hot("kzalloc(4096) const", KzallocOfKnownSize<4096>(kmalloc: kmalloc))
         runner.hot("kmalloc(64) GFP_ATOMIC", KmallocAtomically(kmalloc: kmalloc))
         runner.hot("kmalloc(64) GFP_KERNEL_ACCOUNT", KmallocAccounted(kmalloc: kmalloc))
-        runner.single("ksize(64)", Ksize(kmalloc: kmalloc))
+        runner.shortSingle("ksize(64)", Ksize(kmalloc: kmalloc))
     }
 
     private static func reallocations(_ kmalloc: MeasuredKmalloc, _ runner: BenchmarkRunner) {
-        runner.single("krealloc 8->16", Krealloc(kmalloc: kmalloc, old: 8, new: 16))
-        runner.single("krealloc 16->32", Krealloc(kmalloc: kmalloc, old: 16, new: 32))
-        runner.single("krealloc 32->64", Krealloc(kmalloc: kmalloc, old: 32, new: 64))
-        runner.single("krealloc 64->128", Krealloc(kmalloc: kmalloc, old: 64, new: 128))
-        runner.single("krealloc 128->256", Krealloc(kmalloc: kmalloc, old: 128, new: 256))
-        runner.single("krealloc 256->512", Krealloc(kmalloc: kmalloc, old: 256, new: 512))
-        runner.single("krealloc 512->1024", Krealloc(kmalloc: kmalloc, old: 512, new: 1024))
-        runner.single("krealloc 1024->2048", Krealloc(kmalloc: kmalloc, old: 1024, new: 2048))
-        runner.single("krealloc 2048->4096", Krealloc(kmalloc: kmalloc, old: 2048, new: 4096))
-        runner.single("krealloc 4096->8192", Krealloc(kmalloc: kmalloc, old: 4096, new: 8192))
-        runner.single("krealloc 40->60 in place", Krealloc(kmalloc: kmalloc, old: 40, new: 60))
+        runner.shortSingle("krealloc 8->16", Krealloc(kmalloc: kmalloc, old: 8, new: 16))
+        runner.shortSingle("krealloc 16->32", Krealloc(kmalloc: kmalloc, old: 16, new: 32))
+        runner.shortSingle("krealloc 32->64", Krealloc(kmalloc: kmalloc, old: 32, new: 64))
+        runner.shortSingle("krealloc 64->128", Krealloc(kmalloc: kmalloc, old: 64, new: 128))
+        runner.shortSingle("krealloc 128->256", Krealloc(kmalloc: kmalloc, old: 128, new: 256))
+        runner.shortSingle("krealloc 256->512", Krealloc(kmalloc: kmalloc, old: 256, new: 512))
+        runner.shortSingle("krealloc 512->1024", Krealloc(kmalloc: kmalloc, old: 512, new: 1024))
+        runner.shortSingle("krealloc 1024->2048", Krealloc(kmalloc: kmalloc, old: 1024, new: 2048))
+        runner.shortSingle("krealloc 2048->4096", Krealloc(kmalloc: kmalloc, old: 2048, new: 4096))
+        runner.shortSingle("krealloc 4096->8192", Krealloc(kmalloc: kmalloc, old: 4096, new: 8192))
+        runner.shortSingle("krealloc 40->60 in place", Krealloc(kmalloc: kmalloc, old: 40, new: 60))
     }
 
     private static func loops(_ kmalloc: MeasuredKmalloc, _ runner: BenchmarkRunner) {

@@ -73,7 +73,7 @@ public struct CacheReference<P: Platform>: Equatable, Sendable {
         let physical = frames.value.directMap.physicalAddress(of: VirtualAddress(object))
         guard let owner = frames.value.table.slabOwner(of: PageFrameNumber(containing: physical)) else { return nil }
         let slab = SlabPage(name: owner)
-        return slab.cacheAddress == address ? slab : nil
+        return slab.magazines == cache.value.magazines ? slab : nil
     }
 
     /// Reports what is no allocated object of this cache, unless it is nil.

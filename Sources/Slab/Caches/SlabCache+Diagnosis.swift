@@ -14,7 +14,7 @@ extension SlabCache {
             }
             return violation(.wildFree, "the address is no cache's")
         }
-        let owner = CacheList<P>.cache(at: slab.cacheAddress)
+        let owner = slab.cache(on: P.self)
         guard let index = slab.index(of: object) else {
             if object &- slab.base < owner.value.layout.slotSize &* UInt(slab.objectCount) {
                 return violation(

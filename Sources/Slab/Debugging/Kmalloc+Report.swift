@@ -11,7 +11,7 @@ extension Kmalloc {
     @discardableResult
     public func writeReport(on violation: MemoryViolation, to writer: inout some ReportWriter) -> Bool {
         guard let slab = slab(of: violation.origin) else { return false }
-        let cache = CacheList<P>.cache(at: slab.cacheAddress)
+        let cache = slab.cache(on: P.self)
         SlabReport.writeHeading(violation, slab, cache.value, &writer)
         if violation.kind == .objectInUse {
             SlabReport.writeSlab(slab, cache.value, &writer)
@@ -35,7 +35,7 @@ extension Kmalloc {
     /// the objects that remain in a cache. - Complexity: O(objects of a slab).
     public func writeRemedy(for violation: MemoryViolation, to writer: inout some ReportWriter) {
         guard let slab = slab(of: violation.origin) else { return }
-        let cache = CacheList<P>.cache(at: slab.cacheAddress)
+        let cache = slab.cache(on: P.self)
         if violation.kind == .objectInUse { return SlabReport.writeRemaining(slab, cache.value, &writer) }
         SlabReport.writeFix(violation, cache.value, &writer)
     }

@@ -24,7 +24,7 @@ extension SlabCache {
     /// Puts an object that has waited, of this or another cache, back into its slab, after a look at it.
     private func endQuarantine(of object: UInt) {
         guard let slab = slab(of: object), let index = slab.index(of: object) else { return }
-        CacheList<P>.cache(at: slab.cacheAddress).value.putAfterQuarantine(slab, index, object)
+        slab.cache(on: P.self).value.putAfterQuarantine(slab, index, object)
     }
 
     private func putAfterQuarantine(_ slab: SlabPage, _ index: Int, _ object: UInt) {

@@ -78,7 +78,7 @@ import Testing
         try test.run {
             let object = try #require(test.kmalloc.allocate(size))
             let slab = try #require(test.kmalloc.slab(of: object.address))
-            let parts = CacheList<SimulatedPlatform>.cache(at: slab.cacheAddress).value.parts
+            let parts = slab.cache(on: SimulatedPlatform.self).value.parts
             let metadata = Int(parts.tracksOffset)..<Int(parts.paddingOffset)
             for offset in -Int(parts.objectOffset)..<Int(parts.paddingEnd) {
                 if metadata.contains(offset) || 0..<Int(size) ~= offset { continue }
