@@ -63,9 +63,10 @@ public struct FrameTable: @unchecked Sendable {
     @inline(__always)
     public func slabOwner(of frame: PageFrameNumber) -> UInt? {
         guard let origin = origin(of: frame) else { return nil }
-        // The table's own descriptor.
+        // The table's own descriptor, whose state others may be changing.
         let descriptor = unsafe Self.descriptor(frame.rawValue, from: origin)
-        guard unsafe _fastPath(descriptor.pointee.state.isSlab) else { return nil }
+        let use = FrameUse(unsafe descriptor.use.pointee.load(ordering: .relaxed))
+        guard _fastPath(use.state.isSlab) else { return nil }
         return unsafe descriptor.pointee.owner
     }
 

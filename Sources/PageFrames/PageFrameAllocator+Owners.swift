@@ -37,8 +37,8 @@ extension PageFrameAllocator {
     @inline(__always)
     public func owner(of frame: PageFrameNumber) -> UInt? {
         guard let descriptor = unsafe descriptor(of: frame) else { return nil }
-        // The table's own descriptor, which is never given back.
-        switch unsafe descriptor.pointee.state {
+        // The table's own descriptor, which is never given back, and whose state others may be changing.
+        switch unsafe descriptor.snapshot.state {
         case .slab, .slabTail, .table, .allocatedHead, .compoundHead: return unsafe descriptor.pointee.owner
         default: return nil
         }
@@ -48,9 +48,10 @@ extension PageFrameAllocator {
     @inline(__always)
     public func tag(of frame: PageFrameNumber) -> UInt16? {
         guard let descriptor = unsafe descriptor(of: frame) else { return nil }
-        // The table's own descriptor, which is never given back.
-        switch unsafe descriptor.pointee.state {
-        case .slab, .table, .allocatedHead, .compoundHead: return unsafe descriptor.pointee.tag
+        // As above.
+        let found = unsafe descriptor.snapshot
+        switch found.state {
+        case .slab, .table, .allocatedHead, .compoundHead: return found.tag
         default: return nil
         }
     }
