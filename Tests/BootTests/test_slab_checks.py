@@ -26,7 +26,8 @@ def test_nothing_is_watched_unless_it_is_asked_for(boot):
 @pytest.mark.parametrize("words", [
     "slub_debug", "slub_debug=FZPU", "slub_debug=FZPU slab_quarantine=1M", "slub_debug=FZ,kmalloc-64;P",
     "slub_debug=FZPU,kmalloc-*;U,kmem_cache slab_errors=continue",
-], ids=["all", "FZPU", "quarantine", "blocks", "continue"])
+    "slub_debug=FZPU kfence.sample_interval=1 slab_quarantine=1M kmemleak=on",
+], ids=["all", "FZPU", "quarantine", "blocks", "continue", "everything"])
 def test_the_self_tests_pass_with_objects_watched(boot, words):
     result = boot(memory="128M", arguments=words, timeout=240)
     expect_all_passed(result)

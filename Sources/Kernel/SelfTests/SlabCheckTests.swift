@@ -8,6 +8,9 @@ import X86
 enum SlabCheckTests {
     typealias Memory = Permanent<KernelMemory<X86Platform>>
 
+    /// Never a guarded object (`kfence.sample_interval=`), which has neither red zones nor poison.
+    private static var fromSlab: AllocationFlags { .kernel | .thisNode }
+
     static func run(_ memory: Memory) {
         let flags = chosen(memory)
         SelfTest.run("slab checks: nothing is found where nothing is wrong") { nothing(memory) }
@@ -40,7 +43,7 @@ enum SlabCheckTests {
 
     private static func redZone(_ memory: Memory) {
         let kmalloc = memory.value.kmalloc
-        guard let object = unsafe SelfTest.require(kmalloc.value.kmalloc(60, .kernel), "an object") else { return }
+        guard let object = unsafe SelfTest.require(kmalloc.value.kmalloc(60, fromSlab), "an object") else { return }
         let address = UInt(bitPattern: object)
         damage(memory, address &- 1)
         damage(memory, address &+ 60)
@@ -60,9 +63,9 @@ enum SlabCheckTests {
 
     private static func poison(_ memory: Memory) {
         let kmalloc = memory.value.kmalloc
-        guard let object = unsafe SelfTest.require(kmalloc.value.kmalloc(64, .kernel), "an object") else { return }
+        guard let object = unsafe SelfTest.require(kmalloc.value.kmalloc(64, fromSlab), "an object") else { return }
         // Another keeps the slab from being given back.
-        let other = unsafe kmalloc.value.kmalloc(64, .kernel)
+        let other = unsafe kmalloc.value.kmalloc(64, fromSlab)
         unsafe kmalloc.value.kfree(object)
         let address = UInt(bitPattern: object)
         SelfTest.expect(x86_load64(address) == 0x6b6b_6b6b_6b6b_6b6b, "a free object is filled")
@@ -78,15 +81,15 @@ enum SlabCheckTests {
     private static func failure(_ memory: Memory) {
         let kmalloc = memory.value.kmalloc
         kmalloc.value.failAllocation(nth: 2)
-        let first = unsafe kmalloc.value.kmalloc(64, .kernel)
+        let first = unsafe kmalloc.value.kmalloc(64, fromSlab)
         SelfTest.expect(unsafe first != nil, "the first succeeds")
-        SelfTest.expect(unsafe kmalloc.value.kmalloc(64, .kernel) == nil, "the second fails")
+        SelfTest.expect(unsafe kmalloc.value.kmalloc(64, fromSlab) == nil, "the second fails")
         unsafe kmalloc.value.kfree(first)
     }
 
     private static func quarantine(_ memory: Memory) {
         let kmalloc = memory.value.kmalloc
-        guard let object = unsafe SelfTest.require(kmalloc.value.kmalloc(64, .kernel), "an object") else { return }
+        guard let object = unsafe SelfTest.require(kmalloc.value.kmalloc(64, fromSlab), "an object") else { return }
         let before = kmalloc.value.quarantineFigures.bytes
         unsafe kmalloc.value.kfree(object)
         SelfTest.expect(kmalloc.value.quarantineFigures.bytes > before, "a freed object waits")
