@@ -17,7 +17,8 @@ func floor(_ name: String, on dependencies: [Target.Dependency], _ settings: [Sw
 
 func tests(of name: String, as suite: String? = nil, with dependencies: [Target.Dependency] = []) -> Target {
     .testTarget(
-        name: (suite ?? name) + "Tests", dependencies: [.target(name: name), "SimulatedMachine"] + dependencies,
+        name: (suite ?? name) + "Tests",
+        dependencies: [.target(name: name), "SimulatedMachine", "TestSupport"] + dependencies,
         swiftSettings: [.treatAllWarnings(as: .error)])
 }
 
@@ -60,6 +61,10 @@ let package = Package(
         .target(
             name: "FuzzTargets", dependencies: ["BootMemory", "PageFrames", "SimulatedMachine"],
             path: "Tests/FuzzTargets", swiftSettings: [.strictMemorySafety(), .treatAllWarnings(as: .error)]),
+        // What several test targets need.
+        .target(
+            name: "TestSupport", dependencies: ["SimulatedMachine"], path: "Tests/TestSupport",
+            swiftSettings: [.treatAllWarnings(as: .error)]),
         tests(of: "MemoryPrimitives"),
         tests(of: "BootMemory"),
         tests(of: "PageFrames"),
@@ -68,7 +73,7 @@ let package = Package(
             swiftSettings: [.treatAllWarnings(as: .error)]),
         tests(of: "PageFrames", as: "PageFrameScenario", with: ["FuzzTargets"]),
         .testTarget(
-            name: "PageFrameCallTests", dependencies: ["PageFrames", "SimulatedMachine"],
+            name: "PageFrameCallTests", dependencies: ["PageFrames", "SimulatedMachine", "TestSupport"],
             swiftSettings: [.treatAllWarnings(as: .error)]),
         tests(of: "Paging"),
         tests(of: "Slab"),
