@@ -17,7 +17,8 @@ func floor(_ name: String, on dependencies: [Target.Dependency], _ settings: [Sw
 
 func tests(of name: String, as suite: String? = nil, with dependencies: [Target.Dependency] = []) -> Target {
     .testTarget(
-        name: (suite ?? name) + "Tests", dependencies: [.target(name: name), "SimulatedMachine"] + dependencies,
+        name: (suite ?? name) + "Tests",
+        dependencies: [.target(name: name), "SimulatedMachine", "TestSupport"] + dependencies,
         swiftSettings: [.treatAllWarnings(as: .error)])
 }
 
@@ -58,8 +59,12 @@ let package = Package(
             swiftSettings: [.strictMemorySafety(), .treatAllWarnings(as: .error)]),
         // What `make fuzz` feeds with inputs, and tests with those that are kept.
         .target(
-            name: "FuzzTargets", dependencies: ["BootMemory", "PageFrames", "SimulatedMachine"],
+            name: "FuzzTargets", dependencies: ["BootMemory", "PageFrames", "Slab", "SimulatedMachine"],
             path: "Tests/FuzzTargets", swiftSettings: [.strictMemorySafety(), .treatAllWarnings(as: .error)]),
+        // What several test targets need.
+        .target(
+            name: "TestSupport", dependencies: ["SimulatedMachine"], path: "Tests/TestSupport",
+            swiftSettings: [.treatAllWarnings(as: .error)]),
         tests(of: "MemoryPrimitives"),
         tests(of: "BootMemory"),
         tests(of: "PageFrames"),
@@ -68,7 +73,7 @@ let package = Package(
             swiftSettings: [.treatAllWarnings(as: .error)]),
         tests(of: "PageFrames", as: "PageFrameScenario", with: ["FuzzTargets"]),
         .testTarget(
-            name: "PageFrameCallTests", dependencies: ["PageFrames", "SimulatedMachine"],
+            name: "PageFrameCallTests", dependencies: ["PageFrames", "SimulatedMachine", "TestSupport"],
             swiftSettings: [.treatAllWarnings(as: .error)]),
         tests(of: "Paging"),
         tests(of: "Slab"),

@@ -36,6 +36,23 @@ public final class SimulatedMachine: @unchecked Sendable {
     /// be set before the first.
     public var violationHandler: ((MemoryViolation) -> Void)?
 
+    /// Where the code under test gets its random bits from; nil, as at first, for the host's source. A generator repeats
+    /// them: for tests whose every step is to follow from a seed.
+    public var randomGenerator: SeededGenerator? {
+        get { random.withLock { $0 } }
+        set { random.withLock { $0 = newValue } }
+    }
+    private let random = HostLock<SeededGenerator?>(nil)
+
+    /// The next random byte.
+    func nextRandomByte() -> UInt8 {
+        random.withLock { generator in
+            if generator == nil { return .random(in: .min ... .max) }
+            // The high bits are the better ones.
+            return UInt8(truncatingIfNeeded: generator!.next() >> 56)
+        }
+    }
+
     let tlbs: [SimulatedTLB]
     let pageFlushes = Atomic<Int>(0)
     let fullFlushes = Atomic<Int>(0)

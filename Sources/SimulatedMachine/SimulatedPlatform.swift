@@ -42,8 +42,8 @@ public enum SimulatedPlatform: Platform {
     public static var cycleCounter: UInt64 { SimulatedMachine.current.cycles.add(1, ordering: .relaxed).newValue }
 
     public static func fillRandom(_ buffer: UnsafeMutableRawBufferPointer) {
-        var generator = SystemRandomNumberGenerator()
-        for index in buffer.indices { unsafe buffer[index] = generator.next() }
+        let machine = SimulatedMachine.current
+        for index in buffer.indices { unsafe buffer[index] = machine.nextRandomByte() }
     }
 
     public static func captureTrace(into trace: inout StackTrace) {

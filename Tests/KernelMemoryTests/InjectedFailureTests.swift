@@ -30,37 +30,12 @@ import VirtualMemory
         Issue.record("no bring-up came to its end")
     }
 
-    /// Runs `call` with its first request failing, then its second, and so on until it makes fewer. It returns what
-    /// undoes it, or nil where it failed; then every counter must be as before.
-    /// - Returns: how many of its requests were made to fail.
-    private func failEach(_ machine: KernelMachine, _ call: () -> (() -> Void)?) throws -> Int {
-        let frames = machine.memory.value.frames
-        for nth in 1...200 as ClosedRange<UInt> {
-            machine.run { machine.drain() }
-            let before = machine.counters()
-            machine.run { frames.value.failAllocation(nth: nth) }
-            let undo = machine.run(call)
-            let isSpent = machine.run { frames.value.requestsUntilFailure } == 0
-            machine.run { frames.value.failAllocation(nth: 0) }
-            if let undo { machine.run(undo) }
-            machine.run { machine.drain() }
-            #expect(machine.counters() == before, "request \(nth) failed")
-            try machine.check()
-            if !isSpent {
-                #expect(undo != nil, "it failed with no request failing")
-                return Int(nth) - 1
-            }
-        }
-        Issue.record("the call makes requests without end")
-        return 0
-    }
-
     private func machine() throws -> KernelMachine { try KernelMachine(.pc(bytes: 16 << 20)) }
 
     @Test(arguments: [8, 96, 512, 1024, 4096, 8192, 8193, 100_000, 1 << 20] as [UInt], [AllocationFlags.kernel, .dma])
     func objects(size: UInt, flags: AllocationFlags) throws {
         let machine = try machine()
-        let made = try failEach(machine) {
+        let made = try machine.failEach(.frames) {
             machine.kmalloc(size, flags).map { pointer in { machine.kfree(pointer) } }
         }
         // vmalloc's fault locks hold a slab of their class, which has objects left.
@@ -71,7 +46,7 @@ import VirtualMemory
     @Test(arguments: [1, 3, 20] as [UInt], [false, true])
     func areas(pages: UInt, populate: Bool) throws {
         let machine = try machine()
-        let made = try failEach(machine) {
+        let made = try machine.failEach(.frames) {
             machine.vmalloc(pages * 4096, populate: populate).map { address in { machine.vfree(address) } }
         }
         #expect(made >= (populate ? Int(pages) : 0) + 3)
@@ -82,7 +57,7 @@ import VirtualMemory
     func areasAcrossTables(populate: Bool) throws {
         let machine = try machine()
         let filler = try #require(machine.run { machine.vmalloc(500 * 4096) })
-        let made = try failEach(machine) {
+        let made = try machine.failEach(.frames) {
             machine.vmalloc(30 * 4096, populate: populate).map { address in { machine.vfree(address) } }
         }
         #expect(made >= (populate ? 30 : 1) + 1)
@@ -93,7 +68,7 @@ import VirtualMemory
     @Test(arguments: [1, 4, 8] as [UInt])
     func stacks(pages: UInt) throws {
         let machine = try machine()
-        let made = try failEach(machine) {
+        let made = try machine.failEach(.frames) {
             machine.makeStack(pages: pages).map { stack in { stack.free() } }
         }
         #expect(made >= Int(pages) + 3)

@@ -32,30 +32,6 @@ import VirtualMemory
         }
     }
 
-    /// Runs `call` with its first allocation of an object failing, then its second, and so on until it makes fewer. It
-    /// returns what undoes it, or nil where it failed; then every counter must be as before.
-    /// - Returns: how many of its allocations were made to fail.
-    private func failEach(_ machine: KernelMachine, _ call: () -> (() -> Void)?) throws -> Int {
-        let kmalloc = machine.memory.value.kmalloc
-        for nth in 1...200 as ClosedRange<UInt> {
-            machine.run { machine.drain() }
-            let before = machine.counters()
-            machine.run { kmalloc.value.failAllocation(nth: nth) }
-            let undo = machine.run(call)
-            let isSpent = machine.run { kmalloc.value.allocationsUntilFailure } == 0
-            machine.run { kmalloc.value.failAllocation(nth: 0) }
-            #expect((undo == nil) == isSpent, "a failure is the call's, and only a failure")
-            if let undo { machine.run(undo) }
-            machine.run { machine.drain() }
-            #expect(machine.counters() == before, "allocation \(nth) failed")
-            #expect(machine.run { kmalloc.value.validate() } == 0)
-            try machine.check()
-            if !isSpent { return Int(nth) - 1 }
-        }
-        Issue.record("the call makes allocations without end")
-        return 0
-    }
-
     private func machine() throws -> KernelMachine {
         try KernelMachine(.pc(bytes: 32 << 20), Self.configuration("nth:0"))
     }
@@ -63,7 +39,7 @@ import VirtualMemory
     @Test(arguments: [8, 96, 8192] as [UInt], [AllocationFlags.kernel, .dma, .zero])
     func objects(size: UInt, flags: AllocationFlags) throws {
         let machine = try machine()
-        let made = try failEach(machine) {
+        let made = try machine.failEach(.objects) {
             machine.kmalloc(size, flags).map { pointer in { machine.kfree(pointer) } }
         }
         #expect(made == 1)
@@ -72,7 +48,7 @@ import VirtualMemory
     @Test(arguments: [1, 3, 20] as [UInt], [false, true])
     func areas(pages: UInt, populate: Bool) throws {
         let machine = try machine()
-        let made = try failEach(machine) {
+        let made = try machine.failEach(.objects) {
             machine.vmalloc(pages * 4096, populate: populate).map { address in { machine.vfree(address) } }
         }
         #expect(made >= 1)
@@ -80,7 +56,7 @@ import VirtualMemory
 
     @Test func stacks() throws {
         let machine = try machine()
-        let made = try failEach(machine) { machine.makeStack(pages: 4).map { stack in { stack.free() } } }
+        let made = try machine.failEach(.objects) { machine.makeStack(pages: 4).map { stack in { stack.free() } } }
         #expect(made >= 1)
     }
 

@@ -3,6 +3,7 @@ import MemoryPrimitives
 import PageFrames
 import SimulatedMachine
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import KernelMemory
@@ -54,25 +55,17 @@ import Testing
         let before = machine.counters()
         let exchange = Exchange()
         let errors = Atomic<Int>(0)
-        let done = DispatchGroup()
-        for cpu in 0..<Self.cpuCount {
-            done.enter()
-            Thread.detachNewThread {
-                machine.machine.run(onCPU: cpu) {
-                    var workload = Workload(machine: machine, random: seeded.forCPU(cpu))
-                    for _ in 0..<400 {
-                        if Int.random(in: 0..<100, using: &workload.random) < 55 {
-                            if let holding = workload.allocate() { exchange.put(holding) }
-                        } else {
-                            if let holding = exchange.take(workload.random.next()) { workload.free(holding) }
-                        }
-                    }
-                    errors.add(workload.errors, ordering: .relaxed)
+        machine.machine.onAllCPUs { cpu in
+            var workload = Workload(machine: machine, random: seeded.forCPU(cpu))
+            for _ in 0..<400 {
+                if Int.random(in: 0..<100, using: &workload.random) < 55 {
+                    if let holding = workload.allocate() { exchange.put(holding) }
+                } else {
+                    if let holding = exchange.take(workload.random.next()) { workload.free(holding) }
                 }
-                done.leave()
             }
+            errors.add(workload.errors, ordering: .relaxed)
         }
-        done.wait()
         #expect(errors.load(ordering: .relaxed) == 0)
         try machine.check()
         machine.run {

@@ -187,6 +187,34 @@ import Testing
         try test.check()
     }
 
+    /// What is not scanned refers to nothing, but can be lost like anything else, and so can what it has held.
+    @Test func kmemleak_no_scanHidesReferences() throws {
+        let test = LeakMachine()
+        try test.run {
+            let holder = try #require(test.kmalloc(64))
+            let held = try #require(test.kmalloc(128))
+            test.store(held, at: holder + 24)
+            test.data[0] = holder
+            #expect(test.scanForLeaks() == [])
+            // Not of an address within it.
+            test.detector.value.kmemleak_no_scan(UnsafeRawPointer(bitPattern: holder + 8)!)
+            #expect(test.scanForLeaks() == [])
+            test.detector.value.kmemleak_no_scan(UnsafeRawPointer(bitPattern: holder)!)
+            #expect(test.scanForLeaks() == [held])
+            test.data[0] = 0
+            #expect(test.scanForLeaks() == [holder, held].sorted())
+            test.data[0] = held
+            #expect(test.scanForLeaks() == [holder])
+            // The mark goes with the memory.
+            test.kfree(holder)
+            let next = try #require(test.kmalloc(64))
+            test.store(held, at: next + 24)
+            test.data[0] = next
+            #expect(next != holder || test.scanForLeaks() == [])
+        }
+        try test.check()
+    }
+
     @Test func memoryThatNoAllocatorTellsOf() throws {
         let test = LeakMachine()
         let memory = UnsafeMutableRawPointer.allocate(byteCount: 256, alignment: 16)

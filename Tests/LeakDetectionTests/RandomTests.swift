@@ -2,6 +2,7 @@ import LeakDetection
 import MemoryPrimitives
 import PageFrames
 import SimulatedMachine
+import TestSupport
 import Testing
 
 /// Random sequences, and what must be lost by a search of the test's own.

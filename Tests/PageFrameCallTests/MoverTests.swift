@@ -1,6 +1,7 @@
 import MemoryPrimitives
 import PageFrames
 import SimulatedMachine
+import TestSupport
 import Testing
 
 @Suite struct MoverTests {

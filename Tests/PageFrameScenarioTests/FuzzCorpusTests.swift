@@ -25,6 +25,8 @@ import Testing
 
     @Test func frameOperations() throws { try replay("frame-operations", FrameOperationsFuzz.run) }
 
+    @Test func slabOperations() throws { try replay("slab-operations", SlabOperationsFuzz.run) }
+
     @Test func shortInputs() throws {
         for byte in UInt8.min...UInt8.max {
             for input in [[], [byte], [1, byte], [byte, 0, byte], [3, byte, byte, byte]] as [[UInt8]] {
@@ -33,5 +35,10 @@ import Testing
         }
         for byte: UInt8 in 0...15 { try FrameOperationsFuzz.run([byte]) }
         try FrameOperationsFuzz.run([])
+        for byte in UInt8.min...UInt8.max {
+            try SlabOperationsFuzz.run([byte])
+            try SlabOperationsFuzz.run([8, byte, 0, 64, 0, 3, 0, 0])
+        }
+        try SlabOperationsFuzz.run([])
     }
 }

@@ -2,6 +2,7 @@ import Foundation
 import MemoryPrimitives
 import SimulatedMachine
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import PageFrames
@@ -53,16 +54,10 @@ import Testing
         of machine: ScenarioMachine, _ body: @escaping @Sendable (CPU) -> Result
     ) -> [Result] {
         let results = HostLock<[Int: Result]>([:])
-        let done = DispatchSemaphore(value: 0)
-        for number in 0..<Self.cpuCount {
-            let thread = Thread {
-                let result = machine.machine.run(onCPU: number) { body(CPU(number: number, machine: machine)) }
-                results.withLock { $0[number] = result }
-                done.signal()
-            }
-            thread.start()
+        machine.machine.onAllCPUs { number in
+            let result = body(CPU(number: number, machine: machine))
+            results.withLock { $0[number] = result }
         }
-        for _ in 0..<Self.cpuCount { done.wait() }
         return results.withLock { results in (0..<Self.cpuCount).map { results[$0]! } }
     }
 

@@ -2,6 +2,7 @@ import Foundation
 import MemoryPrimitives
 import SimulatedMachine
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import PageFrames
@@ -10,25 +11,12 @@ import Testing
 @Suite struct ConcurrencyTests {
     static let cpuCount = 4
 
-    /// Runs `body` on a thread for each CPU and waits for all of them.
-    private func onAllCPUs(of machine: FrameMachine, _ body: @escaping @Sendable (Int) -> Void) {
-        let done = DispatchSemaphore(value: 0)
-        for cpu in 0..<Self.cpuCount {
-            let thread = Thread {
-                machine.machine.run(onCPU: cpu) { body(cpu) }
-                done.signal()
-            }
-            thread.start()
-        }
-        for _ in 0..<Self.cpuCount { done.wait() }
-    }
-
     @Test(arguments: PageFrameOptions.combinations) func noFrameHasTwoOwners(options: PageFrameOptions) throws {
         let seeded = SeededGenerator.fromEnvironment(default: 0x5eed_0004)
         let machine = try AllocationTests.threeZones(cpuCount: Self.cpuCount, options: options)
         let before = machine.snapshot()
         let errors = Atomic<Int>(0)
-        onAllCPUs(of: machine) { cpu in
+        machine.machine.onAllCPUs { cpu in
             var generator = seeded.forCPU(cpu)
             let frames = machine.permanent
             let map = machine.machine.arena.directMap
@@ -96,7 +84,7 @@ import Testing
         let before = machine.snapshot()
         let owners = (0..<8192).map { _ in OwnerBox() }
         let errors = Atomic<Int>(0)
-        onAllCPUs(of: machine) { cpu in
+        machine.machine.onAllCPUs { cpu in
             var generator = seeded.forCPU(cpu)
             let frames = machine.permanent
             var live: [PageFrameNumber] = []
@@ -136,7 +124,7 @@ import Testing
         let before = machine.snapshot()
         let share = Int(machine.run { $0.promisableFrames }) / Self.cpuCount
         let errors = Atomic<Int>(0)
-        onAllCPUs(of: machine) { cpu in
+        machine.machine.onAllCPUs { cpu in
             let frames = machine.permanent
             for _ in 0..<3 {
                 guard frames.value.promise(frames: share) else {
@@ -169,7 +157,7 @@ import Testing
         let before = machine.snapshot()
         for _ in 0..<50 {
             let block = try #require(machine.allocate(order: 1))
-            onAllCPUs(of: machine) { _ in machine.permanent.value.free(block, order: 1) }
+            machine.machine.onAllCPUs { _ in machine.permanent.value.free(block, order: 1) }
             #expect(machine.takeKinds() == Array(repeating: .doubleFree, count: Self.cpuCount - 1))
         }
         #expect(machine.snapshot() == before)

@@ -3,23 +3,12 @@ import MemoryPrimitives
 import PageFrames
 import SimulatedMachine
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import Slab
 
 @Suite struct CacheConcurrencyTests {
-    private func onAllCPUs(_ count: Int, of test: TestMachine, _ body: @escaping @Sendable (Int) -> Void) {
-        let group = DispatchGroup()
-        for cpu in 0..<count {
-            group.enter()
-            Thread.detachNewThread {
-                test.run(onCPU: cpu) { body(cpu) }
-                group.leave()
-            }
-        }
-        group.wait()
-    }
-
     /// Objects of one cache, allocated by some CPUs and freed by others, many at once and one by one.
     @Test func objectsFreedByOtherCPUs() throws {
         let test = TestMachine(cpuCount: 4, options: PageFrameOptions())
@@ -27,7 +16,7 @@ import Testing
         let exchange = HostLock<[UInt]>([])
         let damaged = Atomic<Int>(0)
         let seeded = SeededGenerator.fromEnvironment(default: 78)
-        onAllCPUs(4, of: test) { cpu in
+        test.machine.onAllCPUs { cpu in
             var generator = seeded.forCPU(cpu)
             for step in 0..<1500 {
                 if cpu < 2 {
@@ -63,7 +52,7 @@ import Testing
         let test = TestMachine(cpuCount: 4, options: PageFrameOptions())
         let count = test.kmalloc.cacheCount
         let failed = Atomic<Int>(0)
-        onAllCPUs(4, of: test) { cpu in
+        test.machine.onAllCPUs { cpu in
             for step in 0..<300 {
                 switch cpu {
                 case 0:
@@ -100,7 +89,7 @@ import Testing
             // The threads are not to be the last to hold it.
             nonisolated(unsafe) unowned let shared = pool
             let damaged = Atomic<Int>(0)
-            onAllCPUs(4, of: test) { cpu in
+            test.machine.onAllCPUs { cpu in
                 for _ in 0..<2000 {
                     guard let element = shared.allocate(.atomic) else { continue }
                     element.storeBytes(of: UInt64(cpu), as: UInt64.self)

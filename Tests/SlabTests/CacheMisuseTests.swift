@@ -72,4 +72,22 @@ import Testing
             try test.kmalloc.checkInvariants()
         }
     }
+
+    /// A second free is one wherever the slab's frames are: kept by the cache, in a frame cache, or in the buddy.
+    @Test(arguments: [64, 8192, 32768] as [UInt], TestMachine.combinations.indices)
+    func secondFreesAfterTheSlabHasGone(size: UInt, options: Int) throws {
+        let test = TestMachine(cpuCount: 2, options: TestMachine.combinations[options])
+        try test.run {
+            let cache = try test.kmalloc.makeCache("gone", size, .noMerge)
+            let objects = try #require(cache.allocateAll(20))
+            cache.freeAll(objects)
+            cache.shrink()
+            #expect(cache.statistics.slabs == 0)
+            for object in objects { cache.free(object) }
+            #expect(test.violations().map(\.kind) == Array(repeating: .doubleFree, count: 20))
+            for object in objects { test.kmalloc.free(object) }
+            #expect(test.violations().map(\.kind) == Array(repeating: .doubleFree, count: 20))
+            try test.kmalloc.checkInvariants()
+        }
+    }
 }

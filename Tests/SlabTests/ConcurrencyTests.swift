@@ -3,24 +3,12 @@ import MemoryPrimitives
 import PageFrames
 import SimulatedMachine
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import Slab
 
 @Suite struct ConcurrencyTests {
-    /// Runs `body` on `count` CPUs of `test` at once, a thread each, and waits for all.
-    private func onAllCPUs(_ count: Int, of test: TestMachine, _ body: @escaping @Sendable (Int) -> Void) {
-        let group = DispatchGroup()
-        for cpu in 0..<count {
-            group.enter()
-            Thread.detachNewThread {
-                test.run(onCPU: cpu) { body(cpu) }
-                group.leave()
-            }
-        }
-        group.wait()
-    }
-
     /// Four CPUs allocate, stamp what they have, and leave it for another CPU to check and free.
     @Test func objectsFreedByOtherCPUs() throws {
         let test = TestMachine(cpuCount: 4, options: PageFrameOptions())
@@ -28,7 +16,7 @@ import Testing
         let exchange = HostLock<[(address: UInt, size: UInt, stamp: UInt64)]>([])
         let damaged = Atomic<Int>(0)
         let seeded = SeededGenerator.fromEnvironment(default: 77)
-        onAllCPUs(4, of: test) { cpu in
+        test.machine.onAllCPUs { cpu in
             var generator = seeded.forCPU(cpu)
             for _ in 0..<6000 {
                 if Bool.random(using: &generator) {
@@ -73,7 +61,7 @@ import Testing
                 try (0..<8).map { _ in try #require(test.kmalloc.allocate(size)).address }
             }
             let start = Atomic<Int>(0)
-            onAllCPUs(4, of: test) { _ in
+            test.machine.onAllCPUs { _ in
                 start.add(1, ordering: .sequentiallyConsistent)
                 while start.load(ordering: .sequentiallyConsistent) < 4 {}
                 for address in addresses { test.kmalloc.free(UnsafeMutableRawPointer(bitPattern: address)) }

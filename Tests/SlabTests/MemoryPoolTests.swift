@@ -137,6 +137,9 @@ enum PoolKind: CaseIterable, Sendable {
             #expect(throws: PoolError.outOfMemory) { try pool.resize(to: 20_000) }
             #expect(pool.minimum == 4)
             #expect(pool.reserved == 4)
+            // A smaller reserve needs no memory, and gives up no more than it must.
+            try pool.resize(to: 3)
+            #expect(pool.minimum == 3 && pool.reserved == 3)
             test.giveBack(taken)
         }
     }

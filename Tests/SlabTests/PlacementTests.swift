@@ -35,16 +35,18 @@ import Testing
         #expect(offsets == (0..<Self.filling).reversed().map { UInt($0) * 64 })
     }
 
-    /// Objects are taken from the fullest slab, so that the others can become empty.
-    @Test func theFullestSlabIsUsedFirst() throws {
+    /// Objects are taken from the fullest slab, so that the others can become empty: wherever that lies, and whether it was
+    /// freed into before the others or after them.
+    @Test(arguments: [0, 4, 9])
+    func theFullestSlabIsUsedFirst(position: Int) throws {
         let test = TestMachine()
         try test.run {
             let held = try (0..<640).map { _ in try #require(test.kmalloc.allocate(64)) }
             let slabs = Dictionary(grouping: held) { $0.address & ~4095 }
             #expect(slabs.count == 10)
             // One slab keeps three quarters of its objects, the others an eighth.
-            let fullest = slabs.keys.sorted()[4]
-            for (base, objects) in slabs {
+            let fullest = slabs.keys.sorted()[position]
+            for (base, objects) in slabs.sorted(by: { $0.key < $1.key }) {
                 for pointer in objects.prefix(base == fullest ? 16 : 56) { test.kmalloc.free(pointer) }
             }
             test.kmalloc.shrink()
@@ -65,7 +67,25 @@ import Testing
             for free in stride(from: 1, to: count, by: 1) {
                 let list = lists.list(free: free)
                 #expect(1...4 ~= list && list >= lists.list(free: free - 1), "\(free) of \(count)")
+                // List 1 is for up to a quarter, and so on, but for what rounding does at the bounds.
+                let quarters = Double(4 * free) / Double(count)
+                #expect(Double(list - 1)...Double(list) + 0.01 ~= quarters, "\(free) of \(count)")
             }
+        }
+    }
+
+    /// Of slabs that are wholly free a cache keeps eight frames' worth, one at least, and no more.
+    @Test(arguments: [64, 512, 1500, 4096, 32768] as [UInt])
+    func fewEmptySlabsAreKept(size: UInt) throws {
+        let test = TestMachine()
+        try test.run {
+            let cache = try test.kmalloc.makeCache("kept", size, .noMerge)
+            let perSlab = test.kmalloc.cache("kept").layout.objectCount
+            let objects = try #require(cache.allocateAll(40 * perSlab))
+            cache.freeAll(objects)
+            let figures = cache.statistics
+            #expect(figures.slabs - figures.activeSlabs == max(1, 8 / figures.pagesPerSlab))
+            #expect(test.kmalloc.destroyCache(cache))
         }
     }
 }

@@ -164,4 +164,23 @@ private struct Text: ReportWriter {
         #expect(figures(test).total == free - test.run { test.frames.freeFrames })
         #expect(figures(test).unreclaimable == 0 && figures(test).largeBlocks == 0)
     }
+
+    /// What can be given back under pressure is what caches were made for that hold such objects, and nothing else.
+    @Test func reclaimableFramesAreToldApart() throws {
+        let test = TestMachine()
+        try test.run {
+            for flags in [CacheFlags.none, .dma, .noMerge, .reclaimable, .reclaimable | .dma] {
+                let cache = try test.kmalloc.makeCache("frames", 2000, flags)
+                let before = figures(test)
+                let objects = try #require(cache.allocateAll(50))
+                let frames = UInt(cache.statistics.slabs * cache.statistics.pagesPerSlab)
+                let after = figures(test)
+                let isReclaimable = flags.contains(.reclaimable)
+                #expect(after.reclaimable == before.reclaimable + (isReclaimable ? frames : 0))
+                #expect(after.unreclaimable == before.unreclaimable + (isReclaimable ? 0 : frames))
+                cache.freeAll(objects)
+                #expect(test.kmalloc.destroyCache(cache))
+            }
+        }
+    }
 }

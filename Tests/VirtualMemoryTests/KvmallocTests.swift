@@ -51,6 +51,43 @@ import Testing
         #expect(machine.takeKinds() == [])
     }
 
+    /// `kvzalloc` clears what others have left, wherever it gets the memory from; `kvmalloc` leaves it.
+    @Test func kvzallocClears() throws {
+        let machine = VmallocMachine(mebibytes: 16)
+        for isScattered in [false, true] {
+            let taken = isScattered ? machine.scatter() : []
+            for size in [64, 5000, 20_000, 1 << 19] as [UInt] {
+                let dirty = try #require(machine.kvmalloc(size, .kernel))
+                #expect(isArea(machine, dirty) == (isScattered && size > 8192))
+                for offset in stride(from: 0, to: size - 7, by: 8) { try store(machine, .max, dirty + offset) }
+                machine.kvfree(dirty)
+                let address = try #require(machine.run { machine.vmalloc.value.kvzalloc(size) })
+                #expect(isArea(machine, address) == isArea(machine, dirty))
+                for offset in stride(from: 0, to: size - 7, by: 8) {
+                    let word = try load(machine, address + offset)
+                    #expect(word == 0, "offset \(offset) of \(size)")
+                    if word != 0 { break }
+                }
+                machine.kvfree(address)
+            }
+            machine.giveBack(taken)
+        }
+        #expect(machine.run { machine.vmalloc.value.kvzalloc(0) }?.rawValue == TestedKmalloc.zeroSizeAddress)
+        #expect(machine.run { machine.vmalloc.value.kvzalloc(.max) } == nil)
+        try machine.checkAll()
+        #expect(machine.takeKinds() == [])
+    }
+
+    private func load(_ machine: VmallocMachine, _ address: VirtualAddress) throws -> UInt64 {
+        if isArea(machine, address) { return try machine.load(address) }
+        return UnsafePointer<UInt64>(bitPattern: address.rawValue)!.pointee
+    }
+
+    private func store(_ machine: VmallocMachine, _ word: UInt64, _ address: VirtualAddress) throws {
+        if isArea(machine, address) { return try machine.store(word, address) }
+        UnsafeMutablePointer<UInt64>(bitPattern: address.rawValue)!.pointee = word
+    }
+
     @Test func overflowAndWrongFrees() throws {
         let machine = VmallocMachine(mebibytes: 16)
         #expect(machine.run { machine.vmalloc.value.kvmalloc_array(1 << 33, 1 << 33) } == nil)

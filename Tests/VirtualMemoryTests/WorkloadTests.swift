@@ -4,6 +4,7 @@ import PageFrames
 import Paging
 import SimulatedMachine
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import VirtualMemory
@@ -68,19 +69,6 @@ import Testing
 
     static let cpuCount = 4
 
-    /// Runs `body` on a thread for each CPU and waits for all of them.
-    func onAllCPUs(of machine: VmallocMachine, _ body: @escaping @Sendable (Int) -> Void) {
-        let done = DispatchSemaphore(value: 0)
-        for cpu in 0..<Self.cpuCount {
-            let thread = Thread {
-                machine.machine.run(onCPU: cpu) { body(cpu) }
-                done.signal()
-            }
-            thread.start()
-        }
-        for _ in 0..<Self.cpuCount { done.wait() }
-    }
-
     @Test func allCPUsTouchTheSamePages() throws {
         let machine = VmallocMachine(mebibytes: 16, cpuCount: Self.cpuCount)
         let before = machine.snapshot()
@@ -91,7 +79,7 @@ import Testing
             // Not one frame beyond those promised is there, so that taking two for a page would show.
             machine.withFramesLeft(0) {
                 let started = Atomic<Int>(0)
-                onAllCPUs(of: machine) { cpu in
+                machine.machine.onAllCPUs { cpu in
                     started.add(1, ordering: .acquiringAndReleasing)
                     while started.load(ordering: .acquiring) < Self.cpuCount {}
                     for page in 0..<256 as Range<UInt> {
@@ -128,7 +116,7 @@ import Testing
         let machine = VmallocMachine(mebibytes: 16, cpuCount: Self.cpuCount)
         let before = machine.snapshot()
         let errors = Atomic<Int>(0)
-        onAllCPUs(of: machine) { cpu in
+        machine.machine.onAllCPUs { cpu in
             var random = seeded.forCPU(cpu)
             var live: [(address: VirtualAddress, pages: UInt)] = []
             for _ in 0..<400 {
@@ -205,7 +193,7 @@ import Testing
             let address = try #require(machine.allocate(64 * 4096))
             let started = Atomic<Int>(0)
             machine.withFramesLeft(0) {
-                onAllCPUs(of: machine) { cpu in
+                machine.machine.onAllCPUs { cpu in
                     started.add(1, ordering: .acquiringAndReleasing)
                     while started.load(ordering: .acquiring) < Self.cpuCount {}
                     if cpu == 0 {

@@ -58,7 +58,7 @@ extension CacheReference {
             taken &+= unsafe takeRun(count &- taken, objects + taken)
         }
         if flags.contains(.zero) {
-            let byteCount = cache.value.magazine(0).plainSize
+            let byteCount = cache.value.clearedByteCount
             for index in 0..<taken { _ = unsafe Magazine<P>.clear(UInt(bitPattern: objects[index]), byteCount) }
         }
         return true

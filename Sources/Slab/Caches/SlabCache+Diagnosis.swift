@@ -9,10 +9,15 @@ extension SlabCache {
         }
         guard let slab = slab(of: object) else {
             let physical = frames.value.directMap.physicalAddress(of: VirtualAddress(object))
-            if frames.value.state(of: PageFrameNumber(containing: physical)) == .free {
+            let frame = PageFrameNumber(containing: physical)
+            let isInUse = frames.value.block(covering: frame) != nil
+            switch frames.value.state(of: frame) {
+            // In a zone, or in a frame cache.
+            case .free,
+                .interior where !isInUse:
                 return violation(.doubleFree, "the address lies in free memory")
+            default: return violation(.wildFree, "the address is no cache's")
             }
-            return violation(.wildFree, "the address is no cache's")
         }
         let owner = slab.cache(on: P.self)
         guard let index = slab.index(of: object) else {

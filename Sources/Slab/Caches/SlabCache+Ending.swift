@@ -9,6 +9,9 @@ extension SlabCache {
         }
     }
 
+    /// The bytes of an object that `.zero` clears.
+    var clearedByteCount: UInt { flags.contains(.keepsContents) ? 0 : objectSize }
+
     /// Whether the cache has memory for objects, or gives the last back at this moment.
     var hasSlabs: Bool { withState { state in state.slabsFetched != state.slabsReturned } }
 

@@ -1,6 +1,8 @@
 import MemoryPrimitives
 
 /// How a cache is made: what its maker asks for, and what the command line adds.
+///
+/// Where objects are so large that red zones and traces would not fit into a slab with them, they have neither.
 struct CachePlan {
     let flags: CacheFlags
     let layout: SlabLayout
@@ -14,8 +16,14 @@ struct CachePlan {
     init(name: CacheName, objectSize: UInt, alignment: UInt, flags: CacheFlags, options: SlabOptions) {
         var all = flags | options.debugging.flags(for: name)
         if let plan = options.failures, plan.concerns(name) { all.formUnion(.failslab) }
+        var parts = SlotParts(objectSize: objectSize, alignment: alignment, flags: all)
+        if parts.slotSize > SlabLayout.largestSlotSize {
+            // Better less debugging than no cache, which the maker does not expect.
+            all = all.subtracting(.redZone | .storeUser)
+            parts = SlotParts(objectSize: objectSize, alignment: alignment, flags: all)
+        }
         self.flags = all
-        layout = SlotParts(objectSize: objectSize, alignment: alignment, flags: all).layout
+        layout = parts.layout
         isWatched =
             all.rawValue & (CacheFlags.debugging | .failslab).rawValue != 0 || options.zeroOnAllocation
             || options.zeroOnFree || options.quarantineByteCount > 0

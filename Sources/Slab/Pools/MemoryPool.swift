@@ -76,7 +76,7 @@ public struct MemoryPool<P: Platform>: ~Copyable, @unchecked Sendable {
         }
         guard let element = found else { return nil }
         reserve.count(inUse: 1)
-        if flags.contains(.zero) { return unsafe Magazine<P>.clear(element, source.byteCount) }
+        if flags.contains(.zero) { return unsafe Magazine<P>.clear(element, source.clearedByteCount) }
         return unsafe UnsafeMutableRawPointer(bitPattern: element)
     }
 

@@ -16,10 +16,10 @@ enum PoolSource<P: Platform> {
     /// "mP": the tag of a block that waits in a reserve.
     static var reservedTag: UInt16 { 0x6d50 }
 
-    /// Bytes of an element.
-    var byteCount: UInt {
+    /// The bytes of an element that `.zero` clears.
+    var clearedByteCount: UInt {
         switch self {
-        case .objects(let reference): reference.cache.value.magazine(0).plainSize
+        case .objects(let reference): reference.cache.value.clearedByteCount
         case .blocks(let order), .pages(let order): PageSize.byteCount << UInt(order)
         }
     }

@@ -92,6 +92,24 @@ import Testing
         }
     }
 
+    /// `test_leak_destroy`: by `kmem_cache_destroy` itself, for a line of the slab and one of each object.
+    @Test(arguments: [CacheFlags.none, .redZone | .poison | .storeUser])
+    func leakAtDestructionOfACache(flags: CacheFlags) throws {
+        let test = TestMachine()
+        try test.run {
+            let cache = try test.kmalloc.makeCache("TestSlub_leak", 64, flags | .noMerge)
+            let objects = try #require(cache.allocateAll(3))
+            cache.free(objects[2])
+            cache.free(objects[1])
+            #expect(!test.kmalloc.destroyCache(cache))
+            #expect(test.kmalloc.errorCount == 2)
+            #expect(test.violations().map(\.kind) == [.objectInUse])
+            cache.free(objects[0])
+            #expect(test.kmalloc.destroyCache(cache))
+            #expect(test.kmalloc.errorCount == 2 && test.violations().isEmpty)
+        }
+    }
+
     @Test func reallocationInPlace() throws {
         let test = TestMachine(slabOptions: SlabOptions(slubDebug: "ZPU"))
         try test.run {

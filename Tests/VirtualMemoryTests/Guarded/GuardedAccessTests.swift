@@ -92,6 +92,27 @@ import Testing
         try machine.check()
     }
 
+    /// Another CPU frees the object while the first is still about it: here, while the first reports what was written
+    /// beside the object.
+    @Test func secondFreeBeforeTheFirstHasEnded() throws {
+        let machine = GuardedMachine()
+        let object = try machine.object(32, atEnd: true)
+        #expect(machine.write(object - 1) == nil)
+        let before = machine.statistics.frees
+        var isInside = false
+        machine.machine.violationHandler = { _ in
+            if isInside { return }
+            isInside = true
+            machine.kfree(object)
+            #expect(machine.run { machine.pool.value.size(of: object, in: "ksize") } == nil)
+        }
+        machine.kfree(object)
+        machine.machine.violationHandler = nil
+        #expect(machine.violations().map(\.kind) == [.overrun, .doubleFree, .doubleFree])
+        #expect(machine.statistics.frees == before + 1)
+        try machine.check()
+    }
+
     @Test func invalidAddressFree() throws {
         let machine = GuardedMachine()
         let object = try machine.object(32, atEnd: true)
