@@ -185,10 +185,16 @@ def calibration_problems(calibration):
         for name, expected in CALIBRATION.items() if calibration.get(name) != expected]
 
 
+# The statistics of the rows that Linux does not have.
+FROM_SLABS_ROWS = {
+    f"kmalloc({size}) from slabs {call}": "mean" for size in (64, 1024, 8192) for call in ("alloc", "free")}
+BOOT_ROWS = {boot_row_name(size): "count" for size in BOOT_SIZES}
+
+
 def row_problems(rows, linux):
     """Rows that are missing, unknown, or another statistic than Linux's."""
     expected = {**{name: statistic for name, (statistic, _) in linux.items()},
-                **{boot_row_name(size): "count" for size in BOOT_SIZES}}
+                **FROM_SLABS_ROWS, **BOOT_ROWS}
     found = {row.name: row.statistic for row in rows}
     problems = [f"missing row: {name}" for name in expected if name not in found]
     problems += [f"unknown row: {name}" for name in found if name not in expected]

@@ -143,7 +143,7 @@ struct BenchmarkRunner {
         Log.plain("bench row \(prefix)\(name) churn free\tmean\t\(mean: frees, of: count)")
     }
 
-    private func fail(_ name: StaticString) -> Never {
+    func fail(_ name: StaticString) -> Never {
         FatalReport.panic("benchmark \(prefix)\(name): an allocation failed", .outOfMemory)
     }
 }

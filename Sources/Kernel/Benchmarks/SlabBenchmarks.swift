@@ -8,6 +8,7 @@ enum SlabBenchmarks {
         reallocations(kmalloc, runner)
         loops(kmalloc, runner)
         batches(kmalloc, runner)
+        fromSlabs(kmalloc, runner)
         runner.churn("kmalloc mixed 8..2048", KmallocOfAnySize(kmalloc: kmalloc))
     }
 
@@ -70,6 +71,20 @@ enum SlabBenchmarks {
     private static func loops(_ kmalloc: MeasuredKmalloc, _ runner: BenchmarkRunner) {
         runner.loop("kmalloc(8) const", KmallocOfKnownSize<8>(kmalloc: kmalloc))
         runner.loop("kmalloc(64) const", KmallocOfKnownSize<64>(kmalloc: kmalloc))
+    }
+
+    private static func fromSlabs(_ kmalloc: MeasuredKmalloc, _ runner: BenchmarkRunner) {
+        fromSlabs("kmalloc(64)", 64, kmalloc, runner)
+        fromSlabs("kmalloc(1024)", 1024, kmalloc, runner)
+        fromSlabs("kmalloc(8192)", 8192, kmalloc, runner)
+    }
+
+    private static func fromSlabs(
+        _ name: StaticString, _ size: UInt, _ kmalloc: MeasuredKmalloc, _ runner: BenchmarkRunner
+    ) {
+        runner.fromSlabs(name, KmallocOfAnySize(kmalloc: kmalloc, size: size)) {
+            kmalloc.shrink()
+        }
     }
 
     private static func batches(_ kmalloc: MeasuredKmalloc, _ runner: BenchmarkRunner) {

@@ -27,6 +27,8 @@ struct MeasuredKmalloc {
 
     @inline(__always)
     fileprivate func free(_ object: UInt) { unsafe found.value.kfree(UnsafeMutableRawPointer(bitPattern: object)) }
+
+    func shrink() { found.value.shrink() }
 }
 
 /// `kmalloc(size, GFP_KERNEL)` and `kfree`, with a size that is known when it is compiled.
