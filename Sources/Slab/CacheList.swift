@@ -90,7 +90,7 @@ struct CacheList<P: Platform>: @unchecked Sendable {
         withLock {
             let users = cache.value.registration.users
             if users == 0 { return .left }
-            if users == 1, cache.value.hasSlabsWithInterruptsDisabled {
+            if users == 1, cache.value.hasMemoryWithInterruptsDisabled {
                 cache.value.registration.isEnding = true
                 return .last
             }

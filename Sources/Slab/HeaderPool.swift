@@ -1,7 +1,8 @@
 import MemoryPrimitives
 import PageFrames
 
-/// The memory of slab headers: slots of 128, 192, ... 640 bytes, cut from single pages that hold nothing else.
+/// The memory of slab headers, and of depots' buckets: slots of 96, 128, ... 768 bytes, cut from single pages that hold nothing
+/// else.
 ///
 ///     | page note, 64 bytes | slot 0 | slot 1 | ... |
 ///
@@ -9,8 +10,9 @@ import PageFrames
 /// goes back to the buddy. Headers are asked for once for a slab, so that one lock serves all.
 @safe
 struct HeaderPool<P: Platform>: ~Copyable {
-    private static var step: Int { 64 }
-    private static var sizeCount: Int { 11 }
+    private static var step: Int { 32 }
+    private static var sizeCount: Int { 24 }
+    private static var noteByteCount: UInt { 64 }
 
     /// What a page knows of its slots.
     @safe
@@ -50,12 +52,12 @@ struct HeaderPool<P: Platform>: ~Copyable {
         self.frames = frames
     }
 
-    /// The pages that hold headers, and the headers in use. A snapshot.
-    var figures: (pages: UInt, headers: UInt) {
+    /// The pages that hold headers and buckets, and how many of these there are. A snapshot.
+    var figures: (pages: UInt, slots: UInt) {
         lock.withLock { unsafe (state.pointee.pageCount, state.pointee.slotsInUse) }
     }
 
-    /// Memory for a header of `byteCount` bytes, up to 704, aligned to 64. Its contents are left from earlier.
+    /// Memory for a header or a bucket of `byteCount` bytes, up to 768, aligned to 32. Its contents are left from earlier.
     /// - Returns: its address; nil where there is no memory within the meaning of `flags`. - Complexity: O(1).
     func allocate(_ byteCount: Int, _ flags: AllocationFlags) -> UInt? {
         let size = (byteCount - 1) / Self.step
@@ -66,13 +68,15 @@ struct HeaderPool<P: Platform>: ~Copyable {
         }
     }
 
-    /// Gives back what `allocate` returned for `byteCount` bytes. - Complexity: O(1).
-    func free(_ address: UInt, _ byteCount: Int) {
+    /// Gives back what `allocate` returned for `byteCount` bytes. - Returns: the frames that went back with it: 0 or 1.
+    /// - Complexity: O(1).
+    @discardableResult
+    func free(_ address: UInt, _ byteCount: Int) -> UInt {
         let size = (byteCount - 1) / Self.step
-        if let page = lock.withLock({ putSlot(address, size) }) {
-            let physical = frames.value.directMap.physicalAddress(of: VirtualAddress(page))
-            frames.value.free(PageFrameNumber(containing: physical), order: 0)
-        }
+        guard let page = lock.withLock({ putSlot(address, size) }) else { return 0 }
+        let physical = frames.value.directMap.physicalAddress(of: VirtualAddress(page))
+        frames.value.free(PageFrameNumber(containing: physical), order: 0)
+        return 1
     }
 
     private func takeSlot(_ size: Int) -> UInt? {
@@ -82,12 +86,12 @@ struct HeaderPool<P: Platform>: ~Copyable {
         unsafe page.pointee.free &= page.pointee.free &- 1
         if unsafe page.pointee.free == 0 { unsafe unlink(page, size) }
         unsafe state.pointee.slotsInUse += 1
-        return unsafe UInt(bitPattern: page) + UInt(Self.step) + UInt(slot) * page.pointee.slotSize
+        return unsafe UInt(bitPattern: page) + Self.noteByteCount + UInt(slot) * page.pointee.slotSize
     }
 
     private func addPage(_ frame: PageFrameNumber, _ size: Int) {
         let slotSize = UInt(size + 1) * UInt(Self.step)
-        let count = (PageSize.byteCount - UInt(Self.step)) / slotSize
+        let count = (PageSize.byteCount - Self.noteByteCount) / slotSize
         let all: UInt64 = count >= 64 ? .max : 1 << UInt64(count) - 1
         // A page just allocated; as above.
         let page = unsafe frames.value.directMap.pointer(to: frame).bindMemory(to: Note.self, capacity: 1)
@@ -101,7 +105,7 @@ struct HeaderPool<P: Platform>: ~Copyable {
         let page = address & ~(PageSize.byteCount - 1)
         // Slots come from such pages only; as above.
         let note = unsafe UnsafeMutablePointer<Note>(bitPattern: page).unsafelyUnwrapped
-        let slot = unsafe (address - page - UInt(Self.step)) / note.pointee.slotSize
+        let slot = unsafe (address - page - Self.noteByteCount) / note.pointee.slotSize
         if unsafe note.pointee.free == 0 { unsafe link(note, size) }
         unsafe note.pointee.free |= 1 << UInt64(slot)
         unsafe state.pointee.slotsInUse -= 1

@@ -2,23 +2,25 @@ import MemoryPrimitives
 import PageFrames
 
 extension Kmalloc {
-    /// Checks every slab, object and magazine. On a machine at rest only: no CPU may be using this.
+    /// Checks every slab, object, magazine and depot. On a machine at rest only: no CPU may be using this.
     ///
     /// - Throws: the first thing that is wrong.
     /// - Complexity: O(objects + frames of all slabs).
     public func checkInvariants() throws(InvariantViolation) {
-        var slabs = 0
+        var slots = 0
         var next = next(after: nil)
         while let cache = next {
             if let violation = check(cache.value) {
                 endWalk(at: cache)
                 throw violation
             }
-            slabs += cache.value.withState { state in state.lists.slabCount }
+            slots += cache.value.withState { state in state.lists.slabCount + state.depot.bucketCount }
             next = self.next(after: cache)
         }
-        let headers = Int(bitPattern: headers.value.figures.headers)
-        try require(headers == slabs, "each slab has one header", 0, headers, slabs)
+        let figures = headers.value.figures
+        try require(
+            figures.slots == slots, "each slab has one header, and each bucket is in a depot", 0, Int(figures.slots),
+            slots)
     }
 
     private func check(_ cache: borrowing SlabCache<P>) -> InvariantViolation? {

@@ -2,7 +2,7 @@ import MemoryPrimitives
 import PageFrames
 
 /// Under pressure slabs that are wholly free go back to the buddy: those that the caches keep, then those whose objects
-/// wait in magazines. Takes locks that nobody holds while allocating, and waits for nothing.
+/// wait in magazines and depots, and the depots' buckets. Takes locks that nobody holds while allocating, and waits for nothing.
 extension Kmalloc: Shrinker {
     /// About the frames that `scan` could give back. - Complexity: O(caches * CPUs).
     public func count(for flags: AllocationFlags) -> UInt {
@@ -39,14 +39,20 @@ extension Kmalloc: Shrinker {
 }
 
 extension SlabCache {
-    /// About the frames that shrinking would give back: those of slabs wholly free, and as many as the objects in magazines
-    /// fill. Which slabs these are of, and who has the others of these, is not looked up.
+    /// About the frames that shrinking would give back: those of slabs wholly free, as many as the objects in magazines
+    /// and the depot fill, and those of its buckets. Which slabs the objects are of, and who has the others of these, is
+    /// not looked up.
     fileprivate var shrinkableFrames: UInt {
-        if flags.contains(.typesafe) { return 0 }
-        var cached = 0
-        for cpu in 0..<P.cpuCount { cached += magazine(cpu).count }
-        let (empty, all) = withState { state in (state.lists.slabCount(in: SlabLists.empty), state.lists.slabCount) }
+        var cached = cachedInMagazines
+        let (empty, all, depot) = withState { state in
+            (state.lists.slabCount(in: SlabLists.empty), state.lists.slabCount, state.depot)
+        }
+        let limit = magazine(0).limit
+        let bucket = Bucket<P>.byteCount(capacity: limit - Self.objectsLeft(ofLimit: limit))
+        let buckets = (UInt(depot.bucketCount * bucket) + PageSize.byteCount - 1) >> PageSize.shift
+        if flags.contains(.typesafe) { return buckets }
+        cached += depot.objectCount
         let waiting = (cached + layout.objectCount - 1) / layout.objectCount
-        return UInt(min(all, empty + waiting)) << UInt(layout.order)
+        return buckets + UInt(min(all, empty + waiting)) << UInt(layout.order)
     }
 }

@@ -12,7 +12,7 @@ public struct SlabCacheStatistics: Sendable {
     public var pagesPerSlab: Int
     /// Objects that are their users'.
     public var activeObjects: Int
-    /// Objects that wait in the CPUs' magazines.
+    /// Objects that wait in the CPUs' magazines and in the depot.
     public var cachedObjects: Int
     /// Objects of all slabs.
     public var totalObjects: Int
@@ -25,11 +25,18 @@ public struct SlabCacheStatistics: Sendable {
 }
 
 extension SlabCache {
-    /// The cache's figures. While others allocate, they may be off by a magazine. - Complexity: O(CPUs).
-    public var statistics: SlabCacheStatistics {
+    /// The objects in the magazines of all CPUs. A snapshot.
+    var cachedInMagazines: Int {
         var cached = 0
         for cpu in 0..<P.cpuCount { cached += magazine(cpu).count }
+        return cached
+    }
+
+    /// The cache's figures. While others allocate, they may be off by a magazine. - Complexity: O(CPUs).
+    public var statistics: SlabCacheStatistics {
+        let inMagazines = cachedInMagazines
         return withState { state in
+            let cached = inMagazines + state.depot.objectCount
             let slabs = state.lists.slabCount
             let total = slabs * layout.objectCount
             return SlabCacheStatistics(
@@ -56,8 +63,8 @@ extension Kmalloc {
     /// The number of caches. A snapshot.
     public var cacheCount: Int { caches.count }
 
-    /// Pages that hold the headers of slabs, and the headers in use. A snapshot.
-    public var headerFigures: (pages: UInt, headers: UInt) { headers.value.figures }
+    /// Pages that hold the headers of slabs and the buckets of depots, and how many of these there are. A snapshot.
+    public var headerFigures: (pages: UInt, slots: UInt) { headers.value.figures }
 
     /// Blocks above 8192 bytes that are handed out. A snapshot.
     public var largeBlockCount: Int { largeBlocks.count }

@@ -134,29 +134,15 @@ struct Magazine<P: Platform>: @unchecked Sendable {
 
     /// The entry at a position below `count`.
     @inline(__always)
-    func entry(_ position: Int) -> Entry {
-        // There is room for `capacity` of each.
-        unsafe Entry(object: objects[position], state: states[position])
-    }
+    func entry(_ position: Int) -> Entry { entries[position] }
 
     /// Puts an entry at a position below `capacity`.
     @inline(__always)
-    func put(_ entry: Entry, at position: Int) {
-        // As above.
-        unsafe objects[position] = entry.object
-        unsafe states[position] = entry.state
-    }
+    func put(_ entry: Entry, at position: Int) { entries[position] = entry }
 
     @inline(__always)
-    private var objects: UnsafeMutablePointer<UInt> {
+    var entries: EntryList<P> {
         // Behind the header of 40 bytes.
-        unsafe (UnsafeMutableRawPointer(header) + 40).assumingMemoryBound(to: UInt.self)
-    }
-
-    @inline(__always)
-    private var states: UnsafeMutablePointer<UnsafeMutablePointer<SlabPage.State>> {
-        // Behind the objects.
-        unsafe (UnsafeMutableRawPointer(header) + 40 + 8 * Self.capacity)
-            .assumingMemoryBound(to: UnsafeMutablePointer<SlabPage.State>.self)
+        unsafe EntryList(in: UnsafeMutableRawPointer(header) + 40, capacity: Self.capacity)
     }
 }

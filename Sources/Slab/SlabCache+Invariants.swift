@@ -2,7 +2,8 @@ import MemoryPrimitives
 import PageFrames
 
 extension SlabCache {
-    /// Walks every slab. For a machine at rest, after `Kmalloc` has marked the objects in magazines as `seen`.
+    /// Walks every slab, and the depot. For a machine at rest, after `Kmalloc` has marked the objects in magazines and the
+    /// depot as `seen`.
     /// - Complexity: O(objects + frames).
     func checkInvariants() throws(InvariantViolation) {
         // Read under the lock; nobody changes it meanwhile, by the contract.
@@ -19,6 +20,28 @@ extension SlabCache {
         let slabs = Int(fetched &- returned)
         try require(
             lists.slabCount == slabs, "slabs are those fetched less those returned", address, lists.slabCount, slabs)
+        try check(withState { state in state.depot })
+    }
+
+    private func check(_ depot: Depot<P>) throws(InvariantViolation) {
+        var objects = 0
+        var buckets = 0
+        var next = depot.full.first
+        while next != 0 {
+            let bucket = Bucket<P>(at: next)
+            try require(1...bucket.capacity ~= bucket.count, "a bucket holds objects", next, bucket.count)
+            objects += bucket.count
+            buckets += 1
+            next = bucket.next
+        }
+        try require(objects == depot.objectCount, "a depot counts its objects", address, objects, depot.objectCount)
+        try require(buckets == depot.full.count, "a depot counts its buckets", address, buckets, depot.full.count)
+        next = depot.empty.first
+        while next != 0 {
+            buckets += 1
+            next = Bucket<P>(at: next).next
+        }
+        try require(buckets == depot.bucketCount, "a depot counts its buckets", address, buckets, depot.bucketCount)
     }
 
     private func check(_ lists: SlabLists, _ list: Int, _ free: inout Int) throws(InvariantViolation) {
@@ -69,24 +92,36 @@ extension SlabCache {
         }
     }
 
-    /// Moves the state of all objects in the magazines; the first that is in another state is returned.
+    /// Moves the state of all objects in the magazines and the depot; the first that is in another state is returned.
     func markMagazines(from old: ObjectState, to new: ObjectState) -> InvariantViolation? {
         var violation: InvariantViolation?
         for cpu in 0..<P.cpuCount {
-            let magazine = magazine(cpu)
-            for position in 0..<magazine.count {
-                let entry = magazine.entry(position)
-                let isOwn = slab(of: entry.object)?.magazines == magazines
-                if isOwn, entry.loadState() == old {
-                    entry.setState(new)
-                } else if violation == nil {
-                    violation = InvariantViolation(
-                        "a magazine holds each free object of its cache once", at: entry.object,
-                        found: UInt(entry.loadState().rawValue), expected: UInt(old.rawValue))
-                }
-            }
+            mark(magazine(cpu).entries, magazine(cpu).count, from: old, to: new, &violation)
+        }
+        var next = withState { state in state.depot.full.first }
+        while next != 0 {
+            let bucket = Bucket<P>(at: next)
+            mark(bucket.entries, bucket.count, from: old, to: new, &violation)
+            next = bucket.next
         }
         return violation
+    }
+
+    private func mark(
+        _ entries: EntryList<P>, _ count: Int, from old: ObjectState, to new: ObjectState,
+        _ violation: inout InvariantViolation?
+    ) {
+        for position in 0..<count {
+            let entry = entries[position]
+            let isOwn = slab(of: entry.object)?.magazines == magazines
+            if isOwn, entry.loadState() == old {
+                entry.setState(new)
+            } else if violation == nil {
+                violation = InvariantViolation(
+                    "a magazine or bucket holds each free object of its cache once", at: entry.object,
+                    found: UInt(entry.loadState().rawValue), expected: UInt(old.rawValue))
+            }
+        }
     }
 }
 

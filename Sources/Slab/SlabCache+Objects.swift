@@ -4,7 +4,7 @@ import PageFrames
 // What happens when this CPU's magazine cannot serve a call by itself.
 extension SlabCache {
     /// An object when the magazine has none, or somebody else holds it: the magazine is filled first where that is
-    /// possible, from a new slab where no slab has a free object.
+    /// possible, from the depot, from slabs, or from a new slab where none has a free object.
     ///
     /// Making a slab may wait: nothing is held then, and others may be quicker with all of the new slab.
     /// - Returns: nil where there is no memory within the meaning of the flags.
@@ -18,7 +18,7 @@ extension SlabCache {
         }
     }
 
-    /// An object, by way of the magazine where that is possible; nil where no slab has one.
+    /// An object, by way of the magazine where that is possible; nil where neither depot nor slabs have one.
     /// - Parameter slab: a new one to be added first.
     private func takeObject(adding slab: SlabPage?) -> UInt? {
         let magazine = magazine(P.currentCPU)
@@ -36,10 +36,14 @@ extension SlabCache {
         return entry.object
     }
 
-    /// An object from the fullest slab, past the magazines; nil where no slab has one.
+    /// An object from the fullest slab or the depot, past the magazines; nil where they have none.
     func takeSingle() -> UInt? {
         withState { state in
-            guard let slab = state.lists.fullestUsable else { return nil }
+            guard let slab = state.lists.fullestUsable else {
+                guard let entry = state.depot.takeOne() else { return nil }
+                entry.setState(.allocated)
+                return entry.object
+            }
             var object: UInt = 0
             let taken = slab.take(1, random: state.nextRandom()) { index, _ in
                 slab.setState(index, .allocated)
@@ -51,14 +55,16 @@ extension SlabCache {
         }
     }
 
-    /// Fills a magazine, which the caller holds, to three quarters. - Complexity: O(objects).
-    /// - Parameter slab: a new one, in no list, which is added first.
+    /// Fills a magazine, which the caller holds, from the depot or to three quarters from slabs. - Complexity: O(objects).
+    /// - Parameter slab: a new one, in no list, which is added first: the magazine may have objects then.
     private func refill(_ magazine: Magazine<P>, adding slab: SlabPage?) {
         let goal = max(magazine.limit / 4 &* 3, 1)
         withState { state in
             if let slab {
                 state.count(slab)
                 take(from: slab, &state, magazine, goal)
+            } else if state.depot.fill(magazine) {
+                return
             }
             while magazine.count < goal, let slab = state.lists.fullestUsable {
                 if !take(from: slab, &state, magazine, goal) {
@@ -101,13 +107,13 @@ extension SlabCache {
     }
 
     /// Takes back an object, free but in no magazine, when the magazine is full or somebody else holds it: all but a quarter
-    /// goes back to the slabs first where that is possible.
+    /// goes to the depot first, or to the slabs.
     @inline(never)
     func freeSlow(_ entry: Magazine<P>.Entry) {
         if isWatched { return freeWatched(entry) }
         let magazine = magazine(P.currentCPU)
         guard magazine.tryHold() else { return putSingle(entry) }
-        let surplus = magazine.count >= magazine.limit ? drain(magazine, to: magazine.limit / 4) : nil
+        let surplus = magazine.count >= magazine.limit ? makeRoom(magazine) : nil
         magazine.put(entry, at: magazine.count)
         magazine.count = magazine.count &+ 1
         magazine.letGo()
@@ -146,38 +152,45 @@ extension SlabCache {
     /// Puts the uppermost objects of a magazine, which the caller holds, back into their slabs, all but `left`.
     /// - Returns: slabs to be given back, each the one after it by `next`. - Complexity: O(objects).
     func drain(_ magazine: Magazine<P>, to left: Int) -> SlabPage? {
+        let surplus = putBack(magazine.entries, from: magazine.count, to: left)
+        magazine.count = left
+        return surplus
+    }
+
+    /// Puts objects back into their slabs, those below position `end` down to position `start`.
+    /// - Returns: slabs to be given back, each the one after it by `next`. - Complexity: O(objects).
+    func putBack(_ entries: EntryList<P>, from end: Int, to start: Int) -> SlabPage? {
         withState { state in
             var surplus: SlabPage?
-            var position = magazine.count
-            state.freeObjects &+= position &- left
-            while position > left {
-                guard let slab = slab(of: magazine.entry(position &- 1).object) else {
-                    // A magazine holds objects of slabs only: whose frames say otherwise is lost.
+            var position = end
+            state.freeObjects &+= end &- start
+            while position > start {
+                guard let slab = slab(of: entries[position &- 1].object) else {
+                    // Only objects of slabs are noted down: whose frames say otherwise is lost.
                     P.report(
                         MemoryViolation(
-                            .corruption, in: "kfree", at: magazine.entry(position &- 1).object,
+                            .corruption, in: "kfree", at: entries[position &- 1].object,
                             "a magazine holds no object"))
                     state.freeObjects &-= 1
                     position &-= 1
                     continue
                 }
-                position = putRun(slab, magazine, position, left)
+                position = putRun(slab, entries, position, start)
                 putBack(slab, &state, &surplus)
             }
-            magazine.count = left
             return surplus
         }
     }
 
-    /// Puts the objects of one slab that follow each other in a magazine, from below `position` down, back into the slab.
+    /// Puts the objects of one slab that follow each other in a list, from below `position` down, back into the slab.
     /// - Returns: the position that was not reached.
     @inline(__always)
-    private func putRun(_ slab: SlabPage, _ magazine: Magazine<P>, _ position: Int, _ left: Int) -> Int {
+    private func putRun(_ slab: SlabPage, _ entries: EntryList<P>, _ position: Int, _ start: Int) -> Int {
         let slots = UInt(bitPattern: slab.objectCount)
         var position = position
         var put = 0
-        while position > left {
-            let index = unsafe slab.index(ofState: magazine.entry(position &- 1).state)
+        while position > start {
+            let index = unsafe slab.index(ofState: entries[position &- 1].state)
             if UInt(bitPattern: index) >= slots { break }
             slab.markFree(index)
             put &+= 1

@@ -23,8 +23,9 @@ extension SlabCache {
         }
     }
 
-    /// Empties the magazines of all CPUs, but for those that are held, and gives all slabs that are wholly free back.
-    /// - Returns: the frames given back. - Complexity: O(objects in magazines + slabs given back).
+    /// Empties the magazines of all CPUs, but for those that are held, and the depot, and gives all slabs that are wholly
+    /// free back.
+    /// - Returns: the frames given back. - Complexity: O(objects in magazines and depot + slabs given back).
     func shrink() -> UInt {
         if isWatched { emptyQuarantine() }
         var frames: UInt = 0
@@ -35,6 +36,7 @@ extension SlabCache {
             magazine.letGo()
             frames += retire(surplus)
         }
+        frames += emptyDepot()
         return frames + returnEmptySlabs(upTo: .max)
     }
 

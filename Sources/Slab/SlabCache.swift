@@ -3,8 +3,8 @@ import PageFrames
 
 /// Objects of one size, cut from slabs.
 ///
-///     allocate -> this CPU's magazine --empty--> the fullest slabs that have free objects --none--> the buddy
-///     free     -> this CPU's magazine --full---> their slabs --all free--> the buddy
+///     allocate -> this CPU's magazine --empty--> depot --empty--> the fullest slabs with free objects --none--> the buddy
+///     free     -> this CPU's magazine --full---> depot --not needed--> their slabs --all free--> the buddy
 ///
 /// Of slabs wholly free a few are kept, so that a load that goes up and down does not fetch and return a slab each time;
 /// the others go back to the buddy at once, and all of them under pressure.
@@ -15,6 +15,7 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
     /// What changes, under the lock.
     struct State {
         var lists: SlabLists
+        var depot = Depot<P>()
         /// Objects in state `free` in all slabs.
         var freeObjects = 0
         /// Slabs fetched from the buddy and given back, since the cache was made.
@@ -22,6 +23,10 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
         var slabsReturned: UInt = 0
         /// Where the next objects are taken from, at random; 0 for always the lowest.
         var random: UInt64
+
+        /// Whether there is a slab or a bucket, or one is just given back.
+        @inline(__always)
+        var hasMemory: Bool { (slabsFetched ^ slabsReturned) | UInt(bitPattern: depot.bucketCount) != 0 }
 
         /// Counts a new slab, all of whose objects are free.
         @inline(__always)
@@ -147,6 +152,10 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
     private static func magazineLimit(slotSize: UInt) -> Int {
         max(16, min(Magazine<P>.capacity, Int(8 * PageSize.byteCount / slotSize)))
     }
+
+    /// The objects that stay in a full magazine when room is made. The others fit into a bucket.
+    @inline(__always)
+    static func objectsLeft(ofLimit limit: Int) -> Int { limit / 4 }
 
     /// Bytes of an object, as its users have them.
     @inline(__always)

@@ -158,7 +158,7 @@ import VirtualMemory
     func manyObjects(watching: Watching, failing: Failing) throws {
         let machine = try machine(watching, failing)
         let kmalloc = machine.memory.value.kmalloc
-        for (size, count) in [(64, 40), (32768, 66)] as [(UInt, Int)] {
+        for (size, count) in [(64, 40), (32768, 100)] as [(UInt, Int)] {
             let created = machine.run { kmalloc.value.kmem_cache_create("many", size, 0, .noMerge, nil) }
             let cache = try #require(created)
             let room = UnsafeMutablePointer<UnsafeMutableRawPointer?>.allocate(capacity: count)

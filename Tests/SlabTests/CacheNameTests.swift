@@ -85,7 +85,7 @@ import Testing
             #expect(Set(elements).count == 7 && !elements.contains(nil))
             for element in elements {
                 let slab = try #require(test.kmalloc.slab(of: element!.address))
-                #expect(slab.cacheAddress == cache.identifier)
+                #expect(slab.cache(on: SimulatedPlatform.self).value.address == cache.identifier)
             }
             // As long as there is memory the reserve stays as it is.
             #expect(cache.statistics.activeObjects == 12)

@@ -62,7 +62,7 @@ struct KmallocHandle {
         return text.lines
     }
 
-    var headerFigures: (pages: UInt, headers: UInt) { target.value.headerFigures }
+    var headerFigures: (pages: UInt, slots: UInt) { target.value.headerFigures }
     var largeBlockCount: Int { target.value.largeBlockCount }
     var largeBlockFrames: Int { target.value.largeBlockFrames }
 

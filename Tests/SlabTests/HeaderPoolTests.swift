@@ -22,7 +22,7 @@ private struct Pool {
     func allocate(_ byteCount: Int) -> UInt? { target.value.allocate(byteCount, .kernel) }
     func free(_ address: UInt, _ byteCount: Int) { target.value.free(address, byteCount) }
     var pages: UInt { target.value.figures.pages }
-    var headers: UInt { target.value.figures.headers }
+    var headers: UInt { target.value.figures.slots }
 }
 
 @Suite struct HeaderPoolTests {
@@ -32,7 +32,7 @@ private struct Pool {
         try pool.test.run {
             let before = pool.test.freeFrames
             let slots = try (0..<100).map { _ in try #require(pool.allocate(byteCount)) }.sorted()
-            #expect(slots.allSatisfy { $0 % 64 == 0 && $0 % 4096 != 0 })
+            #expect(slots.allSatisfy { $0 % 32 == 0 && $0 % 4096 != 0 })
             #expect(zip(slots, slots.dropFirst()).allSatisfy { $1 - $0 >= UInt(byteCount) })
             // No slot leads beyond its page.
             #expect(slots.allSatisfy { $0 % 4096 + UInt(byteCount) <= 4096 })

@@ -82,7 +82,11 @@ import Testing
             let cache = try test.kmalloc.makeCache("kept", size, .noMerge)
             let perSlab = test.kmalloc.cache("kept").layout.objectCount
             let objects = try #require(cache.allocateAll(40 * perSlab))
+            // Past magazine and depot, home to the slabs.
+            let magazine = test.kmalloc.cache("kept").target.value.magazine(0)
+            #expect(magazine.tryHold())
             cache.freeAll(objects)
+            magazine.letGo()
             let figures = cache.statistics
             #expect(figures.slabs - figures.activeSlabs == max(1, 8 / figures.pagesPerSlab))
             #expect(test.kmalloc.destroyCache(cache))

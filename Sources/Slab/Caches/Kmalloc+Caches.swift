@@ -88,19 +88,18 @@ extension Kmalloc {
         else { return refuse(reference, .wildFree, "that is no cache that somebody made") }
         let cache = reference.cache
         while slab.state(index) == .allocated {
-            switch caches.leave(cache) {
-            case .held, .ending: return true
-            case .ended:
+            let leaving = caches.leave(cache)
+            if leaving == .ended {
                 // Nobody comes to it any more, nor to its magazines.
                 unsafe free(UnsafeMutableRawPointer(bitPattern: cache.value.magazines))
                 if slab.retract(index) { descriptions.takeBack(reference.address, slab, index) }
                 return true
-            case .last:
-                guard cache.value.empty() else {
-                    caches.keep(cache)
-                    return false
-                }
-            case .left: return refuse(reference, .doubleFree, "the cache has been destroyed before")
+            }
+            if leaving == .left { break }
+            guard leaving == .last else { return true }
+            guard cache.value.empty() else {
+                caches.keep(cache)
+                return false
             }
         }
         return refuse(reference, .doubleFree, "the cache has been destroyed before")

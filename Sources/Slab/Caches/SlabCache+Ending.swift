@@ -13,15 +13,15 @@ extension SlabCache {
     var clearedByteCount: UInt { flags.contains(.keepsContents) ? 0 : objectSize }
 
     /// Whether the cache has memory for objects, or gives the last back at this moment.
-    var hasSlabs: Bool { withState { state in state.slabsFetched != state.slabsReturned } }
+    var hasMemory: Bool { withState { state in state.hasMemory } }
 
     /// The same where interrupts are disabled already, as with the list of all caches locked.
     @inline(__always)
-    var hasSlabsWithInterruptsDisabled: Bool {
+    var hasMemoryWithInterruptsDisabled: Bool {
         lock.acquireWithInterruptsDisabled()
         defer { lock.releaseWithInterruptsDisabled() }
         // Under the lock.
-        return unsafe state.pointee.slabsFetched != state.pointee.slabsReturned
+        return unsafe state.pointee.hasMemory
     }
 
     /// Gives all memory back.
@@ -30,7 +30,7 @@ extension SlabCache {
         // Where somebody shrinks the cache at this moment, that ends soon. A slab that never becomes free without an
         // object that is in use is a damaged one.
         for _ in 0..<1_000_000 {
-            if !hasSlabs { return true }
+            if !hasMemory { return true }
             _ = shrink()
             _ = returnEmptySlabs(upTo: .max, isEnding: true)
             if reportRemaining() > 0 { return false }

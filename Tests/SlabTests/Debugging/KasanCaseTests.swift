@@ -138,7 +138,7 @@ import Testing
             let pool = try kind.make(4, on: test, cache)
             let element = try #require(pool.allocate())
             let size = test.kmalloc.slab(of: element.address).map {
-                CacheList<SimulatedPlatform>.cache(at: $0.cacheAddress).value.objectSize
+                $0.cache(on: SimulatedPlatform.self).value.objectSize
             }
             element.fill(try #require(size), seed: 3)
             expect(.overrun, test, at: element + Int(try #require(size)))
