@@ -11,7 +11,7 @@ extension SlabCache {
     @inline(never)
     func allocateSlow(_ flags: AllocationFlags, _ requested: UInt = 0) -> UInt? {
         if isWatched { return allocateWatched(flags, requested) }
-        if let object = takeObject(adding: nil) { return object }
+        if let object = takeObject(adding: nil) ?? borrow(flags, requested) { return object }
         while true {
             guard let slab = makeSlab(flags) else { return nil }
             if let object = takeObject(adding: slab) { return object }
@@ -64,6 +64,7 @@ extension SlabCache {
                 state.count(slab)
                 take(from: slab, &state, magazine, goal)
             } else if state.depot.fill(magazine) {
+                state.borrowedObjects = 0
                 return
             }
             while magazine.count < goal, let slab = state.lists.fullestUsable {
@@ -72,6 +73,7 @@ extension SlabCache {
                     break
                 }
             }
+            if magazine.count > 0 { state.borrowedObjects = 0 }
         }
     }
 

@@ -21,6 +21,8 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
         /// Slabs fetched from the buddy and given back, since the cache was made.
         var slabsFetched: UInt = 0
         var slabsReturned: UInt = 0
+        /// Objects borrowed from larger size classes since there were own ones, or a slab was made.
+        var borrowedObjects = 0
         /// Where the next objects are taken from, at random; 0 for always the lowest.
         var random: UInt64
 
@@ -70,6 +72,8 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
     /// What watched caches share.
     let debugging: Permanent<SlabDebugging<P>>
     let guarded: GuardedSampling<P>
+    /// The address of the cache of the next larger size class; 0 for none. See `borrow`.
+    let larger: UInt
     let lock = SpinLock<P>()
     let state: UnsafeMutablePointer<State>
     /// See `registration`.
@@ -86,19 +90,20 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
     ///   - flags, layout, isWatched: see `CachePlan`.
     ///   - random: what the order of objects begins with; 0 for ascending order.
     ///   - guarded: decides which allocations go elsewhere, where the cache is watched.
+    ///   - larger: the address where the cache of the next larger size class is, or will be; 0 for none.
     @unsafe
     static func place(
         at memory: UnsafeMutableRawPointer, name: CacheName, flags: CacheFlags, layout: SlabLayout,
         magazines: UnsafeMutableRawPointer, isWatched: Bool, random: UInt64,
         frames: Permanent<PageFrameAllocator<P>>, headers: Permanent<HeaderPool<P>>,
-        debugging: Permanent<SlabDebugging<P>>, guarded: GuardedSampling<P>
+        debugging: Permanent<SlabDebugging<P>>, guarded: GuardedSampling<P>, larger: UInt = 0
     ) -> Permanent<SlabCache<P>> {
         // The cache's own memory: the cache, and its state behind it.
         let cache = unsafe Permanent(
             placing: SlabCache(
                 name: name, flags: flags, layout: layout, magazines: UInt(bitPattern: magazines),
                 isWatched: isWatched, random: random, frames: frames, headers: headers, debugging: debugging,
-                guarded: guarded, at: memory),
+                guarded: guarded, larger: larger, at: memory),
             at: memory.bindMemory(to: SlabCache<P>.self, capacity: 1))
         let magazineLimit = cache.value.isWatched ? 0 : magazineLimit(slotSize: layout.slotSize)
         for cpu in 0..<P.cpuCount {
@@ -113,7 +118,8 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
     private init(
         name: CacheName, flags: CacheFlags, layout: SlabLayout, magazines: UInt, isWatched: Bool, random: UInt64,
         frames: Permanent<PageFrameAllocator<P>>, headers: Permanent<HeaderPool<P>>,
-        debugging: Permanent<SlabDebugging<P>>, guarded: GuardedSampling<P>, at memory: UnsafeMutableRawPointer
+        debugging: Permanent<SlabDebugging<P>>, guarded: GuardedSampling<P>, larger: UInt,
+        at memory: UnsafeMutableRawPointer
     ) {
         self.name = name
         self.flags = flags
@@ -125,6 +131,7 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
         self.frames = frames
         self.headers = headers
         self.guarded = guarded
+        self.larger = larger
         self.debugging = debugging
         address = UInt(bitPattern: memory)
         // Behind the cache, by the contract of `place`.

@@ -64,7 +64,8 @@ struct StandardCaches<P: Platform> {
             layout: plan.layout,
             magazines: UnsafeMutableRawPointer(bitPattern: magazines).unsafelyUnwrapped,
             isWatched: plan.isWatched || isSampled, random: random,
-            frames: frames, headers: headers, debugging: debugging, guarded: guarded)
+            frames: frames, headers: headers, debugging: debugging, guarded: guarded,
+            larger: index + 1 < SizeClass.count ? UInt(bitPattern: self[index + 1].address) : 0)
     }
 
     /// Gives everything back: the first `placedCount` caches have been placed.
