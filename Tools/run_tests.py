@@ -84,7 +84,9 @@ PARTS = {
         1800, host_count),
     "kernel": Part("kernel build", [[sys.executable, "Tools/build_kernel.py"]], 600),
     "check": Part(
-        "kernel checks", [[sys.executable, "Tools/check_kernel.py"], [sys.executable, "Tools/check_floors.py"]], 120),
+        "kernel checks",
+        [[sys.executable, "Tools/check_kernel.py"], [sys.executable, "Tools/check_floors.py"],
+         [sys.executable, "Tools/stack_report.py"]], 120),
     "tools": Part("tool tests", [[*PYTEST, "Tests/ToolTests"]], 120, pytest_count),
     "bench": Part(
         "benchmarks",
