@@ -1,4 +1,4 @@
-"""The call graph of a linked kernel: who calls whom, with how much on the stack, and which functions have their address taken.
+"""The call graph of a linked kernel: who calls whom, with how much on the stack, and whose address is taken.
 
 An indirect call says nothing of where it goes. What it can reach is told by a table of known targets, and the table is
 held against the image: each place that calls indirectly must be in it, each target must exist and have its address
@@ -91,9 +91,9 @@ class CallGraph:
                 self.problems.append(f"the table leaves out calls of {callee} by {caller}, and there are none")
 
     def exclude_below(self, table):
-        """Gives each function of `table`, {function: (callees, reason)}, callees of its own that never reach those named.
+        """Gives each function of `table`, {function: (callees, reason)}, callees that never reach those named.
 
-        They are copies, of everything that the function reaches, with another key than the functions they are copies of.
+        They are copies of everything that the function reaches, each with a key of its own.
         """
         for function, (callees, _) in table.items():
             excluded = {address for callee in callees for address in self.named(callee)}

@@ -88,7 +88,7 @@ class StackCheck:
         sizes = {}
         for name, size in self.tables.STACKS.items():
             sizes[name] = size if isinstance(size, int) else symbols[size[1]] - symbols[size[0]]
-        # The vectors that stay on the stack that they interrupt. What a handler answers has been counted where it is raised.
+        # The vectors that stay on the stack that they interrupt; what is answered has been counted where it is raised.
         answered = set(self.tables.RAISED.values())
         on_top = max(
             (byte_count for vector, (byte_count, _) in self.vector_paths.items()

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Checks that no stack of the linked kernel can run out, and writes how deep each goes: `stack_report.py [ELF]`.
 
-The report lies beside the ELF, as stack-report.txt: each stack with the deepest path from each of its entries, exceptions,
-recursion, indirect calls, and the frame of every function with the deepest path below it.
+The report lies beside the ELF, as stack-report.txt: each stack with the deepest path from each of its entries,
+exceptions, recursion, indirect calls, and the frame of every function with the deepest path below it.
 """
 
 import pathlib

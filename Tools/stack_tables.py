@@ -1,4 +1,4 @@
-"""What the stack check cannot read from the code: where indirect calls lead, what bounds recursion, which stacks there are.
+"""What the stack check cannot read from the code: where indirect calls lead, what bounds recursion, which stacks exist.
 
 `make check` holds each line against the image: a name that fits nothing, a call that no line explains and a recursion
 that no line bounds are problems. Names are as a backtrace prints them; `*` in one stands for anything.
