@@ -29,6 +29,7 @@ INDIRECT_CALLS = {
     "closure #1 in VirtualRangeAllocator.forEachArea(_:)": ["* closure #1 in Vmalloc.checkInvariants()"],
     "SwiftObjectTests.Shape.value.getter": ["* closure #1 in SwiftObjectTests.shapes(_:)"],
     "CallbackList.unregister(_:)": ["closure #1 in CallbackList.unregister(_:)"],
+    "PagingTests.withLargePage(_:_:)": ["closure #1 in PagingTests.*"],
     # Callbacks that are registered and called later.
     "ShrinkRound.*": SHRINKERS,
     "ShrinkerList.visit(_:_:_:)": SHRINKERS,
@@ -96,7 +97,7 @@ RECURSION = {
     "LeakState.insert(_:)": Bound(1, "the tail that it inserts lies where nothing is any more"),
     "PageTables.check(_:_:_:_:)": Bound(4, "once a level, of which there are five at most"),
     "PageTables.clearMarks(_:_:)": Bound(4, "once a level, of which there are five at most"),
-    "TableWalk.visit(_:_:_:_:_:)": Bound(4, "once a level, of which there are five at most"),
+    "TableWalk.visit(_:_:_:_:_:_:)": Bound(4, "once a level, of which there are five at most"),
     "CrashTest.recurse(_:)": Bound(0, "runs out of stack on purpose"),
     "SwiftObjectTests.Shape.value.getter": Bound(13, "the shapes of the test nest that deep"),
 }
