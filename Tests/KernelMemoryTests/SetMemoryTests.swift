@@ -9,8 +9,9 @@ import VirtualMemory
 
 /// `setMemory` and `seal`: what can be done with a page afterwards, by its address and by the direct map's.
 @Suite struct SetMemoryTests {
-    private func machine(sealed: VirtualRange? = nil) throws -> KernelMachine {
+    private func machine(sealed: VirtualRange? = nil, fiveLevels: Bool = false) throws -> KernelMachine {
         var configuration = Configuration()
+        configuration.features.fiveLevels = fiveLevels
         configuration.image.sealed = sealed
         return try KernelMachine(.pc(bytes: 64 << 20), configuration)
     }
@@ -37,8 +38,8 @@ import VirtualMemory
         return canWrite(machine, alias)
     }
 
-    @Test func readOnlyAndBackByBothAddresses() throws {
-        let machine = try machine()
+    @Test(arguments: [false, true]) func readOnlyAndBackByBothAddresses(fiveLevels: Bool) throws {
+        let machine = try machine(fiveLevels: fiveLevels)
         let area = try area(machine)
         let middle = VirtualRange(area.start + 4096, area.start + 12288)
         func set(_ change: MemoryChange) throws {
