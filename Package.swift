@@ -58,7 +58,7 @@ let package = Package(
             swiftSettings: [.strictMemorySafety(), .treatAllWarnings(as: .error)]),
         // What `make fuzz` feeds with inputs, and tests with those that are kept.
         .target(
-            name: "FuzzTargets", dependencies: ["BootMemory", "PageFrames", "SimulatedMachine"],
+            name: "FuzzTargets", dependencies: ["BootMemory", "PageFrames", "Paging", "SimulatedMachine"],
             path: "Tests/FuzzTargets", swiftSettings: [.strictMemorySafety(), .treatAllWarnings(as: .error)]),
         tests(of: "MemoryPrimitives"),
         tests(of: "BootMemory"),
