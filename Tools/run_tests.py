@@ -76,11 +76,11 @@ PARTS = {
         "host tests under AddressSanitizer",
         [[*SWIFT_TEST, "--sanitize=address", "--scratch-path", ".build-asan"]], 1800, host_count),
     "threads": Part(
-        "threads of the page frames and the slab under ThreadSanitizer",
+        "threads of the page frames, page tables and the slab under ThreadSanitizer",
         [[*SWIFT_TEST, "--sanitize=thread", "--scratch-path", ".build-tsan", "--filter",
           # Not SlabTests' racing double frees: the second reads what the first changes, on purpose and without order.
           "PageFramesTests.(ConcurrencyTests|ShrinkerRegistrationTests/removalHolds)"
-          "|SlabTests.(ConcurrencyTests/objects|CacheConcurrencyTests)"]],
+          "|PagingTests.ConcurrencyTests|SlabTests.(ConcurrencyTests/objects|CacheConcurrencyTests)"]],
         1800, host_count),
     "kernel": Part("kernel build", [[sys.executable, "Tools/build_kernel.py"]], 600),
     "check": Part(
