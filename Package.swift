@@ -59,7 +59,7 @@ let package = Package(
             swiftSettings: [.strictMemorySafety(), .treatAllWarnings(as: .error)]),
         // What `make fuzz` feeds with inputs, and tests with those that are kept.
         .target(
-            name: "FuzzTargets", dependencies: ["BootMemory", "PageFrames", "Slab", "SimulatedMachine"],
+            name: "FuzzTargets", dependencies: ["BootMemory", "PageFrames", "Paging", "Slab", "SimulatedMachine"],
             path: "Tests/FuzzTargets", swiftSettings: [.strictMemorySafety(), .treatAllWarnings(as: .error)]),
         // What several test targets need.
         .target(

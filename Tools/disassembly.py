@@ -14,6 +14,10 @@ IMMEDIATE_TO_STACK = re.compile(r"^\$(-?)0x([0-9a-f]+),%rsp$")
 TARGET = re.compile(r"^([0-9a-f]+)\b")
 COMPARISONS = {"cmp", "cmpq", "test", "testq"}
 WORD = 8
+# What fills the room between functions.
+PADDING = ("int3", "nop", "xchg", "cs", "data16")
+# How far before a jump by a table the table's address is added.
+JUMP_TABLE_DISTANCE = 6
 
 # The functions that load the stack pointer on purpose, and with what: the assembly that leaves a stack and comes
 # back to it (boot/interrupts.S), and the crash test that takes the stack away to bring about a double fault.
@@ -35,6 +39,8 @@ class Instruction:
 class Function:
     name: str
     instructions: list
+    # Where the next function begins; None for the last one.
+    end: int | None = None
 
 
 def parse(listing):
@@ -43,6 +49,8 @@ def parse(listing):
     for line in listing.splitlines():
         header = FUNCTION.match(line)
         if header:
+            if functions:
+                functions[-1].end = int(header[1], 16)
             functions.append(Function(header[2], []))
             continue
         match = INSTRUCTION.match(line)
@@ -72,12 +80,24 @@ def moves_stack_pointer(instruction):
 
 
 @dataclasses.dataclass
+class Call:
+    """A call, or a jump that leaves the function, with what the function has on its stack then."""
+
+    address: int
+    depth: int
+    # None where it goes through a register or memory.
+    target: int | None
+    is_jump: bool = False
+
+
+@dataclasses.dataclass
 class Frame:
     """What a function takes of its stack, below the return address."""
 
     byte_count: int = 0
     below_frame_pointer: int = 0
     is_dynamic: bool = False
+    calls: list = dataclasses.field(default_factory=list)
 
 
 def measure(function):
@@ -99,18 +119,40 @@ def measure(function):
             frame.is_dynamic |= dynamic and not is_switch
             frame.byte_count = max(frame.byte_count, depth)
             frame.below_frame_pointer = max(frame.below_frame_pointer, depth - base)
+            target = TARGET.match(operands)
+            target = int(target[1], 16) if target else None
+            if mnemonic.startswith("call"):
+                frame.calls.append(Call(instruction.address, depth, target))
             if mnemonic.startswith("j"):
-                target = TARGET.match(operands)
-                if target and int(target[1], 16) in position:
-                    waiting.append((position[int(target[1], 16)], depth, base))
-                elif operands.startswith("*"):
+                if target in position:
+                    waiting.append((position[target], depth, base))
+                elif not operands.startswith("*"):
+                    frame.calls.append(Call(instruction.address, depth, target, is_jump=True))
+                else:
                     behind_jump_tables = (depth, base)
+                    if not is_jump_table(function, index):
+                        frame.calls.append(Call(instruction.address, depth, None, is_jump=True))
                 if mnemonic == "jmp":
                     break
             if mnemonic.startswith(("ret", "iret", "ud2", "hlt")):
                 break
             index += 1
+            at_end = index == len(function.instructions) and function.end is not None
+            if at_end and not mnemonic.startswith(("call", *PADDING)):
+                # It runs on into the next function. (A call at the end is one that does not come back.)
+                frame.calls.append(Call(instruction.address, depth, function.end, is_jump=True))
     return frame
+
+
+def is_jump_table(function, index):
+    """Whether the indirect jump at `index` goes to one of the function's own blocks: the compiler adds the table's
+    address to an offset that it has loaded from the table."""
+    jump = function.instructions[index]
+    register = jump.operands.removeprefix("*")
+    for earlier in reversed(function.instructions[max(0, index - JUMP_TABLE_DISTANCE):index]):
+        if earlier.operands.endswith("," + register):
+            return earlier.mnemonic == "add" and earlier.operands.startswith("%")
+    return False
 
 
 def step(instruction, depth, base):

@@ -25,11 +25,14 @@ SCRATCH = ROOT / ".build-fuzz"
 WORK = BUILD / "fuzz"
 FINDINGS = WORK / "findings"
 # What a target is made of, the entry apart.
-MODULES = ["MemoryPrimitives", "BootMemory", "PageFrames", "Slab", "HostThreads", "SimulatedMachine", "FuzzTargets"]
+MODULES = [
+    "MemoryPrimitives", "BootMemory", "PageFrames", "Paging", "Slab", "HostThreads", "SimulatedMachine", "FuzzTargets"]
 # Each target's entry, and the longest input in bytes.
 TARGETS = {
-    "firmware-map": ("FirmwareMapEntry", 264), "frame-operations": ("FrameOperationsEntry", 2048),
+    "firmware-map": ("FirmwareMapEntry", 264),
+    "frame-operations": ("FrameOperationsEntry", 2048),
     "slab-operations": ("SlabOperationsEntry", 1024),
+    "table-operations": ("TableOperationsEntry", 512),
 }
 SANITIZE = "-sanitize=fuzzer,address"
 # A crash must end the process, or no input would be written down; memory that tests manage is not malloc's.

@@ -76,14 +76,16 @@ PARTS = {
         "host tests under AddressSanitizer",
         [[*SWIFT_TEST, "--sanitize=address", "--scratch-path", ".build-asan"]], 1800, host_count),
     "threads": Part(
-        "threads of the page frames and the slab under ThreadSanitizer",
+        "threads of the page frames, page tables and the slab under ThreadSanitizer",
         [[*SWIFT_TEST, "--sanitize=thread", "--scratch-path", ".build-tsan", "--filter",
           "PageFramesTests.(ConcurrencyTests|ShrinkerRegistrationTests/removalHolds)"
-          "|SlabTests.(ConcurrencyTests|CacheConcurrencyTests)"]],
+          "|PagingTests.ConcurrencyTests|SlabTests.(ConcurrencyTests|CacheConcurrencyTests)"]],
         1800, host_count),
     "kernel": Part("kernel build", [[sys.executable, "Tools/build_kernel.py"]], 600),
     "check": Part(
-        "kernel checks", [[sys.executable, "Tools/check_kernel.py"], [sys.executable, "Tools/check_floors.py"]], 120),
+        "kernel checks",
+        [[sys.executable, "Tools/check_kernel.py"], [sys.executable, "Tools/check_floors.py"],
+         [sys.executable, "Tools/stack_report.py"]], 120),
     "tools": Part("tool tests", [[*PYTEST, "Tests/ToolTests"]], 120, pytest_count),
     "bench": Part(
         "benchmarks",

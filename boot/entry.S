@@ -23,6 +23,7 @@
         .set CR0_PG, 1 << 31
         .set CR4_PSE, 1 << 4
         .set CR4_PAE, 1 << 5
+        .set CR4_LA57, 1 << 12
 
         .set PAGE_PRESENT_WRITABLE, 3
         .set PAGE_LARGE, 1 << 7
@@ -92,12 +93,18 @@ boot_entry:
         movzbl %al, %edi
         popl %ebx
 
+        call wants_five_levels
         call build_boot_tables
 
+        // Whether tables have five levels can be changed while paging is off only (Intel SDM vol. 3, 4.1.1).
         movl $(CR4_PSE | CR4_PAE), %eax
-        movl %eax, %cr4
-        movl $boot_pml4, %eax
-        movl %eax, %cr3
+        movl $boot_pml4, %edx
+        cmpl $0, boot_five_levels
+        je 1f
+        orl $CR4_LA57, %eax
+        movl $boot_pml5, %edx
+1:      movl %eax, %cr4
+        movl %edx, %cr3
         movl $MSR_EFER, %ecx
         rdmsr
         orl $EFER_LME, %eax
@@ -111,6 +118,43 @@ boot_entry:
         movl %eax, %cr0
         lgdt boot_gdt_pointer
         ljmp $8, $boot_entry_64
+
+// Sets boot_five_levels where the CPU has LA57 and the command line does not hold the word no5lvl.
+wants_five_levels:
+        movl $0, boot_five_levels
+        pushl %ebx
+        xorl %eax, %eax
+        cpuid
+        cmpl $7, %eax
+        jb 4f
+        movl $7, %eax
+        xorl %ecx, %ecx
+        cpuid
+        testl $(1 << 16), %ecx
+        jz 4f
+        movl (%esp), %esi
+        testl $(1 << 2), (%esi)                 // is there a command line? (Multiboot 1, 3.3)
+        jz 3f
+        movl 16(%esi), %esi
+        movb $' ', %ah                          // what stands before esi
+1:      cmpb $0, (%esi)
+        je 3f
+        cmpb $' ', %ah
+        jne 2f
+        cmpl $0x6c356f6e, (%esi)                // "no5l"
+        jne 2f
+        cmpw $0x6c76, 4(%esi)                   // "vl"
+        jne 2f
+        cmpb $0, 6(%esi)
+        je 4f
+        cmpb $' ', 6(%esi)
+        je 4f
+2:      movb (%esi), %ah
+        incl %esi
+        jmp 1b
+3:      movl $1, boot_five_levels
+4:      popl %ebx
+        ret
 
 // Identity map, direct map and image map of the first 4 GiB (the image map of the first 2), all of the same tables.
 // The kernel's own tables replace them before the buddy allocator starts.
@@ -127,6 +171,9 @@ build_boot_tables:
         movl %eax, boot_pml4 + 8 * DIRECT_MAP_SLOT
         movl $(boot_pdpt_image + PAGE_PRESENT_WRITABLE), %eax
         movl %eax, boot_pml4 + 8 * 511
+        movl $(boot_pml4 + PAGE_PRESENT_WRITABLE), %eax
+        movl %eax, boot_pml5
+        movl %eax, boot_pml5 + 8 * 511
 
         movl $(boot_directories + PAGE_PRESENT_WRITABLE), %eax
         movl %eax, boot_pdpt_image + 8 * 510
@@ -251,6 +298,8 @@ message_end:
         .section .boot.bss, "aw", @nobits
         .balign 4096
 boot_tables:
+boot_pml5:                                      // used where there are five levels
+        .skip 4096
 boot_pml4:
         .skip 4096
 boot_pdpt_low:
@@ -263,12 +312,14 @@ boot_tables_end:
 boot_stack_32:
         .skip 256
 boot_stack_32_end:
+boot_five_levels:
+        .skip 4
 boot_time_low:
         .skip 4
 boot_time_high:
         .skip 4
 
-        .bss
+        .section .sealed, "aw", @nobits
         .balign 8
         .globl __stack_chk_guard
 __stack_chk_guard:

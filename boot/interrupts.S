@@ -102,8 +102,8 @@ exception_stubs:
         .set vector, vector + 1
         .endr
 
-// The tables that the CPU reads. DescriptorTables.swift fills them.
-        .bss
+// The tables that the CPU reads. DescriptorTables.swift fills them, and they are sealed once bring-up is done.
+        .section .sealed, "aw", @nobits
         .balign 16
         .globl descriptor_gdt, descriptor_tss, descriptor_idt
 descriptor_gdt:

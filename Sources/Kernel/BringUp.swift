@@ -34,6 +34,7 @@ enum BringUp {
         let parameters = BootParameters(commandLine)
         unsafe Log.level = parameters.logLevel
         features.enableProtections()
+        CPUFeatures.setPageAttributes()
         unsafe X86Platform.hasFastStringStores = features.fastStringStores
 
         let log = BringUpLog(memoryTestPasses: parameters.memoryTestPasses, frames: parameters.frames)
@@ -54,7 +55,8 @@ enum BringUp {
             layout: .x86FourLevel, image: .running,
             features: PagingFeatures(
                 noExecute: features.noExecute, gigabytePages: features.gigabytePages,
-                globalPages: features.globalPages, physicalAddressBits: features.physicalAddressBits))
+                globalPages: features.globalPages, physicalAddressBits: features.physicalAddressBits,
+                fiveLevels: features.usesFiveLevels))
         machine.frames = parameters.frames
         machine.slab = parameters.slab
         machine.findsLeaks = parameters.leaks.isOn

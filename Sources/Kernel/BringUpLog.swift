@@ -38,7 +38,7 @@ struct BringUpLog: BringUpObserver {
         }
         Log.info(
             """
-            page tables: root \(tables.root), \(audit.tables) tables, \(audit.pages1GiB) pages of 1 GiB, \
+            page tables: root \(tables.root), \(audit.tables) tables of \(tables.levels) levels, \(audit.pages1GiB) pages of 1 GiB, \
             \(audit.pages2MiB) of 2 MiB, \(audit.pages4KiB) of 4 KiB; boot tables and identity map gone
             """)
     }

@@ -9,6 +9,8 @@ struct CPUFeatures {
     var supervisorAccessPrevention: Bool
     var userInstructionPrevention: Bool
     var fiveLevelPaging: Bool
+    /// Tables have five levels, as boot/entry.S has chosen before paging was on.
+    var usesFiveLevels: Bool
     var randomNumbers: Bool
     /// `rep stos` moves large pieces (ERMS).
     var fastStringStores: Bool
@@ -29,6 +31,7 @@ struct CPUFeatures {
             supervisorAccessPrevention: seven.ebx >> 20 & 1 != 0,
             userInstructionPrevention: seven.ecx >> 2 & 1 != 0,
             fiveLevelPaging: seven.ecx >> 16 & 1 != 0,
+            usesFiveLevels: x86_read_cr4() >> 12 & 1 != 0,
             randomNumbers: one.ecx >> 30 & 1 != 0,
             fastStringStores: seven.ebx >> 9 & 1 != 0,
             // More than 52 would be beyond what a page-table entry can hold.
@@ -39,6 +42,15 @@ struct CPUFeatures {
     static func enableMachineChecks() {
         if x86_cpuid(1, 0).edx >> 7 & 1 != 0 { x86_write_cr4(x86_read_cr4() | 1 << 6) }
     }
+
+    /// The page attribute table that `CacheMode` counts on: as after reset, but for entry 5, which is write-combining
+    /// instead of write-through once more (Intel SDM vol. 3, 12.12). No page uses that entry yet, so that nothing is
+    /// cached as it was.
+    static var pageAttributes: UInt64 { 0x0007_0106_0007_0406 }
+    static var pageAttributeRegister: UInt32 { 0x277 }
+
+    /// Every CPU with long mode has the table.
+    static func setPageAttributes() { x86_write_msr(pageAttributeRegister, pageAttributes) }
 
     /// Turns on the protections that are there: WP, global pages, SMEP, SMAP, UMIP; and the SSE registers, of which
     /// clearing pages uses one.

@@ -9,7 +9,8 @@ import X86
 /// Ways to end the kernel on purpose, one a boot: `crash=NAME`. Each must end in the report and with the exit code that
 /// docs/boot.md promises; Tests/BootTests holds the kernel to it.
 enum CrashTest: UInt8 {
-    case stackOverflow, stackOverflowOfBootStack, constantsWrite, codeWrite, codeAliasWrite, executeData, executeHeap,
+    case stackOverflow, stackOverflowOfBootStack, constantsWrite, sealedWrite, codeWrite, codeAliasWrite, executeData,
+        executeHeap,
         null, executeNull, guardPage, useAfterVfree, doubleKfree, wildKfree, interiorKfree, doubleFreePages,
         doubleVfree,
         swiftTrap, outOfMemory, doubleFault, wildAccess, generalProtection, breakpoint, divide, userPageAccess,
@@ -37,6 +38,7 @@ enum CrashTest: UInt8 {
         case .stackOverflow: "stack-overflow"
         case .stackOverflowOfBootStack: "boot-stack-overflow"
         case .constantsWrite: "rodata-write"
+        case .sealedWrite: "sealed-write"
         case .codeWrite: "text-write"
         case .codeAliasWrite: "text-alias-write"
         case .executeData: "exec-data"
@@ -92,9 +94,10 @@ enum CrashTest: UInt8 {
         switch self {
         case .stackOverflow, .stackOverflowOfBootStack: _ = Self.recurse(1)
         case .constantsWrite: x86_store8(image_rodata_start_address(), 0)
+        case .sealedWrite: x86_store8(descriptor_idt_address(), 0)
         case .codeWrite: x86_store8(image_text_start_address(), 0xc3)
         case .codeAliasWrite: x86_store8(Self.aliasOfCode, 0xc3)
-        case .executeData: Self.execute(at: descriptor_tss_address())
+        case .executeData: Self.execute(at: nmi_stack_end_address() - 64)
         case .null: x86_store8(8, 1)
         case .executeNull: x86_call(0)
         case .swiftTrap: Self.overflow(.max)

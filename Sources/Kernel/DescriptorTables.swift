@@ -61,11 +61,12 @@ enum DescriptorTables {
 
     private static func fillGlobalDescriptors() {
         let tss = UInt64(descriptor_tss_address())
+        // With the accessed bit set, which the CPU would otherwise set itself: the table becomes read-only.
         set(descriptor_gdt_address(), 0, 0)
-        set(descriptor_gdt_address(), 1, 0x00af_9a00_0000_ffff)  // 64-bit code, ring 0
-        set(descriptor_gdt_address(), 2, 0x00cf_9200_0000_ffff)  // data, ring 0
-        set(descriptor_gdt_address(), 3, 0x00af_fa00_0000_ffff)  // 64-bit code, ring 3
-        set(descriptor_gdt_address(), 4, 0x00cf_f200_0000_ffff)  // data, ring 3
+        set(descriptor_gdt_address(), 1, 0x00af_9b00_0000_ffff)  // 64-bit code, ring 0
+        set(descriptor_gdt_address(), 2, 0x00cf_9300_0000_ffff)  // data, ring 0
+        set(descriptor_gdt_address(), 3, 0x00af_fb00_0000_ffff)  // 64-bit code, ring 3
+        set(descriptor_gdt_address(), 4, 0x00cf_f300_0000_ffff)  // data, ring 3
         // An available 64-bit TSS of 104 bytes (Intel SDM vol. 3, 7.2.3): base and limit lie in pieces.
         let low = 103 | (tss & 0xff_ffff) << 16 | 0x89 << 40 | (tss >> 24 & 0xff) << 56
         set(descriptor_gdt_address(), 5, low)

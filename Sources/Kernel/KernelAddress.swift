@@ -6,16 +6,24 @@ import X86
 
 /// What an address belongs to, for reports: nothing here takes a lock or can fault.
 enum KernelAddress {
+    /// Whether the CPU takes it for an address, as many levels as its tables have.
+    static func isCanonical(_ address: VirtualAddress) -> Bool {
+        guard let memory = unsafe Quarry.memory else { return address.isCanonical }
+        return memory.value.pageTables.value.features.isCanonical(address.rawValue)
+    }
+
     enum ImagePart {
         case code
         case constants
         case data
+        case sealed
 
         var name: StaticString {
             switch self {
             case .code: "the image's code (r-x)"
             case .constants: "the image's constants (r--)"
             case .data: "the image's data (rw-)"
+            case .sealed: "the image's sealed data (r--)"
             }
         }
     }
@@ -24,6 +32,7 @@ enum KernelAddress {
     static func imagePart(_ address: UInt) -> ImagePart? {
         if address >= image_text_start_address(), address < image_text_end_address() { return .code }
         if address >= image_rodata_start_address(), address < image_rodata_end_address() { return .constants }
+        if address >= image_sealed_start_address(), address < image_sealed_end_address() { return .sealed }
         if address >= image_data_start_address(), address < image_data_end_address() { return .data }
         return nil
     }
@@ -53,7 +62,7 @@ extension LogMessage.Interpolation {
             appendInterpolation("\"" as StaticString)
         } else if let part = KernelAddress.imagePart(address) {
             appendInterpolation(part.name)
-        } else if !virtual.isCanonical {
+        } else if !KernelAddress.isCanonical(virtual) {
             appendInterpolation("not a canonical address" as StaticString)
         } else if layout.directMap.contains(virtual) {
             appendInterpolation("the direct map, physical " as StaticString)

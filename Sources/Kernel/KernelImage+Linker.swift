@@ -23,6 +23,8 @@ extension KernelImage {
             data: segment(image_data_start_address(), image_data_end_address(), .readWrite),
             bss: physical(image_bss_start_address(), image_data_end_address()),
             stacks: physical(boot_stack_guard_address(), stacks_end_guard_address() + PageSize.byteCount),
+            sealed: VirtualRange(
+                VirtualAddress(image_sealed_start_address()), VirtualAddress(image_sealed_end_address())),
             guardPages: guards)
     }
 

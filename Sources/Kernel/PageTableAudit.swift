@@ -12,6 +12,7 @@ enum PageTableAudit {
             \(audit.pages4KiB) of 4 KiB; \(audit.writablePages) writable, \(audit.executablePages) executable, \
             \(audit.writableExecutablePages) both, \(audit.userPages) for user code, \(audit.badEntries) bad entries
             """)
+        checkAliases(memory)
         if audit.passes { return }
         if audit.badEntries == 0, !memory.value.pageTables.value.features.noExecute {
             // Without NX no page can be kept from being executed: that was warned of.
@@ -23,5 +24,31 @@ enum PageTableAudit {
             page-table audit failed: \(audit.writableExecutablePages) pages writable and executable, the first at \
             \(first); \(audit.badEntries) bad entries
             """, .auditFailed)
+    }
+
+    /// No alias of code that can be written, no page of the kernel's for user code, nothing where guard pages are.
+    private static func checkAliases(_ memory: Permanent<KernelMemory<X86Platform>>) {
+        let tables = memory.value.pageTables
+        if let guardPage = firstMappedGuardPage(memory) {
+            FatalReport.panic("page-table audit failed: guard page \(guardPage) is mapped", .auditFailed)
+        }
+        // Without NX all memory is code, and its aliases with it.
+        if !tables.value.features.noExecute { return }
+        let aliases = tables.value.auditAliases()
+        if aliases.passes { return }
+        let first = aliases.first ?? VirtualAddress(0)
+        FatalReport.panic(
+            """
+            page-table audit failed: \(aliases.writableAliases) pages through which code can be written, the first at \
+            \(first); \(aliases.userPagesOfKernel) of the kernel's pages are for user code
+            """, .auditFailed)
+    }
+
+    private static func firstMappedGuardPage(_ memory: Permanent<KernelMemory<X86Platform>>) -> VirtualAddress? {
+        for index in 0..<8 {
+            guard let page = memory.value.image.value.guardPages[index] else { continue }
+            if memory.value.pageTables.value.translate(page) != nil { return page }
+        }
+        return nil
     }
 }

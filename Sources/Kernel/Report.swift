@@ -2,6 +2,7 @@ import BootMemory
 import KernelMemory
 import MemoryPrimitives
 import PageFrames
+import Paging
 import Slab
 
 /// A report that `report=NAME,NAME` prints after bring-up, between the lines `--- NAME` and `--- end NAME`.
@@ -14,6 +15,7 @@ enum Report: UInt8 {
     case pageOwner
     case slabinfo
     case meminfo
+    case pageTables
 
     var name: StaticString {
         switch self {
@@ -23,6 +25,7 @@ enum Report: UInt8 {
         case .pageOwner: "page_owner"
         case .slabinfo: "slabinfo"
         case .meminfo: "meminfo"
+        case .pageTables: "page_tables"
         }
     }
 
@@ -34,6 +37,7 @@ enum Report: UInt8 {
         case .pageOwner: memory.value.frames.value.writePageOwners(to: &writer)
         case .slabinfo: SlabInfoReport.write(memory.value.kmalloc.value, to: &writer)
         case .meminfo: memory.value.writeMemInfo(to: &writer)
+        case .pageTables: MappingReport.write(memory.value.pageTables.value, to: &writer)
         }
     }
 

@@ -31,16 +31,19 @@ public struct KernelImage: Sendable {
     public var bss: PhysicalRange
     /// The part of `data` that is stacks, which is looked through for references only as far as one is in use.
     public var stacks: PhysicalRange
+    /// The part of `data` that is written during bring-up only, in whole pages; nil where there is none.
+    public var sealed: VirtualRange?
     /// Pages within `data` that are left unmapped: the guard pages of stacks that are part of the image.
     public var guardPages: InlineArray<8, VirtualAddress?>
 
     /// - Parameters:
     ///   - bss: nil where the file has bytes for all of `data`.
     ///   - stacks: nil where there are none in `data`.
+    ///   - sealed: as `sealed` says.
     public init(
         loaded: PhysicalRange, bootPart: PhysicalRange, code: ImageSegment, constants: ImageSegment,
         data: ImageSegment, bss: PhysicalRange? = nil, stacks: PhysicalRange? = nil,
-        guardPages: InlineArray<8, VirtualAddress?>
+        sealed: VirtualRange? = nil, guardPages: InlineArray<8, VirtualAddress?>
     ) {
         self.loaded = loaded
         self.bootPart = bootPart
@@ -49,6 +52,7 @@ public struct KernelImage: Sendable {
         self.data = data
         self.bss = bss ?? PhysicalRange(data.physical.end, data.physical.end)
         self.stacks = stacks ?? PhysicalRange(data.physical.end, data.physical.end)
+        self.sealed = sealed
         self.guardPages = guardPages
     }
 }

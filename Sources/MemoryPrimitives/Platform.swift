@@ -34,6 +34,10 @@ public protocol Platform {
     /// Drops the translation of the page at `address` from the TLB of every CPU that may hold it.
     static func flushPage(_ address: VirtualAddress)
 
+    /// Drops the translations of the pages at `addresses`, of which there is at least one, from the TLB of every CPU that
+    /// may hold them: one round of messages where other CPUs are to be told.
+    static func flushPages(_ addresses: UnsafeBufferPointer<VirtualAddress>)
+
     /// Drops all translations, global ones included, from the TLB of every CPU.
     static func flushAllPages()
 
@@ -74,6 +78,12 @@ extension Platform {
     }
 
     public static func report(_ traced: TracedObject) {}
+
+    @inline(__always)
+    public static func flushPages(_ addresses: UnsafeBufferPointer<VirtualAddress>) {
+        // The caller's buffer, which it keeps for the call.
+        for index in addresses.indices { unsafe flushPage(addresses[index]) }
+    }
 
     @inline(__always)
     public static func clear(_ start: UnsafeMutableRawPointer, byteCount: UInt) {

@@ -7,7 +7,7 @@ import MemoryPrimitives
 struct FlushBatch<P: Platform> {
     static var capacity: Int { 32 }
 
-    private var pages = InlineArray<32, UInt>(repeating: 0)
+    private var pages = InlineArray<32, VirtualAddress>(repeating: VirtualAddress(0))
     private var count = 0
 
     init() {}
@@ -19,8 +19,8 @@ struct FlushBatch<P: Platform> {
     /// page is what to add for a table that is no longer reached there, too.
     @inline(__always)
     mutating func add(_ address: UInt) {
-        if count > 0 && count <= Self.capacity && pages[count &- 1] == address { return }
-        if count < Self.capacity { pages[count] = address }
+        if count > 0 && count <= Self.capacity && pages[count &- 1].rawValue == address { return }
+        if count < Self.capacity { pages[count] = VirtualAddress(address) }
         count &+= 1
     }
 
@@ -29,13 +29,32 @@ struct FlushBatch<P: Platform> {
         if count > Self.capacity {
             P.flushAllPages()
         } else {
-            for index in 0..<count {
-                let address = pages[index]
-                P.flushPage(VirtualAddress(address))
-                if let other = alias?.alias(of: address) { P.flushPage(VirtualAddress(other)) }
-            }
+            flushPages(count)
+            flushPages(replaceByAliases(alias))
         }
         count = 0
+    }
+
+    /// Puts what the pages have for aliases in their place. - Returns: how many there are.
+    private mutating func replaceByAliases(_ alias: TopLevelAlias?) -> Int {
+        guard let alias else { return 0 }
+        var found = 0
+        for index in 0..<count {
+            guard let other = alias.alias(of: pages[index].rawValue) else { continue }
+            pages[found] = VirtualAddress(other)
+            found &+= 1
+        }
+        return found
+    }
+
+    /// Flushes the first `count` pages.
+    private mutating func flushPages(_ count: Int) {
+        if count == 0 { return }
+        // The array's own elements, of which there are more than count.
+        unsafe withUnsafePointer(to: &pages) { pages in
+            let first = unsafe UnsafeRawPointer(pages).assumingMemoryBound(to: VirtualAddress.self)
+            unsafe P.flushPages(UnsafeBufferPointer(start: first, count: count))
+        }
     }
 }
 

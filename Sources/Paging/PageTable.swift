@@ -27,6 +27,24 @@ struct PageTable {
         }
     }
 
+    /// Clears bits of an entry in one step. - Returns: the entry as it was.
+    func clear(_ bits: UInt, at index: Int) -> PageTableEntry {
+        // The mask keeps the index within the frame; below too.
+        unsafe PageTableEntry(
+            rawValue: entries[index & 511].bitwiseAnd(~bits, ordering: .acquiringAndReleasing).oldValue)
+    }
+
+    /// Sets bits of an entry in one step.
+    func set(_ bits: UInt, at index: Int) {
+        _ = unsafe entries[index & 511].bitwiseOr(bits, ordering: .acquiringAndReleasing)
+    }
+
+    /// Replaces an entry. - Returns: the one that was there.
+    func exchange(_ new: PageTableEntry, at index: Int) -> PageTableEntry {
+        unsafe PageTableEntry(
+            rawValue: entries[index & 511].exchange(new.rawValue, ordering: .acquiringAndReleasing))
+    }
+
     /// The first entry from `index` on that is not empty; nil where all are, or where the table ends.
     func nextUsed(from index: Int) -> Int? {
         if index >= Self.entryCount { return nil }
@@ -103,7 +121,7 @@ struct PageTable {
         Int(bitPattern: (address >> shift(ofLevel: level)) & 511)
     }
 
-    /// log2 of the bytes that an entry at `level` stands for: 12, 21, 30, 39.
+    /// log2 of the bytes that an entry at `level` stands for: 12, 21, 30, 39, 48.
     @inline(__always)
     static func shift(ofLevel level: Int) -> UInt { 12 &+ 9 &* UInt(bitPattern: level) }
 

@@ -5,28 +5,32 @@ import MemoryPrimitives
 /// The entry is a leaf, or a not-present entry at whatever level the path ends. Moving on to the next page walks only
 /// the levels that differ.
 struct PageTableCursor {
-    static var topLevel: Int { 3 }
+    /// The level whose entries stand for 512 GiB, of which two may share what is below.
+    static var slotLevel: Int { 3 }
 
     let directMap: DirectMap
+    /// The level of the root's entries.
+    let topLevel: Int
     /// The path's tables, valid from `level` up.
-    private var tables: InlineArray<4, PhysicalAddress>
+    var tables: InlineArray<5, PhysicalAddress>
     private(set) var address: UInt
-    /// The level of the current entry: 0 for 4 KiB, 3 for the top.
-    private(set) var level: Int
+    /// The level of the current entry: 0 for 4 KiB, `topLevel` for the top.
+    var level: Int
 
-    init(root: PhysicalAddress, _ directMap: DirectMap) {
+    init(root: PhysicalAddress, _ directMap: DirectMap, topLevel: Int) {
         self.directMap = directMap
+        self.topLevel = topLevel
         tables = InlineArray(repeating: root)
         address = 0
-        level = Self.topLevel
+        level = topLevel
     }
 
-    /// Moves to the entry for `target`. - Complexity: at most four reads.
+    /// Moves to the entry for `target`. - Complexity: at most five reads.
     @inline(__always)
     mutating func seek(_ target: UInt) {
         let difference = address ^ target
         // The path is good from the first level whose tables both addresses share.
-        while level < Self.topLevel && difference >> PageTable.shift(ofLevel: level &+ 1) != 0 { level &+= 1 }
+        while level < topLevel && difference >> PageTable.shift(ofLevel: level &+ 1) != 0 { level &+= 1 }
         address = target
         var current = entry
         while current.referencesTable(atLevel: level) {
@@ -44,6 +48,31 @@ struct PageTableCursor {
     /// The entry at `level`, which must not be below the current one.
     func entry(atLevel level: Int) -> PageTableEntry {
         PageTable(at: tables[level], directMap)[PageTable.index(of: address, atLevel: level)]
+    }
+
+    /// Whether the current entry is reached through a slot whose tables belong to another.
+    @inline(__always)
+    var isInSharedSubtree: Bool { level <= Self.slotLevel && entry(atLevel: Self.slotLevel).isShared }
+
+    /// Has the table that the entry at `level` references kept even when it is empty.
+    func makePermanent(atLevel level: Int) {
+        let table = PageTable(at: tables[level], directMap)
+        table[PageTable.index(of: address, atLevel: level)].rawValue |= PageTableEntry.permanentBit
+    }
+
+    /// Clears bits of the current entry, a leaf, in one step, because the CPU may set them meanwhile.
+    /// - Returns: the entry as it was.
+    @inline(__always)
+    func clear(_ bits: UInt) -> PageTableEntry { PageTable(at: tables[level], directMap).clear(bits, at: index) }
+
+    /// Replaces the current leaf by another, with what the CPU has noted in it until then.
+    @inline(__always)
+    func replaceLeaf(by new: PageTableEntry) {
+        let table = PageTable(at: tables[level], directMap)
+        let notes = PageTableEntry.accessedBit | PageTableEntry.dirtyBit
+        let old = table.exchange(new, at: index)
+        let missing = old.rawValue & notes & ~new.rawValue
+        if missing != 0 { table.set(missing, at: index) }
     }
 
     /// The bytes that the current entry stands for.
@@ -74,7 +103,7 @@ struct PageTableCursor {
 
     /// The root has nobody above it to count for it.
     private func adjustCount(by difference: Int) {
-        if level == Self.topLevel { return }
+        if level == topLevel { return }
         let parent = PageTable(at: tables[level &+ 1], directMap)
         let index = PageTable.index(of: address, atLevel: level &+ 1)
         let entry = parent[index]
@@ -110,7 +139,7 @@ struct PageTableCursor {
     /// - Returns: true when a table was unlinked.
     mutating func unlinkEmptyTables(into list: inout TableList) -> Bool {
         var unlinked = false
-        while level < Self.topLevel {
+        while level < topLevel {
             let reference = entry(atLevel: level &+ 1)
             if reference.entriesInUse != 0 || reference.isPermanent { break }
             list.push(tables[level], directMap)

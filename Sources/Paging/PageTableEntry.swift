@@ -12,8 +12,9 @@ import MemoryPrimitives
 ///   (L1 terminal fault) finds no RAM there.
 /// - An entry that references a table keeps the number of that table's entries in use in bits 52 to 61, which the CPU
 ///   ignores there. In leaves those bits are 0.
-/// - Accessed and, where writable, dirty are set from the start: nothing here reads them, and the CPU then never
-///   writes to an entry behind our back.
+/// - Accessed and, where writable, dirty are set from the start, so that the CPU does not write to an entry unless
+///   somebody has cleared them to find out what is used. Other permissions change neither, except that a page that
+///   becomes writable becomes dirty.
 public struct PageTableEntry: RawRepresentable, Equatable, Sendable {
     public var rawValue: UInt
 
@@ -116,10 +117,10 @@ extension PageTableEntry {
     /// True for a not-present entry that stands for a guard page.
     public var isGuard: Bool { !isPresent && (rawValue >> Self.kindShift) & 3 == 2 }
 
-    /// True when the entry, found at `level` (0 for the last), references a table. The top level has no leaves.
+    /// True when the entry, found at `level` (0 for the last), references a table. Above 1 GiB there are no leaves.
     @inline(__always)
     public func referencesTable(atLevel level: Int) -> Bool {
-        isPresent && level > 0 && (level == 3 || rawValue & Self.largeBit == 0)
+        isPresent && level > 0 && (level >= 3 || rawValue & Self.largeBit == 0)
     }
 
     /// True when the entry, found at `level`, maps a page.
@@ -155,6 +156,20 @@ extension PageTableEntry {
         return result
     }
 
+    /// This leaf of `size` with other permissions, and what the CPU has noted in it.
+    @inline(__always)
+    func withPermissions(
+        _ permissions: PagePermissions, size: PageSize, features: PagingFeatures
+    ) -> PageTableEntry {
+        var new = PageTableEntry(
+            leaf: pageAddress(size: size), size: size, permissions: permissions, features: features)
+        if isWritable || !new.isWritable {
+            new.rawValue &= ~(Self.accessedBit | Self.dirtyBit)
+            new.rawValue |= rawValue & (Self.accessedBit | Self.dirtyBit)
+        }
+        return new
+    }
+
     /// The entry of a page of `smaller` size that is piece `index` of this leaf of `size`.
     @inline(__always)
     func piece(_ index: Int, ofSize size: PageSize, smaller: PageSize) -> PageTableEntry {
@@ -167,6 +182,14 @@ extension PageTableEntry {
         }
         let address = pageAddress(size: size).rawValue &+ (UInt(bitPattern: index) << smaller.shift)
         return PageTableEntry(rawValue: bits | address)
+    }
+
+    /// The leaf of `larger` size that begins with this one of `size`.
+    func enlarged(from size: PageSize, to larger: PageSize, notes: UInt) -> PageTableEntry {
+        var bits = rawValue & ~(Self.addressMask | Self.accessedBit | Self.dirtyBit)
+        let hasAttribute = rawValue & (size == .size4KiB ? Self.smallAttributeBit : Self.largeAttributeBit) != 0
+        bits |= Self.largeBit | notes | (hasAttribute ? Self.largeAttributeBit : 0)
+        return PageTableEntry(rawValue: bits | pageAddress(size: size).rawValue)
     }
 
     /// How many entries of the referenced table are in use: 0 to 512.

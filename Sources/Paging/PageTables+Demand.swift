@@ -43,7 +43,7 @@ extension PageTables {
     /// - Returns: false when the entry is no demand entry (any more): another CPU was first, or cleared it.
     /// - Complexity: O(1). Any context, the page-fault handler above all.
     public func resolveDemand(at virtual: VirtualAddress, frame: PhysicalAddress) -> Bool {
-        if !virtual.isCanonical { return false }
+        if !features.isCanonical(virtual.rawValue) { return false }
         return lock.withLock {
             var cursor = cursor
             cursor.seek(virtual.rawValue)
@@ -92,10 +92,10 @@ extension PageTables {
         if cursor.entry.isPresent && first & (cursor.byteCount &- 1) != 0 { throw .insideLargePage }
         cursor.seek(last)
         if cursor.entry.isPresent && ~last & (cursor.byteCount &- 1) != 0 { throw .insideLargePage }
-        let slotShift = PageTable.shift(ofLevel: PageTableCursor.topLevel)
+        let slotShift = PageTable.shift(ofLevel: PageTableCursor.slotLevel)
         for slot in (first >> slotShift)...(last >> slotShift) {
             cursor.seek(slot << slotShift)
-            if cursor.entry(atLevel: PageTableCursor.topLevel).isShared { throw .sharedSubtree }
+            if cursor.isInSharedSubtree { throw .sharedSubtree }
         }
     }
 

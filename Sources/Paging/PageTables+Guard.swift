@@ -14,7 +14,7 @@ extension PageTables {
     ///   - frame: the memory's address, a multiple of 4096 that the CPU can address.
     /// - Returns: false, with nothing changed, where there is no guard entry.
     public func reveal(_ virtual: VirtualAddress, frame: PhysicalAddress, permissions: PagePermissions) -> Bool {
-        guard virtual.isCanonical, virtual.isAligned(to: PageSize.byteCount) else { return false }
+        guard features.isCanonical(virtual.rawValue), virtual.isAligned(to: PageSize.byteCount) else { return false }
         return lock.withLock {
             var cursor = cursor
             cursor.seek(virtual.rawValue)
@@ -30,12 +30,11 @@ extension PageTables {
     /// - Parameter virtual: the page's address, outside the slots that share tables.
     /// - Returns: false, with nothing changed, where there is no such page.
     public func conceal(_ virtual: VirtualAddress) -> Bool {
-        guard virtual.isCanonical, virtual.isAligned(to: PageSize.byteCount) else { return false }
+        guard features.isCanonical(virtual.rawValue), virtual.isAligned(to: PageSize.byteCount) else { return false }
         let isConcealed = lock.withLock {
             var cursor = cursor
             cursor.seek(virtual.rawValue)
-            let isShared = cursor.entry(atLevel: PageTableCursor.topLevel).isShared
-            guard cursor.level == 0, cursor.entry.isPresent, !isShared else { return false }
+            guard cursor.level == 0, cursor.entry.isPresent, !cursor.isInSharedSubtree else { return false }
             cursor.write(.guardPage)
             return true
         }

@@ -12,8 +12,8 @@ extension PageTables {
         let state = lock.acquire()
         defer { lock.release(state) }
         var found = 0
-        defer { clearMarks(root, PageTableCursor.topLevel) }
-        _ = try check(root, PageTableCursor.topLevel, 0, &found)
+        defer { clearMarks(root, features.topLevel) }
+        _ = try check(root, features.topLevel, 0, &found)
         // The root is not among those that are counted.
         if found != tableCount + 1 {
             throw InvariantViolation(
@@ -39,7 +39,7 @@ extension PageTables {
             if entry.isEmpty { continue }
             used += 1
             var address = base | (UInt(index) << PageTable.shift(ofLevel: level))
-            if level == PageTableCursor.topLevel && index >= 256 { address |= UInt.max << 48 }
+            if level == features.topLevel && index >= 256 { address |= UInt.max << features.addressBits }
             if entry.referencesTable(atLevel: level) {
                 try checkReference(entry, level, address, &found)
             } else if entry.isPresent {
@@ -55,11 +55,14 @@ extension PageTables {
         _ entry: PageTableEntry, _ level: Int, _ address: UInt, _ found: inout Int
     ) throws(InvariantViolation) {
         if entry.isShared {
-            guard let alias, alias.alias.rawValue == address else {
+            guard let alias, alias.alias.rawValue == address, level == PageTableCursor.slotLevel else {
                 throw InvariantViolation("only the registered alias shares tables", at: address, found: entry.rawValue)
             }
-            let slot = PageTable.index(of: alias.original.rawValue, atLevel: level)
-            let original = PageTable(at: root, directMap)[slot]
+            var cursor = cursor
+            cursor.seek(alias.original.rawValue)
+            let original =
+                cursor.level <= PageTableCursor.slotLevel
+                ? cursor.entry(atLevel: PageTableCursor.slotLevel) : PageTableEntry.empty
             if original.tableAddress != entry.tableAddress || !original.isPermanent {
                 throw InvariantViolation(
                     "the alias refers to the original's table", at: address, found: entry.rawValue,

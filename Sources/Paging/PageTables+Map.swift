@@ -107,6 +107,27 @@ extension PageTables {
     }
 }
 
+/// One permission at a time, the others as they are, page by page: Linux's `set_memory_*` for one range of addresses.
+/// What else leads to the same memory is the caller's business. As `protectRange` with `splitting`; also
+/// `writableAndExecutable`, with nothing changed.
+extension PageTables {
+    /// - Parameters:
+    ///   - range: whole 4 KiB pages, each mapped or a demand entry.
+    ///   - adding: what each page is to allow, whatever it did.
+    ///   - removing: what none of them is to allow any more. What is in both is allowed.
+    public func adjustRange(
+        _ range: VirtualRange, adding: PagePermissions = .none, removing: PagePermissions = .none,
+        using source: inout some TableFrameSource & ~Copyable
+    ) throws(PagingError) {
+        if range.isEmpty { return }
+        try run(
+            RangeChange(
+                operation: .adjust(adding: adding, removing: removing.subtracting(.read)),
+                first: range.start.rawValue, byteCount: range.byteCount, splitting: true),
+            using: &source)
+    }
+}
+
 /// Questions. Any context; O(1).
 extension PageTables {
     /// What the tables say about `virtual`, any byte of a page.
@@ -116,7 +137,7 @@ extension PageTables {
 
     /// `lookup` without the lock: for fatal reports, when no other CPU runs any more and this one may hold it.
     public func lookupUnlocked(_ virtual: VirtualAddress) -> PageLookup {
-        if !virtual.isCanonical { return .none }
+        if !features.isCanonical(virtual.rawValue) { return .none }
         var cursor = cursor
         cursor.seek(virtual.rawValue)
         let entry = cursor.entry

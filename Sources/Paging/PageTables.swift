@@ -1,7 +1,7 @@
 import MemoryPrimitives
 import Synchronization
 
-/// A tree of four-level page tables, and every change to it.
+/// An address space: a tree of page tables of four levels, or of five where the CPU has them, and every change to it.
 ///
 /// Several CPUs may call at once, from any context: one lock keeps the tables whole. Two callers must not work on the
 /// same addresses at the same time; who owns a range is decided above. A call that changes what was present returns
@@ -34,6 +34,9 @@ public struct PageTables<P: Platform>: ~Copyable, @unchecked Sendable {
         self.alias = alias
     }
 
+    /// How many tables a translation goes through at most: 4 or 5.
+    public var levels: Int { features.topLevel &+ 1 }
+
     /// Tables below the root that are linked in; a snapshot.
     public var tableCount: Int { tables.load(ordering: .relaxed) }
 
@@ -42,7 +45,7 @@ public struct PageTables<P: Platform>: ~Copyable, @unchecked Sendable {
         tables.store(tables.load(ordering: .relaxed) &+ difference, ordering: .relaxed)
     }
 
-    var cursor: PageTableCursor { PageTableCursor(root: root, directMap) }
+    var cursor: PageTableCursor { PageTableCursor(root: root, directMap, topLevel: features.topLevel) }
 
     /// Plans and commits `change`, then flushes and frees.
     /// - Returns: the last page that an `unmap` removed.
@@ -76,7 +79,7 @@ public struct PageTables<P: Platform>: ~Copyable, @unchecked Sendable {
         while offset < change.byteCount {
             let address = change.first &+ offset
             cursor.seek(address)
-            if cursor.entry(atLevel: PageTableCursor.topLevel).isShared { throw .sharedSubtree }
+            if cursor.isInSharedSubtree { throw .sharedSubtree }
             let step = try change.step(at: offset, cursor, features)
             plan.note(address, from: cursor.level, to: step.level)
             offset &+= step.byteCount
@@ -124,17 +127,28 @@ public struct PageTables<P: Platform>: ~Copyable, @unchecked Sendable {
             cursor.write(.empty)
             outcome.flush.add(cursor.address)
         case .protect(let permissions):
-            let old = cursor.entry
-            if old.isDemand {
-                cursor.write(.demand(permissions, features: features))
-                return
-            }
-            let new = PageTableEntry(
-                leaf: old.pageAddress(size: size), size: size, permissions: permissions, features: features)
-            if new == old { return }
-            cursor.write(new)
-            outcome.flush.add(cursor.address)
+            protect(cursor, permissions, size, &outcome)
+        case .adjust(let adding, let removing):
+            let old = cursor.entry.permissions(size: size)
+            protect(cursor, old.subtracting(removing).union(adding), size, &outcome)
         }
+    }
+
+    /// Gives the entry that `cursor` stands at, a page of `size` or a demand entry, other permissions. The lock is held.
+    @inline(__always)
+    private func protect(
+        _ cursor: borrowing PageTableCursor, _ permissions: PagePermissions, _ size: PageSize,
+        _ outcome: inout ChangeOutcome<P>
+    ) {
+        let old = cursor.entry
+        if old.isDemand {
+            cursor.write(.demand(permissions, features: features))
+            return
+        }
+        let new = old.withPermissions(permissions, size: size, features: features)
+        if new == old { return }
+        cursor.replaceLeaf(by: new)
+        outcome.flush.add(cursor.address)
     }
 
     /// Unlinks the tables above an entry that was cleared, as far as they are empty. The lock is held.

@@ -22,4 +22,6 @@ public enum PagingError: UInt8, Error, Sendable {
     case sharedSubtree
     /// User pages live in the lower half of the address space.
     case userPageInKernelHalf
+    /// A page would be both writable and executable.
+    case writableAndExecutable
 }

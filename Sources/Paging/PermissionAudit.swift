@@ -25,13 +25,18 @@ public struct PermissionAudit: Equatable, Sendable {
     public private(set) var badEntries: UInt = 0
 
     /// Walks all tables below `root`, which nobody changes meanwhile, and lists what they map on the way.
-    /// - Parameter list: called with the pages in the order of their addresses, equal neighbours as one run: the map as
+    /// - Parameters:
+    ///   - features: what the CPU that walks them has; only whether there are five levels counts.
+    ///   - list: called with the pages in the order of their addresses, equal neighbours as one run: the map as
     ///   a person wants to read it.
     /// - Complexity: O(tables). Any context.
-    public init(root: PhysicalAddress, directMap: DirectMap, listing list: (LeafRun) -> Void = { _ in }) {
+    public init(
+        root: PhysicalAddress, directMap: DirectMap, features: PagingFeatures = .all,
+        listing list: (LeafRun) -> Void = { _ in }
+    ) {
         var result = PermissionAudit()
         var open: LeafRun?
-        TableWalk(directMap).visit(root: root) { found in
+        TableWalk(directMap, features).visit(root: root) { found in
             switch found {
             case .table: result.tables &+= 1
             case .reserved(let entry, let level): result.count(entry, level)
@@ -93,7 +98,7 @@ public struct PermissionAudit: Equatable, Sendable {
 extension PageTables {
     /// - Complexity: O(tables), with interrupts disabled.
     public func audit(listing list: (LeafRun) -> Void = { _ in }) -> PermissionAudit {
-        lock.withLock { PermissionAudit(root: root, directMap: directMap, listing: list) }
+        lock.withLock { PermissionAudit(root: root, directMap: directMap, features: features, listing: list) }
     }
 
     /// - Complexity: O(tables), with interrupts disabled.

@@ -13,6 +13,8 @@ struct RangeChange {
         case reserve(PageTableEntry)
         case unmap
         case protect(PagePermissions)
+        /// Take some permissions away and add others; the rest stays as it is, page by page.
+        case adjust(adding: PagePermissions, removing: PagePermissions)
     }
 
     /// What is changed at once: `count` neighbouring entries in one table at `level`.
@@ -41,7 +43,7 @@ struct RangeChange {
         if bits & (pageSize &- 1) != 0 { throw .misaligned }
         if exactLevel == 2 && !features.gigabytePages, case .map = operation { throw .unsupportedPageSize }
         let (last, overflow) = first.addingReportingOverflow(byteCount &- 1)
-        if overflow || !VirtualAddress(first).isCanonical || !VirtualAddress(last).isCanonical { throw .notCanonical }
+        if overflow || !features.isCanonical(first) || !features.isCanonical(last) { throw .notCanonical }
         if (first ^ last) >> 63 != 0 { throw .notCanonical }
         let isUser: Bool
         switch operation {
@@ -52,6 +54,7 @@ struct RangeChange {
         case .reserve(let entry): isUser = entry.isUser
         case .protect(let permissions): isUser = permissions.contains(.user)
         case .unmap: isUser = false
+        case .adjust(let adding, _): isUser = adding.contains(.user)
         }
         if isUser && first >> 63 != 0 { throw .userPageInKernelHalf }
     }
@@ -79,9 +82,16 @@ struct RangeChange {
         case .reserve:
             if !entry.isEmpty { throw .alreadyMapped }
             return emptyEntries(cursor, remaining, 0)
-        case .unmap, .protect:
+        case .unmap, .protect, .adjust:
             if !entry.isPresent {
-                guard case .protect = operation, entry.isDemand else { throw .notMapped }
+                if case .unmap = operation { throw .notMapped }
+                if !entry.isDemand { throw .notMapped }
+            }
+            if case .adjust(let adding, let removing) = operation {
+                let old = entry.permissions(size: pageSize(ofLevel: cursor.level))
+                let new = old.subtracting(removing).union(adding)
+                // Without NX every page is executable, and that is not to keep anybody from writing.
+                if features.noExecute && new.isWritableAndExecutable { throw .writableAndExecutable }
             }
             let level = exactLevel ?? Self.largestLevel(first &+ offset, remaining, cursor.level)
             if level > cursor.level { throw .insideSmallerPages }
@@ -118,7 +128,7 @@ struct RangeChange {
 struct TablePlan {
     private(set) var needed = 0
     /// For each level, what the table counted last stands for.
-    private var counted = InlineArray<3, UInt>(repeating: .max)
+    private var counted = InlineArray<4, UInt>(repeating: .max)
 
     /// An entry at level `target` is wanted at `address`, where the path ends at `level`.
     @inline(__always)

@@ -38,46 +38,43 @@ struct TableWalk {
     fileprivate static var all: PagePermissions { .read | .write | .execute | .user }
 
     let directMap: DirectMap
+    let features: PagingFeatures
 
-    init(_ directMap: DirectMap) { self.directMap = directMap }
+    init(_ directMap: DirectMap, _ features: PagingFeatures) {
+        self.directMap = directMap
+        self.features = features
+    }
 
     /// Calls `body` with everything below `root`, the root itself included as a table.
     /// - Complexity: O(tables).
     func visit(root: PhysicalAddress, _ body: (Found) -> Void) {
         body(.table)
-        let level = PageTableCursor.topLevel
-        let table = PageTable(at: root, directMap)
-        let joined = JoinedSlots(in: table)
-        var next = table.nextUsed(from: 0)
-        while let index = next {
-            next = table.nextUsed(from: index &+ 1)
-            let entry = table[index]
-            if index == joined?.alias { continue }
-            if !entry.isPresent {
-                body(.reserved(entry, level: level))
-                continue
-            }
-            if !entry.isShared { body(.table) }
-            let path = Path(
-                permissions: entry.permissions().intersection(Self.all), isAliased: entry.isShared,
-                aliasDistance: index == joined?.original ? joined?.distance : nil)
-            visit(entry.tableAddress, level &- 1, JoinedSlots.address(of: index), path, body)
-        }
+        let joined = JoinedSlots(root, directMap, features)
+        let path = Path(permissions: Self.all, isAliased: false, aliasDistance: nil)
+        visit(root, features.topLevel, 0, path, joined, body)
     }
 
-    private func visit(_ frame: PhysicalAddress, _ level: Int, _ base: UInt, _ path: Path, _ body: (Found) -> Void) {
+    private func visit(
+        _ frame: PhysicalAddress, _ level: Int, _ base: UInt, _ path: Path, _ joined: JoinedSlots?,
+        _ body: (Found) -> Void
+    ) {
         let table = PageTable(at: frame, directMap)
         var next = table.nextUsed(from: 0)
         while let index = next {
             let entry = table[index]
             var count = 1
-            let address = base | (UInt(bitPattern: index) << PageTable.shift(ofLevel: level))
-            if entry.referencesTable(atLevel: level) {
+            let address = features.address(base, index, atLevel: level)
+            if level == PageTableCursor.slotLevel && joined?.alias == address {
+                // Found with the original.
+            } else if entry.referencesTable(atLevel: level) {
                 var below = path
                 below.permissions.formIntersection(entry.permissions())
                 if entry.isShared { below.isAliased = true }
+                if level == PageTableCursor.slotLevel && joined?.original == address {
+                    below.aliasDistance = joined?.distance
+                }
                 if !below.isAliased { body(.table) }
-                visit(entry.tableAddress, level &- 1, address, below, body)
+                visit(entry.tableAddress, level &- 1, address, below, joined, body)
             } else if entry.isPresent {
                 let size = pageSize(ofLevel: level)
                 count = table.equalLeaves(from: index, size: size)
@@ -96,32 +93,65 @@ struct TableWalk {
     }
 }
 
-/// Two entries of a top-level table that reference the same table and take away the same permissions, so that to walk
-/// one of them is to know both.
+/// Two slots of 512 GiB that reference the same table and take away the same permissions, so that to walk one of them
+/// is to know both.
 private struct JoinedSlots {
-    let original: Int
-    let alias: Int
+    /// The first address of each.
+    let original: UInt
+    let alias: UInt
 
-    /// The first entry that says it shares a table, if its original is beside it; nil otherwise.
-    init?(in table: PageTable) {
-        let alias = table.firstUsed { $0.isShared }
-        guard let alias else { return nil }
-        let shared = table[alias]
-        let original = table.firstUsed { entry in
-            entry.isPresent && !entry.isShared && entry.tableAddress == shared.tableAddress
-                && entry.permissions().intersection(TableWalk.all) == shared.permissions().intersection(TableWalk.all)
+    /// The first slot that says it shares a table, with its original if there is one; nil otherwise.
+    init?(_ root: PhysicalAddress, _ directMap: DirectMap, _ features: PagingFeatures) {
+        let shared = Self.first(root, directMap, features) { entry, _ in entry.isShared }
+        guard let shared else { return nil }
+        let original = Self.first(root, directMap, features) { entry, permissions in
+            entry.isPresent && !entry.isShared && entry.tableAddress == shared.entry.tableAddress
+                && permissions == shared.permissions
         }
         guard let original else { return nil }
-        self.original = original
-        self.alias = alias
+        self.original = original.address
+        self.alias = shared.address
     }
 
     /// What to add to an address in the original's slot for the same byte in the alias'.
-    var distance: UInt { Self.address(of: alias) &- Self.address(of: original) }
+    var distance: UInt { alias &- original }
 
-    /// The first address of a slot.
-    static func address(of index: Int) -> UInt {
-        let address = UInt(bitPattern: index) << PageTable.shift(ofLevel: PageTableCursor.topLevel)
-        return index < 256 ? address : address | UInt.max << 48
+    private struct Slot {
+        var address: UInt
+        var entry: PageTableEntry
+        /// What the slot and the levels above it allow.
+        var permissions: PagePermissions
+    }
+
+    /// The first slot in use that `matches`, of a root of either height.
+    private static func first(
+        _ root: PhysicalAddress, _ directMap: DirectMap, _ features: PagingFeatures,
+        where matches: (PageTableEntry, PagePermissions) -> Bool
+    ) -> Slot? {
+        let table = PageTable(at: root, directMap)
+        if !features.fiveLevels { return first(in: table, 0, TableWalk.all, features, where: matches) }
+        var next = table.nextUsed(from: 0)
+        while let index = next {
+            let entry = table[index]
+            if entry.isPresent {
+                let base = features.address(0, index, atLevel: features.topLevel)
+                let below = PageTable(at: entry.tableAddress, directMap)
+                let allowed = entry.permissions().intersection(TableWalk.all)
+                if let found = first(in: below, base, allowed, features, where: matches) { return found }
+            }
+            next = table.nextUsed(from: index &+ 1)
+        }
+        return nil
+    }
+
+    private static func first(
+        in table: PageTable, _ base: UInt, _ allowed: PagePermissions, _ features: PagingFeatures,
+        where matches: (PageTableEntry, PagePermissions) -> Bool
+    ) -> Slot? {
+        let index = table.firstUsed { matches($0, $0.permissions().intersection(allowed)) }
+        guard let index else { return nil }
+        let address = features.address(base, index, atLevel: PageTableCursor.slotLevel)
+        return Slot(
+            address: address, entry: table[index], permissions: table[index].permissions().intersection(allowed))
     }
 }

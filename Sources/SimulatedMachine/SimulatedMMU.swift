@@ -42,8 +42,20 @@ public struct PagingControl: Sendable {
     public var forbidsUserAccess = false
     /// CPUID's MAXPHYADDR
     public var physicalAddressBits: UInt = 52
+    /// CR4.LA57
+    public var fiveLevels = false
 
     public init() {}
+
+    /// The level of the root's entries.
+    var topLevel: Int { fiveLevels ? 4 : 3 }
+
+    /// Whether all bits of `address` above those that are translated repeat the highest of these.
+    func isCanonical(_ address: UInt) -> Bool {
+        let unused: UInt = fiveLevels ? 7 : 16
+        let extended = (Int(bitPattern: address) << unused) >> unused
+        return UInt(bitPattern: extended) == address
+    }
 }
 
 /// What may be done through an entry, or through a path of them.
@@ -89,6 +101,8 @@ struct PageWalker {
         var isGlobal: Bool
         /// Where the leaf entry is, to set its dirty bit.
         var entryAddress: UInt
+        /// The dirty bit is set, or has been when this was remembered: a store does not set it again.
+        var isDirty: Bool
     }
 
     enum Outcome {
@@ -101,16 +115,16 @@ struct PageWalker {
 
     static func shift(_ level: Int) -> UInt { 12 + 9 * UInt(level) }
 
-    /// Walks from `table` at `level`; `rights` are what the levels above allow.
+    /// Walks from `table` at `level`, the root's where nil; `rights` are what the levels above allow.
     /// - Parameter note: called with each table that the walk goes on to: the level whose entry refers to it, its address
     ///   and the rights so far.
     func walk(
-        _ address: UInt, from table: UInt, level: Int = 3, rights: AccessRights = .all, markingAccessed: Bool = true,
+        _ address: UInt, from table: UInt, level: Int? = nil, rights: AccessRights = .all, markingAccessed: Bool = true,
         note: (_ level: Int, _ table: UInt, _ rights: AccessRights) -> Void = { _, _, _ in }
     ) -> Outcome {
         var table = table
         var rights = rights
-        var level = level
+        var level = level ?? control.topLevel
         while true {
             let entryAddress = table + ((address >> Self.shift(level)) & 511) * 8
             guard let word = word(at: entryAddress) else { return .fault(.noMemory) }
@@ -129,7 +143,7 @@ struct PageWalker {
                 return .leaf(
                     Leaf(
                         physical: (target >> shift) << shift, shift: shift, rights: rights,
-                        isGlobal: entry & (1 << 8) != 0, entryAddress: entryAddress))
+                        isGlobal: entry & (1 << 8) != 0, entryAddress: entryAddress, isDirty: entry & (1 << 6) != 0))
             }
             note(level, target, rights)
             table = target
@@ -140,7 +154,7 @@ struct PageWalker {
     private func hasReservedBits(_ entry: UInt, _ level: Int, _ isLeaf: Bool) -> Bool {
         if (entry & 0x000f_ffff_ffff_f000) >> control.physicalAddressBits != 0 { return true }
         if !control.noExecute && entry >> 63 != 0 { return true }
-        if isLeaf && (level == 3 || level == 2 && !control.gigabytePages) { return true }
+        if isLeaf && (level >= 3 || level == 2 && !control.gigabytePages) { return true }
         // Between the attribute bit and the page's number.
         return isLeaf && level > 0 && (entry & ((1 << Self.shift(level)) - 1)) >> 13 != 0
     }

@@ -73,16 +73,20 @@ extension SimulatedMachine {
         _ address: UInt, _ kind: AccessKind, _ size: Int, _ asUser: Bool, _ cpu: Int,
         _ body: (UnsafeMutableRawPointer) -> Void
     ) -> SimulatedFault.Reason? {
-        if !VirtualAddress(address).isCanonical { return .notCanonical }
+        if !pagingControl.isCanonical(address) { return .notCanonical }
         let walker = PageWalker(arena: arena, control: pagingControl)
         return tlbs[cpu].cache.withLock { cache in
             guard let root = cache.root else { fatalError("no root was loaded on CPU \(cpu)") }
-            let leaf: PageWalker.Leaf
+            var leaf: PageWalker.Leaf
             switch translate(address, kind, asUser, walker, root, &cache) {
             case .leaf(let found): leaf = found
             case .fault(let reason): return reason
             }
-            if kind == .store { walker.markDirty(leaf.entryAddress) }
+            if kind == .store && !leaf.isDirty {
+                walker.markDirty(leaf.entryAddress)
+                leaf.isDirty = true
+                cache.insert(leaf, at: address)
+            }
             check(leaf, address, cpu, walker, root)
             let physical = leaf.physical + (address & ((1 << leaf.shift) - 1))
             if physical + UInt(size) > arena.byteCount { return .noMemory }
@@ -97,7 +101,9 @@ extension SimulatedMachine {
         _ cache: inout TranslationCache
     ) -> PageWalker.Outcome {
         if let leaf = cache.page(at: address) {
-            if leaf.rights.allow(kind, asUser: asUser, pagingControl) { return .leaf(leaf) }
+            // To set the dirty bit for the first time the CPU goes back to the tables.
+            let needsDirtyBit = kind == .store && !leaf.isDirty
+            if leaf.rights.allow(kind, asUser: asUser, pagingControl) && !needsDirtyBit { return .leaf(leaf) }
         } else if let (level, known) = cache.deepestTable(for: address) {
             let outcome = walker.walk(address, from: known.table, level: level, rights: known.rights) {
                 level, table, rights in
@@ -154,6 +160,13 @@ extension SimulatedMachine {
     func flushPage(_ address: VirtualAddress) {
         pageFlushes.add(1, ordering: .relaxed)
         for tlb in tlbs { tlb.flush { $0.drop(address.rawValue) } }
+    }
+
+    /// As one message to each CPU.
+    func flushPages(_ addresses: [VirtualAddress]) {
+        pageFlushes.add(addresses.count, ordering: .relaxed)
+        flushRounds.add(1, ordering: .relaxed)
+        for tlb in tlbs { tlb.flush { cache in for address in addresses { cache.drop(address.rawValue) } } }
     }
 
     func flushAllPages() {

@@ -56,9 +56,13 @@ public final class SimulatedMachine: @unchecked Sendable {
     let tlbs: [SimulatedTLB]
     let pageFlushes = Atomic<Int>(0)
     let fullFlushes = Atomic<Int>(0)
+    let flushRounds = Atomic<Int>(0)
     let cycles = Atomic<UInt64>(0)
 
     /// How often `flushPage` was called.
+    public var flushRoundCount: Int { flushRounds.load(ordering: .relaxed) }
+
+    /// Pages flushed one by one so far.
     public var pageFlushCount: Int { pageFlushes.load(ordering: .relaxed) }
     /// How often `flushAllPages` was called.
     public var fullFlushCount: Int { fullFlushes.load(ordering: .relaxed) }

@@ -33,6 +33,10 @@ public enum SimulatedPlatform: Platform {
 
     public static func flushPage(_ address: VirtualAddress) { SimulatedMachine.current.flushPage(address) }
 
+    public static func flushPages(_ addresses: UnsafeBufferPointer<VirtualAddress>) {
+        SimulatedMachine.current.flushPages(unsafe Array(addresses))
+    }
+
     public static func flushAllPages() { SimulatedMachine.current.flushAllPages() }
 
     /// The holder of the lock may be a thread that the host does not run just now.

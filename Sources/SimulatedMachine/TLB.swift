@@ -15,8 +15,8 @@ struct TranslationCache {
     var root: UInt?
     /// Pages by size, keyed by the address without the offset.
     private var pages: [[UInt: PageWalker.Leaf]] = [[:], [:], [:]]
-    /// Tables by the level of the entry that refers to them (1 to 3), keyed by what the entry stands for.
-    private var tables: [[UInt: CachedTable]] = [[:], [:], [:], [:]]
+    /// Tables by the level of the entry that refers to them (1 to 4), keyed by what the entry stands for.
+    private var tables: [[UInt: CachedTable]] = [[:], [:], [:], [:], [:]]
 
     func page(at address: UInt) -> PageWalker.Leaf? {
         for (size, known) in pages.enumerated() {
@@ -31,7 +31,7 @@ struct TranslationCache {
 
     /// The deepest table known for `address`, and the level of the entries in it.
     func deepestTable(for address: UInt) -> (level: Int, CachedTable)? {
-        for level in 1...3 {
+        for level in 1...4 {
             if let table = tables[level][address >> PageWalker.shift(level)] { return (level - 1, table) }
         }
         return nil
@@ -42,7 +42,7 @@ struct TranslationCache {
     }
 
     mutating func dropTables(for address: UInt) {
-        for level in 1...3 { tables[level][address >> PageWalker.shift(level)] = nil }
+        for level in 1...4 { tables[level][address >> PageWalker.shift(level)] = nil }
     }
 
     /// INVLPG
@@ -53,12 +53,12 @@ struct TranslationCache {
 
     mutating func dropAll(keepingGlobal: Bool = false) {
         for size in 0..<3 { pages[size] = keepingGlobal ? pages[size].filter(\.value.isGlobal) : [:] }
-        for level in 1...3 { tables[level] = [:] }
+        for level in 1...4 { tables[level] = [:] }
     }
 
     /// Addresses whose walk still goes through `table`.
     func addresses(through table: UInt) -> [UInt] {
-        (1...3).flatMap { level in
+        (1...4).flatMap { level in
             tables[level].filter { $0.value.table == table }.map { $0.key << PageWalker.shift(level) }
         }
     }

@@ -40,3 +40,37 @@ def test_the_page_tables_are_what_they_should_be(stopped_boot, memory, cpu):
         if address >= IMAGE:
             assert physical == address - IMAGE
     assert any(address >= IMAGE and "X" not in flags for address, _, flags in pages), "no code is mapped"
+
+
+# A line of `report=page_tables`.
+MAPPING = re.compile(
+    r"^0x([0-9a-f]{16})-0x([0-9a-f]{16}) +(\d+)K r([w-])([x-])([g-])([u-]) (4K|2M|1G) (wb|wt|uc-|uc|wc) 0x([0-9a-f]+)$",
+    re.MULTILINE)
+PAGE_SIZES = {"4K": 1 << 12, "2M": 1 << 21, "1G": 1 << 30}
+
+
+@pytest.mark.parametrize(("memory", "cpu", "arguments"), [
+    ("64M", "max", ""), ("64M", "max", "no5lvl"), ("512M", "qemu64", ""), ("5G", "max", "kfence.sample_interval=1"),
+])
+def test_the_monitor_and_the_kernel_see_the_same_pages(stopped_boot, memory, cpu, arguments):
+    output, result = stopped_boot(
+        ["hbreak *exception_dispatch if *(long *)($rdi + 120) == 3", "continue", "ask info tlb", "kill"],
+        memory=memory, cpu=cpu, arguments=f"report=page_tables crash=breakpoint {arguments}")
+    seen = {}
+    for page in TRANSLATION.finditer(output):
+        flags = page[3]
+        seen[int(page[1], 16)] = (
+            int(page[2], 16), "W" in flags, "X" not in flags, "G" in flags, "U" in flags, "P" in flags)
+    listed = {}
+    for first, last, kilobytes, write, execute, is_global, user, size, cache, physical in MAPPING.findall(result.log):
+        start, end, step = int(first, 16), int(last, 16) + 1, PAGE_SIZES[size]
+        assert int(kilobytes) << 10 == end - start and cache == "wb"
+        for address in range(start, end, step):
+            listed[address] = (
+                int(physical, 16) + address - start, write == "w", execute == "x", is_global == "g", user == "u",
+                size != "4K")
+    assert len(listed) > 100, result.tail()
+    differences = [
+        f"{address:#x}: the kernel says {listed.get(address)}, the monitor {seen.get(address)}"
+        for address in sorted(seen.keys() | listed.keys()) if seen.get(address) != listed.get(address)]
+    assert not differences, "\n".join(differences[:10])

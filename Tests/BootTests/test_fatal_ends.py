@@ -17,6 +17,7 @@ EXCEPTIONS = [
     ("null", PAGE_FAULT, [VECTOR_14, r"error code 0x2: supervisor write to .*not present", r"address 0x0*8: .*null"]),
     ("exec-null", PAGE_FAULT, [VECTOR_14, r"error code 0x10: supervisor instruction fetch.*not present", r"0x0+: .*null"]),
     ("rodata-write", PAGE_FAULT, [VECTOR_14, r"error code 0x3: supervisor write to .*forbids", r"address .*constants"]),
+    ("sealed-write", PAGE_FAULT, [VECTOR_14, r"error code 0x3: supervisor write to .*forbids", r"address .*sealed data \(r--\)"]),
     ("text-write", PAGE_FAULT, [VECTOR_14, r"error code 0x3: supervisor write to .*forbids", r"address .*code"]),
     ("text-alias-write", PAGE_FAULT, [VECTOR_14, r"error code 0x3: supervisor write", r"address .*direct map"]),
     ("exec-data", PAGE_FAULT, [VECTOR_14, r"error code 0x11: supervisor instruction fetch.*forbids", r"address .*data"]),

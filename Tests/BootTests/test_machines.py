@@ -50,6 +50,17 @@ def test_boots_and_passes_its_self_tests(boot, memory, machine, cpu, kind):
         result.expect(r"without NX")
 
 
+@pytest.mark.parametrize(("cpu", "arguments", "levels"), [
+    ("max", "", 5), ("max", "no5lvl", 4), ("max", "loglevel=6 no5lvl selftest=no", 4), ("max", "no5lvlx xno5lvl", 5),
+    ("max,-la57", "", 4), ("qemu64", "", 4),
+])
+def test_tables_have_five_levels_where_the_cpu_does_and_nobody_objects(boot, cpu, arguments, levels):
+    result = boot(memory="64M", cpu=cpu, arguments=arguments if "selftest" in arguments else f"{arguments} selftest=no")
+    result.expect_end(SUCCESS)
+    assert result.number(r"page tables: root \S+, \d+ tables of (\d) levels") == levels
+    result.expect(r"audit: \d+ tables.* 0 both, .*0 bad entries")
+
+
 def test_a_memory_limit_is_kept(boot):
     result = boot(memory="512M", arguments="mem=128M")
     result.expect_end(SUCCESS)

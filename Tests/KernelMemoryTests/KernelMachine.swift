@@ -65,6 +65,7 @@ final class KernelMachine: @unchecked Sendable {
         let machine = SimulatedMachine(memory: max(endOfMemory, 16 << 20), cpuCount: configuration.cpuCount)
         machine.pagingControl.noExecute = configuration.features.noExecute
         machine.pagingControl.gigabytePages = configuration.features.gigabytePages
+        machine.pagingControl.fiveLevels = configuration.features.fiveLevels
         let loader = BootLoader(machine: machine, information: configuration.information)
         let end = loader.write(
             map: map, modules: configuration.modules, claimedMapLength: configuration.claimedMapLength)

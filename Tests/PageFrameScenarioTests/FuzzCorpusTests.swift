@@ -27,13 +27,18 @@ import Testing
 
     @Test func slabOperations() throws { try replay("slab-operations", SlabOperationsFuzz.run) }
 
+    @Test func tableOperations() throws { try replay("table-operations", TableOperationsFuzz.run) }
+
     @Test func shortInputs() throws {
         for byte in UInt8.min...UInt8.max {
             for input in [[], [byte], [1, byte], [byte, 0, byte], [3, byte, byte, byte]] as [[UInt8]] {
                 try FirmwareMapFuzz.run(input)
             }
         }
-        for byte: UInt8 in 0...15 { try FrameOperationsFuzz.run([byte]) }
+        for byte: UInt8 in 0...15 {
+            try FrameOperationsFuzz.run([byte])
+            try TableOperationsFuzz.run([byte, byte])
+        }
         try FrameOperationsFuzz.run([])
         for byte in UInt8.min...UInt8.max {
             try SlabOperationsFuzz.run([byte])

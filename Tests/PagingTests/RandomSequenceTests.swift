@@ -10,10 +10,16 @@ import Testing
         areas, areas + 512 * gib - 4 * mib, 0x7f00_0000_0000 - 2 * gib, 0xffff_8880_0000_0000,
     ]
 
-    @Test(arguments: [UInt64(1), 2, 3, 4], [true, false])
-    func everyCallMatchesTheReference(seed: UInt64, gigabytePages: Bool) throws {
+    /// What only five levels reach; the last two areas cross tables of the level that four do not have.
+    private static let farBases: [UInt] = [
+        0x00ab_cd00_0000_0000, 0x0001_0000_0000_0000 - 2 * gib, 0xff23_0000_0000_0000 - 4 * mib,
+    ]
+
+    @Test(arguments: [UInt64(1), 2, 3, 4], [(true, false), (false, false), (true, true)])
+    func everyCallMatchesTheReference(seed: UInt64, has: (gigabytePages: Bool, fiveLevels: Bool)) throws {
         var features = PagingFeatures.all
-        features.gigabytePages = gigabytePages
+        features.gigabytePages = has.gigabytePages
+        features.fiveLevels = has.fiveLevels
         let run = Run(SeededGenerator.fromEnvironment(default: seed), features)
         try run.bench.machine.run {
             for step in 0..<400 {
@@ -37,10 +43,12 @@ import Testing
             bench = Bench(memory: 8 << 30, features: features)
             self.features = features
             self.random = random
+            reference.topLevel = features.fiveLevels ? 4 : 3
         }
 
         func address(_ alignment: UInt) -> UInt {
-            let base = RandomSequenceTests.bases.randomElement(using: &random)!
+            let bases = RandomSequenceTests.bases + (features.fiveLevels ? RandomSequenceTests.farBases : [])
+            let base = bases.randomElement(using: &random)!
             // Mostly near each other, so that calls meet.
             let span: UInt = [32 * 4096, 6 * mib, 3 * gib][Int.random(in: 0..<3, using: &random)]
             return (base + UInt.random(in: 0..<span, using: &random)) & ~(alignment - 1)
@@ -83,7 +91,7 @@ import Testing
             let permissions = permissions()
             let size = size()
             probe(range.start.rawValue)
-            switch Int.random(in: 0..<11, using: &random) {
+            switch Int.random(in: 0..<14, using: &random) {
             case 0, 1: map(size, permissions)
             case 2, 3: mapRange(range, permissions)
             case 4: unmap(size, splitting)
@@ -91,7 +99,10 @@ import Testing
             case 6: protect(size, permissions, splitting)
             case 7: protectRange(range, permissions, splitting)
             case 8: reserve(range, permissions)
-            case 9: resolveDemand(from: range.start.rawValue)
+            case 9: adjust(range)
+            case 10: collapse(range)
+            case 11: clearUsage(range)
+            case 12: resolveDemand(from: range.start.rawValue)
             default: clear(range)
             }
             probe(range.start.rawValue)
@@ -172,6 +183,35 @@ import Testing
             }
         }
 
+        func adjust(_ range: VirtualRange) {
+            let choices: [PagePermissions] = [.none, .write, .execute, .global, .write | .execute]
+            let adding = choices.randomElement(using: &random)!
+            let removing = choices.randomElement(using: &random)!.subtracting(adding)
+            let expected = reference.adjust(
+                range.start.rawValue, range.byteCount, adding: adding, removing: removing)
+            expectSame(expected, "adjustRange \(range)") { () throws(PagingError) in
+                try bench.tables.value.adjustRange(range, adding: adding, removing: removing, using: &bench.source)
+            }
+        }
+
+        /// The range widened, because whole large pages seldom lie within.
+        func collapse(_ range: VirtualRange) {
+            let first = range.start.rawValue & ~(gib - 1)
+            let range = pages(first, [2 * gib, gib, range.byteCount].randomElement(using: &random)!)
+            let sizes: [PageSize] = features.gigabytePages ? [.size2MiB, .size1GiB] : [.size2MiB]
+            let expected = reference.collapse(range.start.rawValue, range.byteCount, to: sizes)
+            expectSame(nil, "collapse \(range)") { () throws(PagingError) in
+                #expect(try bench.tables.value.collapse(range, using: &bench.source) == expected)
+            }
+        }
+
+        /// Notes change nothing else; their own test says what they are.
+        func clearUsage(_ range: VirtualRange) {
+            expectSame(nil, "clearUsage \(range)") { () throws(PagingError) in
+                try bench.tables.value.clearUsage(.accessed | .dirty, in: range)
+            }
+        }
+
         /// Touches the first entry from `start` on.
         func resolveDemand(from start: UInt) {
             let frame = physical(4096)
@@ -231,6 +271,7 @@ import Testing
             #expect(audit.pages1GiB == counts[.size1GiB] ?? 0)
             #expect(audit.demandEntries == demand && audit.guardEntries == guards && audit.passes)
             #expect(audit.tables == UInt(reference.tableCount) + 1)
+            try walk()
             for start in reference.entries.keys.sorted().shuffled(using: &random).prefix(40) {
                 probe(start)
                 probe(start + reference.entries[start]!.byteCount - 8)
@@ -239,8 +280,32 @@ import Testing
             }
         }
 
+        /// Everything that a walk finds, in both halves.
+        func walk() throws {
+            var found: [UInt: ReferenceTables.Entry] = [:]
+            var last: UInt?
+            let half: UInt = features.fiveLevels ? (1 << 56) - 1 : (1 << 47) - 1
+            for first in [0, ~half] {
+                try bench.tables.value.walk(from: page(first), through: page(first + half)) { entry in
+                    #expect(last.map { $0 < entry.address.rawValue } != false, "in the order of addresses")
+                    last = entry.address.rawValue
+                    switch entry.content {
+                    case .mapped(let at): found[last!] = .page(at.physical, at.size, at.permissions)
+                    case .demand(let permissions): found[last!] = .demand(permissions)
+                    case .guardPage: found[last!] = .guardPage
+                    case .none: Issue.record("an empty entry is visited")
+                    }
+                    return true
+                }
+            }
+            #expect(found == reference.entries)
+        }
+
         func empty() throws {
             // Each area lies within one half of the address space.
+            if features.fiveLevels {
+                for base in RandomSequenceTests.farBases { clear(pages(base - 8 * gib, 20 * gib)) }
+            }
             clear(pages(0x7e00_0000_0000, 0x100_0000_0000 + 8 * gib))
             clear(pages(0xffff_8880_0000_0000, 8 * gib))
             clear(pages(areas, 520 * gib))

@@ -16,6 +16,8 @@ struct ReferenceTables {
     }
 
     private(set) var entries: [UInt: Entry] = [:]
+    /// The level of the root's entries.
+    var topLevel = 3
 
     /// The entry that covers `address`, and where it starts.
     func entry(at address: UInt) -> (start: UInt, entry: Entry)? {
@@ -138,6 +140,62 @@ struct ReferenceTables {
         }
     }
 
+    mutating func adjust(
+        _ start: UInt, _ byteCount: UInt, adding: PagePermissions, removing: PagePermissions
+    ) -> PagingError? {
+        var changes: [(UInt, PageSize, PagePermissions)] = []
+        var offset: UInt = 0
+        while offset < byteCount {
+            let address = start + offset
+            var present = PageSize.size4KiB
+            let old: PagePermissions
+            switch entry(at: address)?.entry {
+            case .page(_, let size, let permissions): (present, old) = (size, permissions)
+            case .demand(let permissions): old = permissions
+            default: return .notMapped
+            }
+            let new = old.subtracting(removing).union(adding)
+            if new.contains(.write) && new.contains(.execute) { return .writableAndExecutable }
+            let size = [PageSize.size1GiB, .size2MiB, .size4KiB].first {
+                $0 <= present && address % $0.byteCount == 0 && byteCount - offset >= $0.byteCount
+            }!
+            changes.append((address, size, new))
+            offset += size.byteCount
+        }
+        for (address, size, permissions) in changes {
+            split(address, to: size)
+            if case .page(let physical, _, _) = entries[address]! {
+                entries[address] = .page(physical, size, permissions)
+            } else {
+                entries[address] = .demand(permissions)
+            }
+        }
+        return nil
+    }
+
+    /// - Returns: the tables that went.
+    mutating func collapse(_ start: UInt, _ byteCount: UInt, to sizes: [PageSize]) -> Int {
+        var replaced = 0
+        for size in sizes {
+            let smaller = PageSize(rawValue: size.rawValue - 1)!
+            for first in entries.keys where first % size.byteCount == 0 && start <= first {
+                guard first + (size.byteCount - 1) <= start + (byteCount - 1),
+                    case .page(let physical, smaller, let permissions)? = entries[first],
+                    physical.rawValue % size.byteCount == 0
+                else { continue }
+                let pieces = (0..<UInt(512)).map { first + $0 << smaller.shift }
+                let isWhole = pieces.allSatisfy {
+                    entries[$0] == .page(physical + ($0 - first), smaller, permissions)
+                }
+                if !isWhole { continue }
+                for piece in pieces { entries[piece] = nil }
+                entries[first] = .page(physical, size, permissions)
+                replaced += 1
+            }
+        }
+        return replaced
+    }
+
     /// The frames that were present, in order.
     mutating func clear(_ start: UInt, _ byteCount: UInt) -> Result<[PhysicalAddress], PagingError> {
         for edge in [start, start + byteCount - 1] {
@@ -166,7 +224,7 @@ struct ReferenceTables {
         for (start, entry) in entries {
             var smallest = 0
             if case .page(_, let size, _) = entry { smallest = Int(size.rawValue) }
-            for level in smallest..<3 {
+            for level in smallest..<topLevel {
                 // The level stands in the upper bits, which shifting has freed.
                 tables.insert(start >> (21 + 9 * UInt(level)) | UInt(level) << 60)
             }

@@ -106,6 +106,7 @@ final class TestBench<P: Platform> {
         machine.pagingControl.noExecute = features.noExecute
         machine.pagingControl.gigabytePages = features.gigabytePages
         machine.pagingControl.physicalAddressBits = features.physicalAddressBits
+        machine.pagingControl.fiveLevels = features.fiveLevels
         pool = TablePool(machine)
         source = PoolSource(pool: pool)
         root = pool.allocate()!

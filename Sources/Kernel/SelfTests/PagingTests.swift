@@ -9,13 +9,20 @@ enum PagingTests {
     typealias Memory = Permanent<KernelMemory<X86Platform>>
 
     /// An address that nothing else uses, with a top-level slot of its own.
-    private static var window: VirtualAddress { VirtualAddress(0xffff_f000_0000_0000) }
+    static var window: VirtualAddress { VirtualAddress(0xffff_f000_0000_0000) }
+
+    /// 2 MiB of it.
+    static var windowRange: VirtualRange { VirtualRange(window, window + PageSize.size2MiB.byteCount) }
 
     static func run(_ memory: Memory) {
         SelfTest.run("page tables: one frame through two mappings") { twoMappings(memory) }
         SelfTest.run("page tables: a remapped page shows the new frame at once") { remapping(memory) }
         SelfTest.run("page tables: large pages are mapped, split and removed") { largePages(memory) }
         SelfTest.run("page tables: the object alias shows the direct map") { alias(memory) }
+        SelfTest.run("page tables: the CPU notes what is used, and again after that is cleared") { usage(memory) }
+        SelfTest.run("page tables: small pages that are alike become a large one") { merging(memory) }
+        SelfTest.run("page tables: each cache mode is the one asked for") { cacheModes(memory) }
+        SelfTest.run("page tables: what bring-up alone writes is sealed") { sealed(memory) }
         SelfTest.run("page tables: no page is writable and executable") { audit(memory) }
     }
 

@@ -178,6 +178,8 @@ X86_ADDRESS_OF(image_rodata_end_address, image_rodata_end)
 X86_ADDRESS_OF(image_data_start_address, image_data_start)
 X86_ADDRESS_OF(image_bss_start_address, image_bss_start)
 X86_ADDRESS_OF(image_data_end_address, image_data_end)
+X86_ADDRESS_OF(image_sealed_start_address, image_sealed_start)
+X86_ADDRESS_OF(image_sealed_end_address, image_sealed_end)
 
 X86_ADDRESS_OF(boot_stack_guard_address, boot_stack_guard)
 X86_ADDRESS_OF(boot_stack_end_address, boot_stack_end)

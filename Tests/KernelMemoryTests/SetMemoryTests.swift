@@ -1,0 +1,134 @@
+import MemoryPrimitives
+import PageFrames
+import Paging
+import SimulatedMachine
+import Testing
+import VirtualMemory
+
+@testable import KernelMemory
+
+/// `setMemory` and `seal`: what can be done with a page afterwards, by its address and by the direct map's.
+@Suite struct SetMemoryTests {
+    private func machine(sealed: VirtualRange? = nil, fiveLevels: Bool = false) throws -> KernelMachine {
+        var configuration = Configuration()
+        configuration.features.fiveLevels = fiveLevels
+        configuration.image.sealed = sealed
+        return try KernelMachine(.pc(bytes: 64 << 20), configuration)
+    }
+
+    /// 16 KiB of vmalloc memory, mapped.
+    private func area(_ machine: KernelMachine) throws -> VirtualRange {
+        let start = try #require(machine.run { machine.memory.value.vmalloc.value.vmalloc(16384) })
+        for offset in stride(from: UInt(0), to: 16384, by: 4096) { try machine.store(7, start + offset) }
+        return VirtualRange(start, start + 16384)
+    }
+
+    private func direct(_ machine: KernelMachine, _ address: VirtualAddress) throws -> VirtualAddress {
+        let page = machine.run { machine.memory.value.pageTables.value.translate(address) }
+        return machine.direct(try #require(page).physical.rawValue)
+    }
+
+    private func canWrite(_ machine: KernelMachine, _ address: VirtualAddress) -> Bool {
+        (try? machine.store(9, address)) != nil
+    }
+
+    /// The same page of the direct map.
+    private func canWriteAlias(_ machine: KernelMachine, _ address: VirtualAddress) -> Bool {
+        guard let alias = try? direct(machine, address) else { return false }
+        return canWrite(machine, alias)
+    }
+
+    @Test(arguments: [false, true]) func readOnlyAndBackByBothAddresses(fiveLevels: Bool) throws {
+        let machine = try machine(fiveLevels: fiveLevels)
+        let area = try area(machine)
+        let middle = VirtualRange(area.start + 4096, area.start + 12288)
+        func set(_ change: MemoryChange) throws {
+            try machine.run { try machine.memory.value.setMemory(middle, change) }
+        }
+        try set(.readOnly)
+        for page in 0..<UInt(4) {
+            let isInside = page == 1 || page == 2
+            let address = area.start + page * 4096
+            let alias = try direct(machine, address)
+            #expect(canWrite(machine, address) == !isInside && canWrite(machine, alias) == !isInside)
+            #expect(try machine.load(address) == (isInside ? 7 : 9))
+        }
+        try set(.executable)
+        #expect(throws: Never.self) { try machine.fetch(middle.start) }
+        #expect(throws: SimulatedFault.self) { try machine.fetch(direct(machine, middle.start)) }
+        #expect(machine.run { machine.memory.value.pageTables.value.auditAliases().passes })
+        #expect(throws: PagingError.writableAndExecutable) { try set(.writable) }
+        #expect(!canWrite(machine, middle.start) && !canWriteAlias(machine, middle.start))
+        try set(.notExecutable)
+        try set(.writable)
+        #expect(canWrite(machine, middle.start) && canWriteAlias(machine, middle.start))
+        #expect(throws: PagingError.writableAndExecutable) { try set(.executable) }
+        #expect(throws: SimulatedFault.self) { try machine.fetch(middle.start) }
+        machine.run { machine.memory.value.vmalloc.value.vfree(area.start) }
+        try machine.check()
+    }
+
+    @Test func mistakesChangeNothing() throws {
+        let machine = try machine()
+        let area = try area(machine)
+        func set(_ start: UInt, _ end: UInt) throws {
+            try machine.run {
+                try machine.memory.value.setMemory(
+                    VirtualRange(VirtualAddress(start), VirtualAddress(end)), .readOnly)
+            }
+        }
+        let (start, end) = (area.start.rawValue, area.end.rawValue)
+        #expect(throws: PagingError.notMapped) { try set(start, end + 4096) }
+        #expect(throws: PagingError.misaligned) { try set(start + 8, end) }
+        #expect(throws: PagingError.notCanonical) { try set(0x7fff_ffff_f000, 0x8000_0000_1000) }
+        try set(start, start)
+        for offset in stride(from: UInt(0), to: 16384, by: 4096) {
+            #expect(
+                canWrite(machine, area.start + offset) && canWriteAlias(machine, area.start + offset))
+        }
+        try machine.check()
+    }
+
+    /// Each frame that a table needs is refused in turn: then every page allows what it did.
+    @Test func eachTableThatIsMissingFailsInTurn() throws {
+        let machine = try machine()
+        let area = try area(machine)
+        let frames = machine.memory.value.frames
+        for nth in 1...10 as ClosedRange<UInt> {
+            machine.run { frames.value.failAllocation(nth: nth) }
+            var error: PagingError?
+            do { try machine.run { try machine.memory.value.setMemory(area, .readOnly) } } catch let found
+                as PagingError
+            {
+                error = found
+            }
+            let isSpent = machine.run { frames.value.requestsUntilFailure } == 0
+            machine.run { frames.value.failAllocation(nth: 0) }
+            if !isSpent {
+                #expect(error == nil && nth > 1, "the direct map's large page needs a table")
+                #expect(!canWrite(machine, area.start))
+                return try machine.check()
+            }
+            #expect(error == .outOfTables)
+            for offset in stride(from: UInt(0), to: 16384, by: 4096) {
+                #expect(canWrite(machine, area.start + offset))
+                #expect(canWriteAlias(machine, area.start + offset))
+            }
+            try machine.check()
+        }
+        Issue.record("it takes tables without end")
+    }
+
+    @Test func theImageIsSealedAtBothAddresses() throws {
+        let data = KernelImage.small.data
+        let sealed = VirtualRange(data.virtualStart, data.virtualStart + 4096)
+        let machine = try machine(sealed: sealed)
+        #expect(canWrite(machine, sealed.start))
+        try machine.run { try machine.memory.value.seal() }
+        #expect(!canWrite(machine, sealed.start) && !canWrite(machine, sealed.end - 8))
+        #expect(!canWrite(machine, machine.direct(data.physical.start.rawValue)))
+        #expect(!canWrite(machine, machine.alias(data.physical.start.rawValue)))
+        #expect(canWrite(machine, sealed.end) && canWrite(machine, machine.direct(data.physical.start.rawValue + 4096)))
+        try machine.check()
+    }
+}
