@@ -81,6 +81,9 @@ EXCLUDED_BELOW = {
     "LeakDetector.grow(order:_:)": (
         ["PageFrameAllocator.reclaim(for:)", "AllocationFailureLog.write(_:)", "LeakDetector.note(_:)"],
         "it asks with .noWait or before there is a shrinker, .noWarn and .noLeakTrace"),
+    "PageFrameAllocator.allocateReadily(flags:)": (
+        ["PageFrameAllocator.allocateSlow(order:flags:)", *LEAK_WATCHER],
+        "it asks without .noFail, which alone tries again where a frame is damaged, and with .noLeakTrace"),
     "LeakDetector.giveRecordsBack()": (LEAK_WATCHER, "the detector is off then, and the watcher gone"),
     "PageFrameAllocator.reportInUse(_:order:_:)": (
         ["AllocationFailureLog.write(_:)"], "its own attempts are with .noWarn"),

@@ -68,6 +68,16 @@ struct HeaderPool<P: Platform>: ~Copyable {
         }
     }
 
+    /// As `allocate`, for what is not worth asking anybody to give memory back.
+    func allocateReadily(_ byteCount: Int) -> UInt? {
+        let size = (byteCount - 1) / Self.step
+        while true {
+            if let address = lock.withLock({ takeSlot(size) }) { return address }
+            guard let frame = frames.value.allocateReadily(flags: .none) else { return nil }
+            lock.withLock { addPage(frame, size) }
+        }
+    }
+
     /// Gives back what `allocate` returned for `byteCount` bytes. - Returns: the frames that went back with it: 0 or 1.
     /// - Complexity: O(1).
     @discardableResult

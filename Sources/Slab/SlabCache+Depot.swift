@@ -21,7 +21,7 @@ extension SlabCache {
     private func stowInNewBucket(_ magazine: Magazine<P>, leaving left: Int) -> Bool {
         // Without the lock. Not at any price: the objects have slabs to go to.
         let capacity = magazine.limit &- left
-        guard let memory = headers.value.allocate(Bucket<P>.byteCount(capacity: capacity), .noWarn) else {
+        guard let memory = headers.value.allocateReadily(Bucket<P>.byteCount(capacity: capacity)) else {
             withState { state in state.depot.wait() }
             return false
         }
