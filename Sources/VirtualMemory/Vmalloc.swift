@@ -29,18 +29,33 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     let resolvedFaults = Atomic<UInt>(0)
     let spuriousFaults = Atomic<UInt>(0)
 
-    /// - Parameter range: the addresses to hand out, whole pages; nothing may be mapped there yet.
+    /// - Parameters:
+    ///   - range: the addresses to hand out, whole pages; nothing may be mapped there yet.
+    ///   - restingPages: how many pages of one size may wait, after they were freed, for a request for as many.
     /// - Returns: nil where there is no memory.
     public init?(
         range: VirtualRange, frames: Permanent<PageFrameAllocator<P>>, pageTables: Permanent<PageTables<P>>,
-        kmalloc: Permanent<Kmalloc<P>>
+        kmalloc: Permanent<Kmalloc<P>>, restingPages: UInt = VirtualRangeAllocator<P>.usualRestingPages
     ) {
         guard let memory = unsafe kmalloc.value.allocate(FaultLocks<P>.byteCount) else { return nil }
-        guard let ranges = VirtualRangeAllocator<P>(space: range, frames: frames, kmalloc: kmalloc) else {
+        // Not looked through for references: what was freed lately is noted down here, and would keep new areas from
+        // being found lost.
+        let size = (VirtualRangeAllocator<P>.byteCount + 63) & ~63
+        guard let rangeMemory = unsafe kmalloc.value.allocate(size, flags: .kernel | .noLeakTrace) else {
             // Allocated above and given to nobody.
             unsafe kmalloc.value.free(memory)
             return nil
         }
+        guard let cache = try? VirtualRangeAllocator<P>.makeCache(in: kmalloc) else {
+            // As above, both.
+            unsafe kmalloc.value.free(rangeMemory)
+            unsafe kmalloc.value.free(memory)
+            return nil
+        }
+        // Memory of so many bytes, the allocator's for good.
+        let ranges = unsafe VirtualRangeAllocator<P>(
+            space: range, frames: frames, memory: rangeMemory, restingPages: restingPages)
+        ranges.useCache(cache)
         // A power of two from kmalloc is aligned to its size, and this is the locks' for good.
         faultLocks = unsafe FaultLocks<P>(in: memory)
         self.ranges = ranges
