@@ -10,6 +10,11 @@ public enum AreaKind: UInt8, Sendable {
     case device
     /// Pages of guarded objects, each between two that nobody may touch; see `GuardedPool`.
     case guardedObjects
+    /// Frames that belong to somebody else, mapped one after the other by `Vmalloc.mapFrames`.
+    case map
+
+    /// Whether the frames behind an area are given back with it.
+    var ownsFrames: Bool { self != .map && self != .device }
 
     public var name: StaticString {
         switch self {
@@ -17,6 +22,7 @@ public enum AreaKind: UInt8, Sendable {
         case .stack: "stack"
         case .device: "device"
         case .guardedObjects: "guarded objects"
+        case .map: "vmap"
         }
     }
 }

@@ -116,27 +116,14 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     /// - Returns: the live area; nil, with everything as before, where something is lacking.
     public func allocatePopulated(
         _ request: AreaRequest, flags: AllocationFlags = .kernel,
-        preparing prepare: (PageFrameNumber) -> Void = { _ in }
+        preparing prepare: ((PageFrameNumber) -> Void)? = nil
     ) -> Area? {
         // An impossible size fails before any frame is taken.
-        if request.pageCount > frames.value.freeFrames { return nil }
+        if request.pageCount > frames.value.managedFrames { return nil }
         guard let area = ranges.allocate(request, flags: flags) else { return nil }
-        var source = BuddyTableSource<P>(frames: frames)
-        var page = area.usable.start
-        while page < area.usable.end {
-            guard let frame = frames.value.allocate(order: 0, flags: flags | .noLeakTrace) else {
-                dropUnpublished(area)
-                return nil
-            }
-            prepare(frame)
-            do throws(PagingError) {
-                try pageTables.value.map(page, to: frame.address, permissions: .readWrite, using: &source)
-            } catch {
-                frames.value.free(frame, order: 0)
-                dropUnpublished(area)
-                return nil
-            }
-            page = page + PageSize.byteCount
+        if !mapFrames(behind: area, flags: flags, preparing: prepare) {
+            dropUnpublished(area)
+            return nil
         }
         ranges.publish(area, presentPages: area.reservedPages)
         tell(of: area, flags)
@@ -150,7 +137,7 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
             range.start.rawValue, byteCount: range.byteCount, area.kind == .stack ? .stack : .area, flags)
     }
 
-    private func dropUnpublished(_ area: Area) {
+    func dropUnpublished(_ area: Area) {
         _ = takePagesAway(from: area)
         ranges.abandon(area)
     }
@@ -204,8 +191,9 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     }
 
     private func takeApart(_ area: Area, call: StaticString) {
-        // A fault that saw the area live is over after this; a later one sees it dying.
-        faultLocks.passThroughAll()
+        // A fault that saw the area live is over after this; a later one sees it dying. Where all pages are there from the
+        // beginning, no fault changes anything.
+        if area.isOnDemand { faultLocks.passThroughAll() }
         // Tables that are not the area's own are reported; the area stays dying for good, so that nobody gets its range.
         guard let given = takePagesAway(from: area) else { return }
         if given != area.presentPages {
@@ -216,27 +204,6 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
         // By the area's own count: the promises of pages that were ever present are used up.
         if area.isOnDemand { frames.value.withdrawPromise(frames: Int(area.reservedPages &- area.presentPages)) }
         ranges.finishFree(area)
-    }
-
-    /// Empties the entries of an area that nobody uses, and gives back the frames once no CPU can reach them.
-    /// - Returns: how many frames there were; nil, reported, where the tables are damaged.
-    private func takePagesAway(from area: Area) -> UInt? {
-        var source = BuddyTableSource<P>(frames: frames)
-        var count: UInt = 0
-        do throws(PagingError) {
-            try pageTables.value.clear(area.usable, using: &source) { address, _ in
-                // Areas are mapped page by page: no frame here belongs to a larger page.
-                count &+= 1
-                frames.value.free(PageFrameNumber(containing: address), order: 0)
-            }
-        } catch {
-            P.report(
-                MemoryViolation(
-                    .corruption, in: "vfree", at: area.usable.start.rawValue, "the area's tables are not its own",
-                    UInt(error.rawValue)))
-            return nil
-        }
-        return count
     }
 
     // MARK: Asking
