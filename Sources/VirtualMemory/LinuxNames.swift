@@ -77,4 +77,16 @@ extension Vmalloc {
 
     /// The area that an address lies in, guard pages included; nil where there is none.
     public func find_vm_area(_ address: VirtualAddress) -> Area? { ranges.area(containing: address) }
+
+    /// Gives what `vmalloc` returned another size; see `reallocate`.
+    public func vrealloc(
+        _ address: VirtualAddress?, _ byteCount: UInt, _ flags: AllocationFlags = .kernel
+    ) -> VirtualAddress? {
+        reallocate(address, byteCount, flags: flags)
+    }
+
+    /// Copies from `address` on, past holes and guard pages, which read as zeros. - Returns: bytes that lie in areas.
+    public func vread(_ buffer: UnsafeMutableRawBufferPointer, _ address: VirtualAddress) -> Int {
+        unsafe read(from: address, into: buffer)
+    }
 }

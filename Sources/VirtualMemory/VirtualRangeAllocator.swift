@@ -225,6 +225,18 @@ public struct VirtualRangeAllocator<P: Platform>: ~Copyable, @unchecked Sendable
         return reference.node.area.range
     }
 
+    /// Runs `body` with the live area whose range contains `address`, which nobody can begin to free meanwhile: the lock is
+    /// held. `body` must not touch memory that is mapped on demand, nor call the allocator.
+    /// - Returns: nil where there is no such area. - Complexity: O(log n) and `body`.
+    func withLiveArea<Result>(at address: VirtualAddress, _ body: (Area) -> Result) -> Result? {
+        let interrupts = lock.acquire()
+        defer { lock.release(interrupts) }
+        guard let reference = unlockedState.tree.find(containing: address), reference.node.area.state == .live else {
+            return nil
+        }
+        return body(reference.node.area)
+    }
+
     /// The area whose range contains `address`. - Complexity: O(log n).
     public func area(containing address: VirtualAddress) -> Area? {
         let interrupts = lock.acquire()
