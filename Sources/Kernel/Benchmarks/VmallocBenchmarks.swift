@@ -23,6 +23,47 @@ struct VmallocBenchmarks {
         rows.pairs("100M", 100 << 20, count: 4)
         rows.randomSizes()
         rows.maps(memory.value.frames)
+        rows.manyAreas()
+    }
+
+    private static var manyAreas: Int { 15_000 }
+
+    /// Makes sure that 15000 areas do not slow a call by more than 2 times what it takes beside one; no row, because Linux has
+    /// none.
+    @inline(never)
+    private func manyAreas() {
+        guard let one = calls.allocate(PageSize.byteCount) else { fail("vmalloc") }
+        let few = pairsWithoutResting()
+        // Each area leads to the one before.
+        var last = one
+        for _ in 1..<Self.manyAreas {
+            guard let next = calls.allocate(PageSize.byteCount) else { fail("vmalloc of many areas") }
+            x86_store64(next, UInt64(last))
+            last = next
+        }
+        let many = pairsWithoutResting()
+        while last != one {
+            let before = UInt(x86_load64(last))
+            calls.free(last)
+            last = before
+        }
+        calls.free(one)
+        Log.plain("vmalloc and vfree of 8 pages: \(few) instructions beside one area, \(many) beside \(Self.manyAreas)")
+        if many > 2 * few { FatalReport.panic("many areas slow vmalloc by more than 2 times", .selfTestsFailed) }
+    }
+
+    /// The median of pairs of which none finds a range that rests.
+    private func pairsWithoutResting() -> UInt {
+        let count = 100
+        for index in 0..<count {
+            calls.purge()
+            let reading = InstructionCounter.begin()
+            let block = calls.allocate(8 * PageSize.byteCount)
+            guard let block else { fail("vmalloc") }
+            calls.free(block)
+            storage.setSample(InstructionCounter.ticks(since: reading), 0, at: index)
+        }
+        return storage.median(ofSeries: 0, count: count)
     }
 
     /// Rows `vmalloc SIZE alloc` and `vmalloc SIZE vfree`: the medians of `count` allocations, each followed by its free;
