@@ -92,7 +92,10 @@ public struct VirtualRangeAllocator<P: Platform>: ~Copyable, @unchecked Sendable
     /// - Returns: nil, with nothing changed, where no gap is large enough, the size overflows, or there is no memory.
     /// - Complexity: O(log n); where there is no gap, O(ranges that rest) besides.
     public func allocate(_ request: AreaRequest, flags: AllocationFlags = .kernel) -> Area? {
-        guard let pages = pagesTaken(by: request) else { return nil }
+        guard let pages = pagesTaken(by: request) else {
+            reportLack(request, flags)
+            return nil
+        }
         if request.bounds == nil, request.alignment == PageSize.byteCount,
             let reference = takeOver(request, pages)
         {
@@ -103,7 +106,18 @@ public struct VirtualRangeAllocator<P: Platform>: ~Copyable, @unchecked Sendable
         if giveUpResting(), let reference = unsafe place(request, pages, in: room) { return Self.copy(reference) }
         // Taken above and given to nobody.
         unsafe giveBack(note: room)
+        reportLack(request, flags)
         return nil
+    }
+
+    /// Reports that there is no gap for a request, unless the flags forbid it.
+    @inline(never)
+    private func reportLack(_ request: AreaRequest, _ flags: AllocationFlags) {
+        if flags.contains(.noWarn) || request.pageCount == 0 { return }
+        let guards = UInt(request.guardPagesBelow) &+ UInt(request.guardPagesAbove)
+        let (pages, overflow) = request.pageCount.addingReportingOverflow(guards)
+        let byteCount = overflow || pages >> (64 &- PageSize.shift) != 0 ? UInt.max : pages << PageSize.shift
+        P.report(FailedAllocation(areaOf: byteCount, lack: .addresses, flags: flags.rawValue))
     }
 
     /// The pages that a request takes, guard pages included; nil where it cannot be.

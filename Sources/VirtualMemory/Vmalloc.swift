@@ -95,7 +95,10 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
         request.isOnDemand = true
         // First of all, so that an impossible size fails before any work is done.
         guard request.pageCount > 0, let count = Int(exactly: request.pageCount), frames.value.promise(frames: count)
-        else { return nil }
+        else {
+            reportLack(request, flags)
+            return nil
+        }
         guard let area = ranges.allocate(request, flags: flags) else {
             frames.value.withdrawPromise(frames: count)
             return nil
@@ -119,7 +122,10 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
         preparing prepare: ((PageFrameNumber) -> Void)? = nil
     ) -> Area? {
         // An impossible size fails before any frame is taken.
-        if request.pageCount > frames.value.managedFrames { return nil }
+        if request.pageCount > frames.value.managedFrames {
+            reportLack(request, flags)
+            return nil
+        }
         guard let area = ranges.allocate(request, flags: flags) else { return nil }
         if !mapFrames(behind: area, flags: flags, preparing: prepare) {
             dropUnpublished(area)
@@ -128,6 +134,15 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
         ranges.publish(area, presentPages: area.reservedPages)
         tell(of: area, flags)
         return area
+    }
+
+    /// Reports that there are not so many frames, unless the flags forbid it. (Linux is silent.)
+    @inline(never)
+    private func reportLack(_ request: AreaRequest, _ flags: AllocationFlags) {
+        if flags.contains(.noWarn) || request.pageCount == 0 { return }
+        let (byteCount, overflow) = request.pageCount.multipliedReportingOverflow(by: PageSize.byteCount)
+        P.report(
+            FailedAllocation(areaOf: overflow ? UInt.max : byteCount, lack: .areaFrames, flags: flags.rawValue))
     }
 
     /// Tells the watcher of a new area: of a stack with its guard pages, where the addresses in its description lead to.
@@ -186,7 +201,9 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
         case .notAStart(let area):
             refuse(.misalignedFree, "not the start of the area", address.rawValue &- area.usable.start.rawValue)
         case .otherKind: refuse(.wildFree, "the area is of another kind")
-        case .unknown: refuse(.wildFree, "no area starts there")
+        case .unknown where !address.isAligned(to: PageSize.byteCount):
+            refuse(.wildFree, "bad address: no multiple of a page, in no area")
+        case .unknown: refuse(.wildFree, "nonexistent vm area: no area starts there")
         }
     }
 
