@@ -126,6 +126,8 @@ enum PageFrameTests {
 
     private static func promises(_ memory: Permanent<KernelMemory<X86Platform>>) {
         let frames = memory.value.frames
+        // What kmalloc could give back is not to come back meanwhile.
+        _ = VmallocTests.settledFreeFrames(memory)
         let all = frames.value.freeFrames
         let free = frames.value.promisableFrames
         SelfTest.expect(!frames.value.promise(frames: Int(free) + 1), "more than there is cannot be promised")
