@@ -27,7 +27,8 @@ extension Vmalloc {
     /// - Returns: false where something is lacking; some may be mapped then.
     @inline(never)
     func mapFrames(
-        behind area: borrowing Area, flags: AllocationFlags, preparing prepare: ((PageFrameNumber) -> Void)?
+        behind area: borrowing Area, flags: AllocationFlags, isPrepared: Bool,
+        preparing prepare: (PageFrameNumber) -> Void
     ) -> Bool {
         let usable = area.usable
         var source = BuddyTableSource<P>(frames: frames)
@@ -46,7 +47,7 @@ extension Vmalloc {
                     unsafe giveBack(part, count)
                     return false
                 }
-                if let prepare { for index in 0..<count { prepare(unsafe part[index]) } }
+                if isPrepared { for index in 0..<count { prepare(unsafe part[index]) } }
                 do throws(PagingError) {
                     try unsafe pageTables.value.mapFrames(
                         from: page, to: UnsafeBufferPointer(part), permissions: .readWrite, using: &source)

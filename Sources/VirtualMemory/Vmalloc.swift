@@ -84,7 +84,10 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     ) -> VirtualAddress? {
         let request = AreaRequest(.vmalloc, pageCount: pageCount(forBytes: byteCount), name: name, caller: caller)
         let isPopulated = populate || !flags.isDisjoint(with: .dma | .dma32)
-        let area = isPopulated ? allocatePopulated(request, flags: flags) : allocateOnDemand(request, flags: flags)
+        let area =
+            isPopulated
+            ? allocatePopulated(request, flags: flags, isPrepared: false) { _ in }
+            : allocateOnDemand(request, flags: flags)
         return area?.usable.start
     }
 
@@ -115,11 +118,13 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     }
 
     /// Reserves an area and maps a frame behind each page.
-    /// - Parameter prepare: called with each frame before it is mapped.
+    /// - Parameters:
+    ///   - isPrepared: whether `prepare` is called at all.
+    ///   - prepare: called with each frame before it is mapped.
     /// - Returns: the live area; nil, with everything as before, where something is lacking.
     public func allocatePopulated(
-        _ request: AreaRequest, flags: AllocationFlags = .kernel,
-        preparing prepare: ((PageFrameNumber) -> Void)? = nil
+        _ request: AreaRequest, flags: AllocationFlags = .kernel, isPrepared: Bool = true,
+        preparing prepare: (PageFrameNumber) -> Void
     ) -> Area? {
         // An impossible size fails before any frame is taken.
         if request.pageCount > frames.value.managedFrames {
@@ -127,7 +132,7 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
             return nil
         }
         guard let area = ranges.allocate(request, flags: flags) else { return nil }
-        if !mapFrames(behind: area, flags: flags, preparing: prepare) {
+        if !mapFrames(behind: area, flags: flags, isPrepared: isPrepared, preparing: prepare) {
             dropUnpublished(area)
             return nil
         }
