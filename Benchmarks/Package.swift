@@ -13,11 +13,13 @@ let package = Package(
     dependencies: [.package(name: "quarry", path: "..")],
     targets: [
         .target(name: "HostSupport"),
-        // What both programs share: the machine, the draws, and the lines that they print.
+        // What the programs share: the machine, the draws, and the lines that they print.
         .target(name: "WorkloadSupport", dependencies: dependencies, swiftSettings: settings),
         .executableTarget(
             name: "PageFrameWorkloads", dependencies: dependencies + ["WorkloadSupport"], swiftSettings: settings),
         .executableTarget(
             name: "SlabWorkloads", dependencies: dependencies + ["WorkloadSupport"], swiftSettings: settings),
+        .executableTarget(
+            name: "RangeWorkloads", dependencies: dependencies + ["WorkloadSupport"], swiftSettings: settings),
     ]
 )

@@ -68,7 +68,8 @@ def print_table(calibration, rows, descriptor_bytes, bounds):
     for row in rows:
         value = f"{row.instructions:.0f}" if row.statistic == "count" else number(row.instructions)
         print(f"{row.name:56} {value:>10} {number(row.linux):>10} {ratio(row.ratio):>7}")
-    titles = {"hot": "hot pairs", "batch": "batch and churn pairs", "loop": "loops", "single": "single calls"}
+    titles = {"hot": "hot pairs", "batch": "batch and churn pairs", "loop": "loops", "single": "single calls",
+              "vmalloc": "vmalloc pairs", "amortised": "vmalloc pairs, measured from outside"}
     for kind, name in figures.KINDS.items():
         bound = bounds[f"{name} over Linux's"]
         title = f"{titles[kind]}, at most {bound} of Linux's"

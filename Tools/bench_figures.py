@@ -26,8 +26,13 @@ BOOT_SIZES = ("512M", "64G")
 ROW_LINE = re.compile(r"^bench row (.+)\t(median|mean)\t(\d+(?:\.\d+)?)$")
 CALIBRATION_LINE = re.compile(r"^bench calibration (.+)\t(\d+)$")
 FRAMES_READY = re.compile(r"^\[\s*(\d+)\] info +page frames ready$", re.MULTILINE)
-# The slab's rows; all others are the page frames'.
+# The slab's rows and vmalloc's; all others are the page frames'.
 SLAB = re.compile(r"(loop )?(kmalloc|kzalloc|krealloc|ksize|kmem_cache)")
+VMALLOC = re.compile(r"vmalloc|vmap|vunmap|find_vm_area")
+# vmalloc's pairs: what a row is called, and the row of what undoes it.
+VMALLOC_PAIRS = (
+    (re.compile(r"(vmalloc .*) fill1000 alloc"), r"\1 drain vfree"), (re.compile(r"(vmalloc .*) alloc"), r"\1 vfree"),
+    (re.compile(r"vmap (.+)"), r"vunmap \1"))
 PAIR = re.compile(r"(.+ (hot|batch\d+ \w+|churn)) alloc")
 # Rows that clear or copy an object, and how many bytes.
 CLEARS = re.compile(r"(?:kzalloc\(|kmem_cache_zalloc )(\d+)\b.* alloc")
@@ -51,8 +56,9 @@ class Row:
         return None if self.linux is None else ratio_beyond(self.string, self.instructions, self.linux)
 
     @property
-    def is_slab(self):
-        return SLAB.match(self.name) is not None
+    def floor(self):
+        """Whose row it is: "slab", "vmalloc" or "frames"."""
+        return "slab" if SLAB.match(self.name) else "vmalloc" if VMALLOC.match(self.name) else "frames"
 
 
 @dataclasses.dataclass
@@ -79,7 +85,12 @@ class Bound:
 
 
 # What is bound, and which bound.
-KINDS = {"hot": "hot pair", "batch": "batch pair", "loop": "hot pair", "single": "single call"}
+KINDS = {
+    "hot": "hot pair", "batch": "batch pair", "loop": "hot pair", "single": "single call", "vmalloc": "vmalloc pair",
+    "amortised": "vmalloc pair"}
+MEANS = {
+    "frames": "geometric mean of the ratios", "slab": "geometric mean of the slab's ratios",
+    "vmalloc": "geometric mean of vmalloc's ratios"}
 
 
 def ratio_beyond(string, instructions, linux):
@@ -150,26 +161,44 @@ def string_ticks(name, calibration):
 
 
 def bound_calls(rows):
-    """All that has a bound, in the rows' order: each allocation with its free, and the slab's loops and single calls."""
+    """All that has a bound, in the rows' order: each allocation with its free, and loops and single calls."""
     by_name = {row.name: row for row in rows if row.linux is not None}
     found = []
     for row in by_name.values():
+        if row.floor == "vmalloc":
+            found += vmalloc_bounds(row, by_name)
+            continue
         match = PAIR.fullmatch(row.name)
         if match and (free := by_name.get(f"{match[1]} free")):
             kind = "hot" if match[2] == "hot" else "batch"
             found.append(
                 Bound(match[1], kind, row.instructions + free.instructions, row.linux + free.linux, row.string))
-        elif row.is_slab and not row.name.endswith((" alloc", " free")):
+        elif row.floor == "slab" and not row.name.endswith((" alloc", " free")):
             kind = "loop" if row.name.startswith("loop ") else "single"
             found.append(Bound(row.name, kind, row.instructions, row.linux, row.string))
     return found
 
 
+def vmalloc_bounds(row, by_name):
+    """What has a bound of a row of vmalloc's: a pair, a pair measured as one, a single call; or nothing."""
+    if row.name.startswith(("vmalloc_to_page", "find_vm_area")):
+        return [Bound(row.name, "single", row.instructions, row.linux)]
+    if row.name.startswith("vmalloc+vfree"):
+        return [Bound(row.name, "amortised", row.instructions, row.linux)]
+    for name, undone_by in VMALLOC_PAIRS:
+        if match := name.fullmatch(row.name):
+            free = by_name.get(match.expand(undone_by))
+            if free is None:
+                return []
+            return [Bound(row.name, "vmalloc", row.instructions + free.instructions, row.linux + free.linux)]
+    return []
+
+
 def geometric_means(rows, bounds):
-    """[(title, mean, limit, goal)] of the page frames' rows and of the slab's."""
+    """[(title, mean, limit, goal)] of the rows of each floor."""
     found = []
-    for title, is_slab in (("geometric mean of the ratios", False), ("geometric mean of the slab's ratios", True)):
-        mean = geometric_mean([row for row in rows if row.is_slab == is_slab])
+    for floor, title in MEANS.items():
+        mean = geometric_mean([row for row in rows if row.floor == floor])
         found.append((title, mean, bounds["reached where the goal is not"].get(title, bounds[title]), bounds[title]))
     return found
 
@@ -210,7 +239,7 @@ def bound_problems(rows, descriptor_bytes, bounds):
     for call in bound_calls(rows):
         if call.instructions > call.limit(bounds):
             problems.append(
-                f"{call.name}{' pair' if call.kind in ('hot', 'batch') else ''}: {call.instructions:.2f} is "
+                f"{call.name}{' pair' if call.kind in ('hot', 'batch', 'vmalloc') else ''}: {call.instructions:.2f} is "
                 f"{call.ratio:.3f} of Linux's {call.linux:.2f}, at most {call.limit(bounds):.2f}")
     problems += [
         f"{title}: {mean:.3f}, at most {float(limit):.3f}"

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the page-frame and slab workloads on the host and shows them beside other allocators'.
+"""Runs the page-frame, slab and virtual-range workloads on the host and shows them beside other allocators'.
 
     host_bench.py [--callgrind] [--check]
 
@@ -20,13 +20,16 @@ from toolchain import BUILD, ROOT, Failure, entry_point, run, tool
 PACKAGE = ROOT / "Benchmarks"
 OTHERS = PACKAGE / "host-others.json"
 SCRATCH = ROOT / ".build-host-bench"
-PRODUCTS = {"PageFrameWorkloads": "page-frame-workloads", "SlabWorkloads": "slab-workloads"}
+PRODUCTS = {
+    "PageFrameWorkloads": "page-frame-workloads", "SlabWorkloads": "slab-workloads", "RangeWorkloads": "range-workloads"}
 DUMPS = BUILD / "callgrind"
 PAGE_SIZE = 4096
-# The rows of the others' figures that are the slab's, and how its batches are named.
+# The rows of the others' figures that are the slab's and the virtual ranges', and how the slab's batches are named.
 SLAB_TABLE = "small objects"
+RANGE_TABLE = "virtual ranges"
 BATCH = re.compile(r"(.+ batch) (fifo|lifo|random)")
 FOOTPRINT = "host footprint of B mixed over live bytes"
+SPAN = "host span of C over live pages"
 SPEEDUP = "host throughput of two threads over one"
 THREADS = ("one thread", "two threads")
 TRIGGER = re.compile(r"^desc: Trigger: Client Request: (.+)$", re.MULTILINE)
@@ -42,6 +45,7 @@ class Figures:
     instructions: dict = dataclasses.field(default_factory=dict)  # per operation, the whole loop included
     refused: dict = dataclasses.field(default_factory=dict)
     large_blocks: dict = dataclasses.field(default_factory=dict)  # percent of free memory, by percent of memory in use
+    span: float | None = None  # pages from the start of the space to the last range over pages of live ranges
     footprint: float | None = None  # bytes of pages ever used over bytes that are live
     throughput: dict = dataclasses.field(default_factory=dict)  # pairs a microsecond, by threads
 
@@ -105,6 +109,9 @@ def read_output(text):
         elif kind == "footprint" and len(fields) == 2:
             pages, live = fields
             found.footprint = int(pages) * PAGE_SIZE / int(live)
+        elif kind == "span" and len(fields) == 2:
+            pages, live = fields
+            found.span = int(pages) / int(live)
         elif kind == "throughput" and len(fields) == 3:
             threads, pairs, nanoseconds = fields
             found.throughput[threads] = int(pairs) * 1000 / int(nanoseconds)
@@ -152,6 +159,8 @@ def problems(found, bounds):
         value = found.large_blocks.get(percent)
         if value is None or value < least:
             wrong.append(f"D2 at {percent} %: {value} % of free memory in blocks of order 9, at least {least}")
+    if found.span is None or found.span > bounds[SPAN]:
+        wrong.append(f"{SPAN}: {figure(found.span)}, at most {float(bounds[SPAN])}")
     return wrong + slab_problems(found, bounds)
 
 
@@ -200,6 +209,7 @@ def print_tables(found, others, bounds):
     for name, row in rows.items():
         print(f"{name:24}" + "".join(f"{row[load]:>12.1f}" for load in loads))
     print_slab(found, others[SLAB_TABLE], bounds)
+    print_ranges(found, others[RANGE_TABLE], bounds)
     print("\nrequests refused: " + ", ".join(f"{label} {number}" for label, number in found.refused.items()))
 
 
@@ -224,6 +234,22 @@ def print_slab(found, others, bounds):
         print(f"{name:44} {figure(value):>8} {float(bounds[name]):>8} {float(reached.get(name, bounds[name])):>8}")
     throughput = ", ".join(f"{threads} {value:.1f}" for threads, value in found.throughput.items())
     print(f"pairs a microsecond, from one thread to another: {throughput}")
+
+
+def print_ranges(found, others, bounds):
+    print("\nvirtual ranges: instructions of an allocation and its free, and of a look-up, the whole loop included\n")
+    columns = ["C mixed", "C look-up"]
+    print(f"{'':24}" + "".join(f"{column:>12}" for column in columns) + f"{'span':>8}")
+    rows = dict(others["instructions"])
+    if found.instructions:
+        rows["Quarry"] = {column: found.instructions[column] for column in columns}
+    for name, row in rows.items():
+        span = found.span if name == "Quarry" else others["span"].get(name)
+        span = "-" if span is None else f"{span:.2f}"
+        print(f"{name:24}" + "".join(f"{row[column]:>12.0f}" if column in row else f"{'-':>12}" for column in columns)
+              + f"{span:>8}")
+    limits = bounds["host instructions per operation"]
+    print(f"{'at most':24}" + "".join(f"{limits[column]:>12}" for column in columns) + f"{float(bounds[SPAN]):>8.2f}")
 
 
 def merge(figures_of_programs):

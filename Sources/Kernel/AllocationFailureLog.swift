@@ -2,6 +2,7 @@ import KernelMemory
 import MemoryPrimitives
 import PageFrames
 import Paging
+import VirtualMemory
 import X86
 
 /// What the kernel says about a request for page frames that could not be met: Linux's report.
@@ -27,6 +28,7 @@ enum AllocationFailureLog {
     private static func write(_ failure: FailedAllocation) {
         if unsafe suppressed > 0 { unsafe Log.warning("warn_alloc: \(suppressed) callbacks suppressed") }
         unsafe suppressed = 0
+        if failure.lack != .frames { return writeArea(failure) }
         var writer = SerialReportWriter()
         var report = AllocationFailure(
             name: "kernel", order: failure.order, flags: AllocationFlags(rawValue: failure.flags),
@@ -41,5 +43,25 @@ enum AllocationFailureLog {
         Backtrace.printCallers(ofFrame: x86_frame_pointer())
         let frames = memory.value.frames
         AllocationFailureReport.writeMemory(report, frames.value, to: &writer)
+    }
+
+    /// What Linux says of an area that there are no addresses for, and the like where there are no frames; with figures.
+    @inline(never)
+    private static func writeArea(_ failure: FailedAllocation) {
+        if failure.lack == .addresses {
+            Log.warning("vmap allocation for size \(failure.byteCount) failed: no such gap in the address space")
+        } else {
+            Log.warning("vmalloc error: size \(failure.byteCount), failed to allocate pages")
+        }
+        if let memory = unsafe Quarry.memory {
+            let figures = memory.value.vmalloc.value.statistics.areas
+            let frames = memory.value.frames
+            Log.warning(
+                """
+                vmalloc: \(figures.areas) areas, \(figures.reservedPages) pages, \(figures.presentPages) of them there; page \
+                frames: \(frames.value.freeFrames) free, \(frames.value.promisedFrames) promised
+                """)
+        }
+        Backtrace.printCallers(ofFrame: x86_frame_pointer())
     }
 }

@@ -86,14 +86,6 @@ struct LeakReference: Equatable {
 
     static func == (one: LeakReference, other: LeakReference) -> Bool { unsafe one.pointer == other.pointer }
 
-    /// Above zero where the left side is the higher one; -1, 0 or 1 in a balanced tree.
-    var balance: Int { Int(record.left?.record.height ?? 0) - Int(record.right?.record.height ?? 0) }
-
-    /// Derives the height from the children's, which must be right already.
-    func update() {
-        record.height = max(record.left?.record.height ?? 0, record.right?.record.height ?? 0) + 1
-    }
-
     @inline(__always)
     func has(_ marks: LeakRecord.Marks) -> Bool { record.marks.contains(marks) }
 
@@ -102,4 +94,44 @@ struct LeakReference: Equatable {
 
     @inline(__always)
     func unset(_ marks: LeakRecord.Marks) { record.marks.subtract(marks) }
+}
+
+/// Records by address, none of which overlap.
+typealias LeakTree = BalancedTree<LeakReference>
+
+extension LeakReference: BalancedTreeNode {
+    @inline(__always)
+    var firstByte: UInt { record.start }
+
+    @inline(__always)
+    var lastByte: UInt { record.start &+ (record.byteCount &- 1) }
+
+    var parent: LeakReference? {
+        @inline(__always)
+        get { record.parent }
+        @inline(__always)
+        nonmutating set { record.parent = newValue }
+    }
+
+    var left: LeakReference? {
+        @inline(__always)
+        get { record.left }
+        @inline(__always)
+        nonmutating set { record.left = newValue }
+    }
+
+    var right: LeakReference? {
+        @inline(__always)
+        get { record.right }
+        @inline(__always)
+        nonmutating set { record.right = newValue }
+    }
+
+    var height: Int {
+        @inline(__always)
+        get { Int(record.height) }
+        // At most 1.44 log2 of as many records as there can be.
+        @inline(__always)
+        nonmutating set { record.height = UInt8(truncatingIfNeeded: newValue) }
+    }
 }

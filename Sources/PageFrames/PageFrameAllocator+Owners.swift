@@ -24,6 +24,24 @@ extension PageFrameAllocator {
         return isFree ? .free : .interior
     }
 
+    /// True for a frame of RAM that was given to the allocator. - Complexity: O(1).
+    @inline(__always)
+    public func manages(_ frame: PageFrameNumber) -> Bool {
+        guard let descriptor = unsafe descriptor(of: frame) else { return false }
+        // The table's own descriptor, which is never given back.
+        return unsafe descriptor.snapshot.state != .absent
+    }
+
+    /// The order of the block in use whose first frame this is; 0 for any other frame. The caller owns the block.
+    /// - Complexity: O(1).
+    @inline(__always)
+    public func order(ofBlockAt frame: PageFrameNumber) -> Int {
+        guard let descriptor = unsafe descriptor(of: frame) else { return 0 }
+        // The table's own descriptor, which is never given back.
+        let snapshot = unsafe descriptor.snapshot
+        return snapshot.state == .allocatedHead ? Int(snapshot.order) : 0
+    }
+
     /// The block in use that `frame` lies in, its head or another frame of it: Linux's `compound_head`, for every block.
     /// nil where there is none. A snapshot, unless the caller has the block. - Complexity: O(orders).
     @inline(__always)

@@ -10,6 +10,11 @@ public enum AreaKind: UInt8, Sendable {
     case device
     /// Pages of guarded objects, each between two that nobody may touch; see `GuardedPool`.
     case guardedObjects
+    /// Frames that belong to somebody else, mapped one after the other by `Vmalloc.mapFrames`.
+    case map
+
+    /// Whether the frames behind an area are given back with it.
+    var ownsFrames: Bool { self != .map && self != .device }
 
     public var name: StaticString {
         switch self {
@@ -17,13 +22,14 @@ public enum AreaKind: UInt8, Sendable {
         case .stack: "stack"
         case .device: "device"
         case .guardedObjects: "guarded objects"
+        case .map: "vmap"
         }
     }
 }
 
 /// How far an area has come.
 ///
-///     reserved --publish--> live --beginFree--> dying --finishFree--> (no area; its range is free)
+///     reserved --publish--> live --beginFree--> dying --finishFree--> (no area; its range rests or is free)
 ///         '----------------------------------------- abandon ---------^
 ///
 /// Only the caller that reserved an area publishes or abandons it, and only the one that `beginFree` chose finishes it.
@@ -34,6 +40,10 @@ public enum AreaState: UInt8, Sendable {
     case live
     /// Being freed: its pages are being taken away.
     case dying
+    /// Freed, and no area any more; its range waits for a request for as many pages, see `RestingAreas`.
+    case resting
+    /// Freed, and its range is free. Nothing that the allocator holds is in this state.
+    case gone
 }
 
 /// A range of address space and what it is for; a copy, as it was when it was asked for.
@@ -54,11 +64,15 @@ public struct Area: Sendable {
     public let caller: UInt
     /// Pages that have a frame now. Never above `reservedPages`.
     public internal(set) var presentPages: UInt
+    /// Where the area is noted down, for the caller that is setting it up or taking it apart; nil in the note itself.
+    var note: AreaReference?
 
     /// What the owner may touch: the range without its guard pages.
     public var usable: VirtualRange {
+        // No less than a page is left between the guard pages, which the range includes.
         VirtualRange(
-            range.start + UInt(guardPagesBelow) << PageSize.shift, range.end - UInt(guardPagesAbove) << PageSize.shift)
+            VirtualAddress(range.start.rawValue &+ UInt(guardPagesBelow) &<< PageSize.shift),
+            VirtualAddress(range.end.rawValue &- UInt(guardPagesAbove) &<< PageSize.shift))
     }
 
     /// The pages that the owner may touch.
@@ -78,6 +92,10 @@ public struct AreaRequest: Sendable {
     public var alignment: UInt
     public var name: StaticString
     public var caller: UInt
+    /// Whether the area is to be in use at once, without a time in which its pages are set up and nobody may free it.
+    public var isLiveAtOnce = false
+    /// Where the whole area, guard pages included, has to lie; nil for anywhere in the space.
+    public var bounds: VirtualRange?
 
     public init(
         _ kind: AreaKind, pageCount: UInt, guardPagesBelow: UInt16 = 0, guardPagesAbove: UInt16 = 1,

@@ -1,205 +1,168 @@
 import MemoryPrimitives
 
-/// Areas in address order: an AVL tree that also knows, for each subtree, its extent and its largest gap.
+/// Areas in address order, as a list and as a balanced tree that also knows the largest gap of each subtree.
 ///
-/// The gaps need no nodes of their own: a free range is what lies between two neighbours, so that freeing an area
-/// joins the gaps on both sides without further work. All walks follow parent links: no recursion, no stack beyond one
-/// frame. Height is at most 1.44 log2(n): 30 for a million areas.
+/// Free ranges need no nodes of their own: each area knows the gap after it, so that to free an area is to add its range
+/// and its gap to the gap before. What is free below the first area is the gap of the **head**, an empty area that stands
+/// at the start of the space for ever.
 struct AreaTree {
-    private(set) var root: AreaReference?
-    private(set) var count = 0
+    private(set) var tree = BalancedTree<AreaReference>()
+    private let head: AreaReference
+
+    /// - Parameters:
+    ///   - space: where the areas lie; not at address 0.
+    ///   - head: an area of no bytes at the start of the space, in no tree.
+    init(space: VirtualRange, head: AreaReference) {
+        self.head = head
+        head.node.gap = space.byteCount
+        head.node.largestGap = space.byteCount
+        tree.insert(head)
+    }
+
+    /// The areas; the head is none.
+    var count: Int { tree.count - 1 }
 
     // MARK: Looking up
 
     /// The area whose range (guard pages included) contains `address`. Complexity: O(log n).
-    func find(containing address: VirtualAddress) -> AreaReference? {
-        var current = root
-        while let reference = current {
-            if address < reference.start {
-                current = reference.node.left
-            } else if address < reference.end {
-                return reference
-            } else {
-                current = reference.node.right
-            }
-        }
-        return nil
-    }
+    @inline(__always)
+    func find(containing address: VirtualAddress) -> AreaReference? { tree.find(containing: address.rawValue) }
 
     /// The area that contains `address`, or else the one with the fewest bytes between them, the lower of two equally
     /// near. Complexity: O(log n).
     func nearest(to address: VirtualAddress) -> AreaReference? {
-        var below: AreaReference?
-        var above: AreaReference?
-        var current = root
-        while let reference = current {
-            if address < reference.start {
-                above = reference
-                current = reference.node.left
-            } else if address < reference.end {
-                return reference
-            } else {
-                below = reference
-                current = reference.node.right
-            }
-        }
-        guard let below else { return above }
-        guard let above else { return below }
+        guard let below = tree.last(upTo: address.rawValue), below != head else { return first }
+        guard address >= below.end, let above = below.node.next else { return below }
         let distanceBelow = address.distance(from: below.end)
         return distanceBelow < above.start.distance(from: address) ? below : above
     }
 
-    /// The start of the lowest free run of at least `byteCount` bytes within `space`. Complexity: O(log n).
-    func lowestGap(of byteCount: UInt, in space: VirtualRange) -> VirtualAddress? {
-        guard let root else { return byteCount <= space.byteCount ? space.start : nil }
-        if root.node.subtreeStart.distance(from: space.start) >= byteCount { return space.start }
-        if root.node.largestGap >= byteCount { return lowestInnerGap(of: byteCount, below: root) }
-        if space.end.distance(from: root.node.subtreeEnd) >= byteCount { return root.node.subtreeEnd }
-        return nil
+    /// The area after which the lowest gap comes that has `byteCount` bytes at or above `lowest`; the head for the gap at
+    /// the start of the space. Complexity: O(log n).
+    @inline(__always)
+    func areaBeforeGap(of byteCount: UInt, from lowest: VirtualAddress) -> AreaReference? {
+        if lowest > head.start { return areaBeforeGap(of: byteCount, above: lowest) }
+        guard let root = tree.root, root.node.largestGap >= byteCount else { return nil }
+        return Self.areaBeforeGap(of: byteCount, in: root)
     }
 
-    /// As `lowestGap`, between areas of a subtree that has such a gap: its left side, beside its top, its right side.
-    private func lowestInnerGap(of byteCount: UInt, below top: AreaReference) -> VirtualAddress? {
+    /// As above, in a subtree that has such a gap: its left side, after its top, its right side.
+    @inline(__always)
+    private static func areaBeforeGap(of byteCount: UInt, in top: AreaReference) -> AreaReference? {
         var current = top
         while true {
-            if let left = current.node.left {
-                if left.node.largestGap >= byteCount {
-                    current = left
-                    continue
-                }
-                let gapStart = left.node.subtreeEnd
-                if current.start.distance(from: gapStart) >= byteCount { return gapStart }
+            if let left = current.node.left, left.node.largestGap >= byteCount {
+                current = left
+                continue
             }
+            if current.node.gap >= byteCount { return current }
             guard let right = current.node.right else { return nil }
-            if right.node.subtreeStart.distance(from: current.end) >= byteCount { return current.end }
             current = right
+        }
+    }
+
+    /// As above, from an address in the middle of the space on: the gap that it lies in, then those after it.
+    private func areaBeforeGap(of byteCount: UInt, above lowest: VirtualAddress) -> AreaReference? {
+        guard let around = tree.last(upTo: lowest.rawValue) else { return nil }
+        let gapEnd = around.end + around.node.gap
+        if max(around.end, lowest) <= gapEnd, gapEnd.distance(from: max(around.end, lowest)) >= byteCount {
+            return around
+        }
+        // Up from there: what is to the right of each node on the way comes after it.
+        var current = around
+        while true {
+            if let right = current.node.right, right.node.largestGap >= byteCount {
+                return Self.areaBeforeGap(of: byteCount, in: right)
+            }
+            // Up to the next node in address order that is not below this one.
+            var child = current
+            while let parent = child.node.parent, parent.node.right == child { child = parent }
+            guard let parent = child.node.parent else { return nil }
+            if parent.node.gap >= byteCount { return parent }
+            current = parent
         }
     }
 
     // MARK: Changing
 
-    /// Adds a node whose range overlaps no area of the tree. Complexity: O(log n).
-    mutating func insert(_ new: AreaReference) {
-        count += 1
-        guard var parent = root else {
-            root = new
-            return
-        }
-        while true {
-            let isLeft = new.start < parent.start
-            guard let child = isLeft ? parent.node.left : parent.node.right else {
-                new.node.parent = parent
-                if isLeft { parent.node.left = new } else { parent.node.right = new }
-                break
-            }
-            parent = child
-        }
-        rebalance(from: parent)
+    /// Adds an area that lies in the gap after `previous`. Complexity: O(log n).
+    @inline(__always)
+    mutating func insert(_ new: AreaReference, after previous: AreaReference) {
+        let next = previous.node.next
+        new.node.previous = previous
+        new.node.next = next
+        previous.node.next = new
+        next?.node.previous = new
+        tree.link(new, after: previous, before: next)
+        let parent = new.node.parent
+
+        let gap = previous.node.gap
+        let before = new.start.rawValue &- previous.end.rawValue
+        let after = gap &- before &- new.node.area.range.byteCount
+        new.node.gap = after
+        new.node.largestGap = after
+        // `previous` stands above, and knew of a larger gap than what is left of it.
+        Self.raise(parent, to: after)
+        previous.node.gap = before
+        Self.lower(previous, from: gap)
+        tree.rebalance(from: parent)
     }
 
-    /// Takes out a node of the tree. Complexity: O(log n).
+    /// Takes out an area. Complexity: O(log n).
+    @inline(__always)
     mutating func remove(_ old: AreaReference) {
-        count -= 1
-        guard let left = old.node.left, let right = old.node.right else {
-            let parent = old.node.parent
-            replace(old, with: old.node.left ?? old.node.right)
-            rebalance(from: parent)
-            return
-        }
-        // The next area in address order, which has no left child, takes the place.
-        let successor = Self.leftmost(right)
-        var lowestChanged = successor
-        if successor != right, let parent = successor.node.parent {
-            lowestChanged = parent
-            replace(successor, with: successor.node.right)
-            successor.node.right = right
-            right.node.parent = successor
-        }
-        successor.node.left = left
-        left.node.parent = successor
-        replace(old, with: successor)
-        rebalance(from: lowestChanged)
-    }
+        // Only the head has nothing before it.
+        guard let previous = old.node.previous else { return }
+        let next = old.node.next
+        previous.node.next = next
+        next?.node.previous = previous
 
-    /// Updates all that stands above a change, and turns what has lost its balance.
-    private mutating func rebalance(from lowestChanged: AreaReference?) {
-        var current = lowestChanged
-        while let reference = current {
-            reference.update()
-            current = balanced(reference).node.parent
-        }
-    }
-
-    /// - Returns: what stands in the place of `top` afterwards.
-    private mutating func balanced(_ top: AreaReference) -> AreaReference {
-        let balance = top.balance
-        if balance > 1, let left = top.node.left {
-            if left.balance < 0, let inner = left.node.right { rotate(left, under: inner) }
-            if let newTop = top.node.left {
-                rotate(top, under: newTop)
-                return newTop
-            }
-        } else if balance < -1, let right = top.node.right {
-            if right.balance > 0, let inner = right.node.left { rotate(right, under: inner) }
-            if let newTop = top.node.right {
-                rotate(top, under: newTop)
-                return newTop
-            }
-        }
-        return top
-    }
-
-    /// Turns `top` and its child `child` so that the child stands above; the address order stays.
-    private mutating func rotate(_ top: AreaReference, under child: AreaReference) {
-        replace(top, with: child)
-        let inner: AreaReference?
-        if top.node.left == child {
-            inner = child.node.right
-            top.node.left = inner
-            child.node.right = top
+        let gap = previous.node.gap
+        let joined = gap &+ old.node.area.range.byteCount &+ old.node.gap
+        let lowestChanged: AreaReference?
+        if old.node.left != nil {
+            // `previous` is below, and will stand in this place: its gap leaves the nodes between.
+            previous.node.gap = 0
+            Self.lower(previous, from: gap)
+            lowestChanged = tree.unlink(old)
+            previous.node.gap = joined
+            previous.node.largestGap = previous.largestGapBelow
+            Self.raise(previous.node.parent, to: joined)
         } else {
-            inner = child.node.left
-            top.node.right = inner
-            child.node.left = top
+            // `previous` stands above: from there on up the joined gap outdoes the one that goes.
+            previous.node.gap = joined
+            Self.raise(previous, to: joined)
+            let gone = old.node.gap
+            old.node.gap = 0
+            Self.lower(old, from: gone)
+            lowestChanged = tree.unlink(old)
         }
-        inner?.node.parent = top
-        top.node.parent = child
-        top.update()
-        child.update()
+        tree.rebalance(from: lowestChanged)
     }
 
-    /// Puts `new` where `old` hangs; what hangs below either stays as it is.
-    private mutating func replace(_ old: AreaReference, with new: AreaReference?) {
-        let parent = old.node.parent
-        new?.node.parent = parent
-        guard let parent else {
-            root = new
-            return
+    /// Makes known, from `node` up, that there is a gap of `byteCount`. Complexity: O(log n).
+    @inline(__always)
+    private static func raise(_ node: AreaReference?, to byteCount: UInt) {
+        var current = node
+        while let reference = current, reference.node.largestGap < byteCount {
+            reference.node.largestGap = byteCount
+            current = reference.node.parent
         }
-        if parent.node.left == old { parent.node.left = new } else { parent.node.right = new }
+    }
+
+    /// Makes known, from `node` up, that there is a gap of `byteCount` less. Complexity: O(log n).
+    @inline(__always)
+    private static func lower(_ node: AreaReference, from byteCount: UInt) {
+        var current: AreaReference? = node
+        while let reference = current, reference.node.largestGap == byteCount {
+            let largest = reference.largestGapBelow
+            if largest == byteCount { return }
+            reference.node.largestGap = largest
+            current = reference.node.parent
+        }
     }
 
     // MARK: In address order
 
-    var first: AreaReference? {
-        guard let root else { return nil }
-        return Self.leftmost(root)
-    }
-
-    /// The next area in address order. Complexity: O(log n), O(1) on average over a whole walk.
-    static func next(after reference: AreaReference) -> AreaReference? {
-        if let right = reference.node.right { return leftmost(right) }
-        var child = reference
-        while let parent = child.node.parent {
-            if parent.node.left == child { return parent }
-            child = parent
-        }
-        return nil
-    }
-
-    private static func leftmost(_ top: AreaReference) -> AreaReference {
-        var current = top
-        while let left = current.node.left { current = left }
-        return current
-    }
+    var first: AreaReference? { head.node.next }
 }

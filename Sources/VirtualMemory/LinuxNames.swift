@@ -1,5 +1,6 @@
 import MemoryPrimitives
 import PageFrames
+import Paging
 
 /// vmalloc by the names that kernel authors look for. Any context, interrupt handlers included; nothing sleeps.
 extension Vmalloc {
@@ -14,4 +15,78 @@ extension Vmalloc {
 
     /// Frees what `vmalloc` or `vzalloc` returned; nil is a no-op.
     public func vfree(_ address: VirtualAddress?) { free(address) }
+
+    /// `vfree` for contexts in which Linux's may not be called; here any may call either.
+    public func vfree_atomic(_ address: VirtualAddress?) { free(address) }
+
+    /// As `vmalloc`, from the one memory node that there is.
+    public func vmalloc_node(_ byteCount: UInt, _ node: Int) -> VirtualAddress? {
+        node == 0 || node == -1 ? allocate(byteCount, name: "vmalloc_node") : nil
+    }
+
+    /// As `vzalloc`, with every page there from the beginning: for memory that user mode is to be shown.
+    public func vmalloc_user(_ byteCount: UInt) -> VirtualAddress? {
+        allocate(byteCount, flags: .kernel | .zero, populate: true, name: "vmalloc_user")
+    }
+
+    /// As `vmalloc`, of frames below 4 GiB, there from the beginning.
+    public func vmalloc_32(_ byteCount: UInt) -> VirtualAddress? {
+        allocate(byteCount, flags: .kernel | .dma32, name: "vmalloc_32")
+    }
+
+    /// Maps `frames` one after the other; they stay the caller's. - Returns: nil where that cannot be.
+    public func vmap(
+        _ frames: UnsafeBufferPointer<PageFrameNumber>, _ permissions: PagePermissions = .readWrite
+    ) -> VirtualAddress? {
+        unsafe mapFrames(frames, permissions: permissions)
+    }
+
+    /// Takes away what `vmap` returned; nil is a no-op.
+    public func vunmap(_ address: VirtualAddress?) { unmapFrames(address) }
+
+    /// As `vmap`, for mappings that come and go often; on the one memory node that there is.
+    public func vm_map_ram(
+        _ frames: UnsafeBufferPointer<PageFrameNumber>, _ node: Int = -1
+    ) -> VirtualAddress? {
+        node == 0 || node == -1 ? unsafe mapFrames(frames, name: "vm_map_ram") : nil
+    }
+
+    /// Takes away what `vm_map_ram` returned for `count` frames. Another count is reported as `wildFree`, and nothing
+    /// changes.
+    public func vm_unmap_ram(_ address: VirtualAddress, _ count: Int) {
+        if let area = ranges.area(containing: address), area.reservedPages != UInt(bitPattern: count) {
+            return P.report(
+                MemoryViolation(
+                    .wildFree, in: "vm_unmap_ram", at: address.rawValue, "as many pages were mapped",
+                    area.reservedPages))
+        }
+        unmapFrames(address)
+    }
+
+    /// The frame behind an address of a live area; nil where none is yet. The caller owns the area.
+    @inline(__always)
+    public func vmalloc_to_page(_ address: VirtualAddress) -> PageFrameNumber? { pageTables.value.frame(at: address) }
+
+    /// As `vmalloc_to_page`, its number.
+    @inline(__always)
+    public func vmalloc_to_pfn(_ address: VirtualAddress) -> UInt? { vmalloc_to_page(address)?.rawValue }
+
+    /// True for an address in vmalloc's part of the address space, whatever is there.
+    @inline(__always)
+    public func is_vmalloc_addr(_ address: VirtualAddress) -> Bool { ranges.space.contains(address) }
+
+    /// The area that an address lies in, guard pages included; nil where there is none.
+    public func find_vm_area(_ address: VirtualAddress) -> Area? { ranges.area(containing: address) }
+
+    /// Gives what `vmalloc` returned another size; see `reallocate`.
+    public func vrealloc(
+        _ address: VirtualAddress?, _ byteCount: UInt, _ flags: AllocationFlags = .kernel
+    ) -> VirtualAddress? {
+        reallocate(address, byteCount, flags: flags)
+    }
+
+    /// Copies from `address` on, past holes and guard pages, which read as zeros. - Returns: bytes that lie in areas.
+    public func vread(_ buffer: UnsafeMutableRawBufferPointer, _ address: VirtualAddress) -> Int {
+        unsafe read(from: address, into: buffer)
+    }
 }

@@ -7,13 +7,22 @@ extension VirtualRangeAllocator {
         try lock.withLock { () throws(InvariantViolation) in
             try unlockedState.tree.checkInvariants(in: space)
             var sum = AreaStatistics()
+            var resting = 0
             var current = unlockedState.tree.first
             while let reference = current {
                 try Self.check(reference.node.area)
-                sum.areas += 1
-                sum.reservedPages += reference.node.area.reservedPages
-                sum.add(reference.node.area.presentPages, of: reference.node.area.kind)
-                current = AreaTree.next(after: reference)
+                if reference.node.area.state == .resting {
+                    resting += 1
+                } else {
+                    sum.areas += 1
+                    sum.reservedPages += reference.node.area.reservedPages
+                    sum.add(reference.node.area.presentPages, of: reference.node.area.kind)
+                }
+                current = reference.node.next
+            }
+            let queued = try unlockedState.resting.checkInvariants()
+            if resting != queued {
+                throw InvariantViolation("what rests is in the tree", found: UInt(resting), expected: UInt(queued))
             }
             let figures = unlockedState.figures
             if sum != figures {
@@ -48,8 +57,8 @@ extension VirtualRangeAllocator {
         try lock.withLock { () throws(Failure) in
             var current = unlockedState.tree.first
             while let reference = current {
-                try body(reference.node.area)
-                current = AreaTree.next(after: reference)
+                if reference.node.area.state != .resting { try body(reference.node.area) }
+                current = reference.node.next
             }
         }
     }

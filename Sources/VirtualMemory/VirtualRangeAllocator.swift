@@ -14,34 +14,63 @@ public struct VirtualRangeAllocator<P: Platform>: ~Copyable, @unchecked Sendable
     public let space: VirtualRange
 
     let lock = SpinLock<P>()
-    private let frames: Permanent<PageFrameAllocator<P>>
-    private let kmalloc: Permanent<Kmalloc<P>>
+    let frames: Permanent<PageFrameAllocator<P>>
     private let statePointer: UnsafeMutablePointer<State>
 
-    /// What changes, all of it under the lock.
+    /// What changes, all of it under the lock but `cache`, which is set once.
     struct State: ~Copyable {
-        var tree = AreaTree()
-        var freed = FreedAreas()
+        var tree: AreaTree
         var figures = AreaStatistics()
+        var freed = FreedAreas()
+        var resting: RestingAreas
+        var first: FirstAreaNotes
+        var cache: CacheReference<P>?
+
+        init(space: VirtualRange, resting: RestingAreas, first: FirstAreaNotes, head: AreaReference) {
+            tree = AreaTree(space: space, head: head)
+            self.resting = resting
+            self.first = first
+        }
     }
 
+    /// With so many, two requests in three find a range when all sizes up to 64 pages are equally frequent.
+    public static var usualRestingPages: UInt { 80 }
+
+    /// Bytes of memory that `init` needs, with room for the notes of 16 areas.
+    public static var byteCount: UInt { UInt(notesOffset + 16 * FirstAreaNotes.stride) }
+
+    private static var queuesOffset: Int { (MemoryLayout<State>.size + 63) & ~63 }
+    private static var notesOffset: Int { (queuesOffset + RestingAreas.byteCount + 63) & ~63 }
+
+    /// An allocator that can note down 15 areas, until `useCache` gives it a slab cache: it works before slab.
     /// - Parameters:
-    ///   - space: whole pages.
+    ///   - space: whole pages, not the first one.
     ///   - frames: tell a report's walk, which has no lock, what it can read.
-    ///   - kmalloc: gives the memory that areas are noted down in.
-    /// - Returns: nil where there is no memory.
-    public init?(space: VirtualRange, frames: Permanent<PageFrameAllocator<P>>, kmalloc: Permanent<Kmalloc<P>>) {
+    ///   - memory: `byteCount` bytes, aligned to 64, in the direct map; the allocator's for good.
+    ///   - restingPages: how many pages of one size may wait, after they were freed, for a request for as many. They lie
+    ///     between others that are in use, and are given up where there is no gap for a request.
+    @unsafe
+    public init(
+        space: VirtualRange, frames: Permanent<PageFrameAllocator<P>>, memory: UnsafeMutableRawPointer,
+        restingPages: UInt = VirtualRangeAllocator.usualRestingPages
+    ) {
         precondition(space.start.isAligned(to: PageSize.byteCount) && space.end.isAligned(to: PageSize.byteCount))
-        // Not looked through for references: what was freed lately is noted down here, and would keep new areas from
-        // being found lost.
-        let size = UInt(MemoryLayout<State>.size)
-        guard let memory = unsafe kmalloc.value.allocate(size, flags: .kernel | .noLeakTrace) else { return nil }
+        precondition(space.start.rawValue > 0)
         self.space = space
         self.frames = frames
-        self.kmalloc = kmalloc
-        // Fresh memory of this size, aligned for any type, and this value's for good.
+        // Each part of the caller's memory has room for what is put there.
         unsafe statePointer = memory.bindMemory(to: State.self, capacity: 1)
-        unsafe statePointer.initialize(to: State())
+        let resting = unsafe RestingAreas(pageLimit: restingPages, in: memory + Self.queuesOffset)
+        var first = unsafe FirstAreaNotes(
+            in: UnsafeMutableRawBufferPointer(
+                start: memory + Self.notesOffset, count: Int(Self.byteCount) - Self.notesOffset))
+        guard let room = unsafe first.take() else { preconditionFailure("there is room for 16") }
+        let head = Area(
+            kind: .vmalloc, state: .live, isOnDemand: false, guardPagesBelow: 0, guardPagesAbove: 0,
+            range: VirtualRange(space.start, space.start), name: "", caller: 0, presentPages: 0)
+        // The room is the head's for good.
+        let reference = unsafe AreaReference(head, in: room)
+        unsafe statePointer.initialize(to: State(space: space, resting: resting, first: first, head: reference))
     }
 
     /// The state, for whoever holds the lock, and for reports that cannot wait for it.
@@ -54,131 +83,125 @@ public struct VirtualRangeAllocator<P: Platform>: ~Copyable, @unchecked Sendable
 
     // MARK: Coming
 
-    /// Reserves the lowest range that fits the request, in state `reserved`.
+    /// Reserves a range for the request: one of just as many pages that was freed lately, where
+    /// nothing is asked for but pages; else the lowest gap that fits.
     ///
     /// An alignment above a page asks for a gap in which the area fits wherever the gap starts; a tighter one that would
-    /// do by luck is passed over, which keeps the search O(log n).
-    /// - Returns: nil, with nothing changed, where no gap is large enough, the size overflows, or kmalloc has no memory.
-    /// - Complexity: O(log n).
+    /// do by luck is passed over, which keeps the search O(log n). So it is with bounds: the gap, or what is left of it
+    /// above the lower one, must have room for the area and the slack of its alignment.
+    /// - Returns: nil, with nothing changed, where no gap is large enough, the size overflows, or there is no memory.
+    /// - Complexity: O(log n); where there is no gap, O(ranges that rest) besides.
     public func allocate(_ request: AreaRequest, flags: AllocationFlags = .kernel) -> Area? {
+        guard let pages = pagesTaken(by: request) else {
+            reportLack(request, flags)
+            return nil
+        }
+        if request.bounds == nil, request.alignment == PageSize.byteCount,
+            let reference = takeOver(request, pages)
+        {
+            return Self.copy(reference)
+        }
+        guard let room = unsafe takeNote(flags) else { return nil }
+        if let reference = unsafe place(request, pages, in: room) { return Self.copy(reference) }
+        if giveUpResting(), let reference = unsafe place(request, pages, in: room) { return Self.copy(reference) }
+        // Taken above and given to nobody.
+        unsafe giveBack(note: room)
+        reportLack(request, flags)
+        return nil
+    }
+
+    /// Reports that there is no gap for a request, unless the flags forbid it.
+    @inline(never)
+    private func reportLack(_ request: AreaRequest, _ flags: AllocationFlags) {
+        if flags.contains(.noWarn) || request.pageCount == 0 { return }
+        let guards = UInt(request.guardPagesBelow) &+ UInt(request.guardPagesAbove)
+        let (pages, overflow) = request.pageCount.addingReportingOverflow(guards)
+        let byteCount = overflow || pages >> (64 &- PageSize.shift) != 0 ? UInt.max : pages << PageSize.shift
+        P.report(FailedAllocation(areaOf: byteCount, lack: .addresses, flags: flags.rawValue))
+    }
+
+    /// The pages that a request takes, guard pages included; nil where it cannot be.
+    @inline(__always)
+    private func pagesTaken(by request: AreaRequest) -> UInt? {
         guard request.pageCount > 0, request.alignment >= PageSize.byteCount,
             request.alignment & (request.alignment &- 1) == 0
         else { return nil }
-        let guards = UInt(request.guardPagesBelow) + UInt(request.guardPagesAbove)
+        let guards = UInt(request.guardPagesBelow) &+ UInt(request.guardPagesAbove)
         let (pages, overflow) = request.pageCount.addingReportingOverflow(guards)
-        if overflow || pages > space.byteCount >> PageSize.shift { return nil }
-        let byteCount = pages << PageSize.shift
-        let (wanted, tooFar) = byteCount.addingReportingOverflow(request.alignment &- PageSize.byteCount)
-        if tooFar { return nil }
+        return overflow || pages > space.byteCount >> PageSize.shift ? nil : pages
+    }
 
-        // Before the lock is taken, so that it is never held while kmalloc looks for memory.
-        guard let memory = unsafe kmalloc.value.allocate(UInt(MemoryLayout<AreaNode>.size), flags: flags | .noLeakTrace)
-        else { return nil }
-        let area = lock.withLock { () -> Area? in
-            guard let gap = unlockedState.tree.lowestGap(of: wanted, in: space) else { return nil }
-            let guardBytes = UInt(request.guardPagesBelow) << PageSize.shift
-            // The gap holds the slack that rounding up can need.
-            guard let usableStart = (gap + guardBytes).roundedUp(to: request.alignment) else { return nil }
-            let start = usableStart - guardBytes
-            let area = Area(
-                kind: request.kind, state: .reserved, isOnDemand: request.isOnDemand,
-                guardPagesBelow: request.guardPagesBelow, guardPagesAbove: request.guardPagesAbove,
-                range: VirtualRange(start, start + byteCount),
-                name: request.name, caller: request.caller, presentPages: 0)
-            // The memory is the node's from here until `release` gives it back.
-            unlockedState.tree.insert(unsafe AreaReference(area, in: memory))
-            unlockedState.figures.areas &+= 1
-            unlockedState.figures.reservedPages &+= area.reservedPages
-            return area
-        }
-        // Allocated above and given to nobody.
-        if area == nil { unsafe kmalloc.value.free(memory) }
+    /// Makes a range that rests the request's.
+    @inline(__always)
+    private func takeOver(_ request: AreaRequest, _ pages: UInt) -> AreaReference? {
+        let interrupts = lock.acquire()
+        defer { lock.release(interrupts) }
+        guard let reference = unlockedState.resting.take(pages) else { return nil }
+        reference.node.area = Self.area(request, at: reference.node.area.range)
+        unlockedState.figures.areas &+= 1
+        unlockedState.figures.reservedPages &+= request.pageCount
+        return reference
+    }
+
+    private static func area(_ request: AreaRequest, at range: VirtualRange) -> Area {
+        Area(
+            kind: request.kind, state: request.isLiveAtOnce ? .live : .reserved, isOnDemand: request.isOnDemand,
+            guardPagesBelow: request.guardPagesBelow, guardPagesAbove: request.guardPagesAbove, range: range,
+            name: request.name, caller: request.caller, presentPages: 0)
+    }
+
+    /// An area as its owner sees it, who alone knows of it.
+    @inline(__always)
+    static func copy(_ reference: AreaReference) -> Area {
+        var area = reference.node.area
+        area.note = reference
         return area
     }
 
+    /// Takes `pages` pages out of the lowest gap that fits, and notes the area down in `room`.
+    private func place(
+        _ request: AreaRequest, _ pages: UInt, in room: UnsafeMutableRawPointer
+    ) -> AreaReference? {
+        let byteCount = pages &<< PageSize.shift
+        // The gap holds the slack that rounding up can need.
+        let (wanted, tooFar) = byteCount.addingReportingOverflow(request.alignment &- PageSize.byteCount)
+        if tooFar { return nil }
+        let bounds = request.bounds?.intersection(space)
+        if request.bounds != nil && bounds == nil { return nil }
+        let lowest = bounds?.start ?? space.start
+        let highest = bounds?.end ?? space.end
+        let guardBytes = UInt(request.guardPagesBelow) &<< PageSize.shift
+        let interrupts = lock.acquire()
+        defer { lock.release(interrupts) }
+        guard let previous = unlockedState.tree.areaBeforeGap(of: wanted, from: lowest) else { return nil }
+        let gap = max(previous.end.rawValue, lowest.rawValue)
+        // All of it lies within the gap.
+        let start = ((gap &+ guardBytes &+ request.alignment &- 1) & ~(request.alignment &- 1)) &- guardBytes
+        if start &+ byteCount > highest.rawValue { return nil }
+        let range = VirtualRange(VirtualAddress(start), VirtualAddress(start &+ byteCount))
+        // The room is the note's from here until `release` gives it back.
+        let reference = unsafe AreaReference(Self.area(request, at: range), in: room)
+        unlockedState.tree.insert(reference, after: previous)
+        unlockedState.figures.areas &+= 1
+        unlockedState.figures.reservedPages &+= request.pageCount
+        return reference
+    }
+
     /// Ends the set-up of an area that the caller reserved: it is in use, with `presentPages` frames behind it.
-    /// - Complexity: O(log n).
-    public func publish(_ area: Area, presentPages: UInt) {
-        let published = lock.withLock { () -> Bool in
-            guard let reference = exact(area, in: .reserved) else { return false }
-            reference.node.area.state = .live
-            reference.node.area.presentPages = presentPages
-            unlockedState.figures.add(presentPages, of: area.kind)
-            return true
+    /// - Complexity: O(1).
+    public func publish(_ area: borrowing Area, presentPages: UInt) {
+        let interrupts = lock.acquire()
+        defer { lock.release(interrupts) }
+        guard let reference = Self.exact(area, in: .reserved) else {
+            return Self.reportState(area, in: "VirtualRangeAllocator.publish")
         }
-        if !published { reportState(area, in: "VirtualRangeAllocator.publish") }
+        reference.node.area.state = .live
+        reference.node.area.presentPages = presentPages
+        unlockedState.figures.add(presentPages, of: area.kind)
     }
 
     /// Gives back an area that the caller reserved and could not set up. - Complexity: O(log n).
     public func abandon(_ area: Area) { release(area, from: .reserved, in: "VirtualRangeAllocator.abandon") }
-
-    // MARK: Going
-
-    /// What `beginFree` found.
-    public enum FreeOutcome: Sendable {
-        /// The area is the caller's to take apart, and to end with `finishFree`.
-        case begun(Area)
-        /// The address is where an area started that is being freed, or was freed lately.
-        case freedAlready(Area)
-        /// The address lies within an area, or is the start of one that was never published; it is left alone.
-        case notAStart(Area)
-        /// The area that starts there is of another kind than the caller's; it is left alone.
-        case otherKind(Area)
-        /// No area is there.
-        case unknown
-    }
-
-    /// Chooses the caller as the one that frees the live area of `kind` whose first usable address is `start`.
-    /// - Complexity: O(log n).
-    public func beginFree(_ start: VirtualAddress, kind: AreaKind = .vmalloc) -> FreeOutcome {
-        lock.withLock {
-            guard let reference = unlockedState.tree.find(containing: start) else {
-                if let area = unlockedState.freed.latest(containing: start), area.usable.start == start {
-                    return .freedAlready(area)
-                }
-                return .unknown
-            }
-            let area = reference.node.area
-            if area.kind != kind { return .otherKind(area) }
-            if area.usable.start != start { return .notAStart(area) }
-            switch area.state {
-            case .reserved: return .notAStart(area)
-            case .dying: return .freedAlready(area)
-            case .live:
-                reference.node.area.state = .dying
-                return .begun(reference.node.area)
-            }
-        }
-    }
-
-    /// Ends the freeing of an area whose pages are gone: its range is free. - Complexity: O(log n).
-    public func finishFree(_ area: Area) { release(area, from: .dying, in: "VirtualRangeAllocator.finishFree") }
-
-    private func release(_ area: Area, from state: AreaState, in call: StaticString) {
-        let reference = lock.withLock { () -> AreaReference? in
-            guard let reference = exact(area, in: state) else { return nil }
-            unlockedState.tree.remove(reference)
-            unlockedState.figures.areas &-= 1
-            unlockedState.figures.reservedPages &-= area.reservedPages
-            unlockedState.figures.remove(reference.node.area.presentPages, of: area.kind)
-            if state == .dying { unlockedState.freed.note(reference.node.area) }
-            return reference
-        }
-        guard let reference else { return reportState(area, in: call) }
-        // Nobody reaches the node any more, except a fatal report, which checks what it reads.
-        unsafe kmalloc.value.free(reference.memory)
-    }
-
-    /// The node of `area` where that is in `state`. The lock is held.
-    private func exact(_ area: Area, in state: AreaState) -> AreaReference? {
-        guard let reference = unlockedState.tree.find(containing: area.range.start) else { return nil }
-        return reference.start == area.range.start && reference.node.area.state == state ? reference : nil
-    }
-
-    private func reportState(_ area: Area, in call: StaticString) {
-        P.report(
-            MemoryViolation(.corruption, in: call, at: area.range.start.rawValue, "the area is not in that state"))
-    }
 
     // MARK: In use
 
@@ -205,72 +228,36 @@ public struct VirtualRangeAllocator<P: Platform>: ~Copyable, @unchecked Sendable
         }
     }
 
+    /// The range, guard pages included, of the area that `address` lies in; as `area(containing:)`, for those who want no
+    /// more. - Complexity: O(log n).
+    public func range(around address: VirtualAddress) -> VirtualRange? {
+        let interrupts = lock.acquire()
+        defer { lock.release(interrupts) }
+        guard let reference = unlockedState.tree.find(containing: address), reference.node.area.state != .resting else {
+            return nil
+        }
+        return reference.node.area.range
+    }
+
+    /// Runs `body` with the live area whose range contains `address`, which nobody can begin to free meanwhile: the lock is
+    /// held. `body` must not touch memory that is mapped on demand, nor call the allocator.
+    /// - Returns: nil where there is no such area. - Complexity: O(log n) and `body`.
+    func withLiveArea<Result>(at address: VirtualAddress, _ body: (Area) -> Result) -> Result? {
+        let interrupts = lock.acquire()
+        defer { lock.release(interrupts) }
+        guard let reference = unlockedState.tree.find(containing: address), reference.node.area.state == .live else {
+            return nil
+        }
+        return body(reference.node.area)
+    }
+
     /// The area whose range contains `address`. - Complexity: O(log n).
     public func area(containing address: VirtualAddress) -> Area? {
-        lock.withLock { unlockedState.tree.find(containing: address)?.node.area }
-    }
-
-    // MARK: For fatal reports
-
-    /// The area that contains `address`, or else the nearest one. Waits for no lock.
-    ///
-    /// Where another CPU, or this one, holds the lock, the answer may miss an area that is changing just now.
-    /// - Complexity: O(log n), at most 64 steps without the lock.
-    public func nearestArea(to address: VirtualAddress) -> Area? {
-        guard let interrupts = lock.tryAcquire() else { return nearestAreaUnlocked(to: address) }
+        let interrupts = lock.acquire()
         defer { lock.release(interrupts) }
-        return unlockedState.tree.nearest(to: address)?.node.area
-    }
-
-    /// Where `address` lies among the areas. Waits for no lock, as `nearestArea`.
-    public func describe(_ address: VirtualAddress) -> AddressDescription {
-        guard space.contains(address) else { return AddressDescription(.outsideSpace) }
-        guard let area = nearestArea(to: address) else {
-            if let area = freedArea(containing: address) { return AddressDescription(.freed, area) }
-            return AddressDescription(.noAreas)
+        guard let reference = unlockedState.tree.find(containing: address), reference.node.area.state != .resting else {
+            return nil
         }
-        if !area.range.contains(address), let freed = freedArea(containing: address) {
-            return AddressDescription(.freed, freed)
-        }
-        return AddressDescription(of: address, near: area)
-    }
-
-    private func freedArea(containing address: VirtualAddress) -> Area? {
-        guard let interrupts = lock.tryAcquire() else { return nil }
-        defer { lock.release(interrupts) }
-        return unlockedState.freed.latest(containing: address)
-    }
-
-    /// `nearest` while others may change the tree: each link is checked to lead to RAM before it is followed, and the
-    /// number of steps is limited. What it answers may be out of date, and it ends.
-    func nearestAreaUnlocked(to address: VirtualAddress) -> Area? {
-        var best: Area?
-        var bestDistance = UInt.max
-        var current = unlockedState.tree.root
-        for _ in 0..<64 {
-            guard let reference = current, isReadable(reference) else { break }
-            let area = reference.node.area
-            let isBelow = area.range.end <= address
-            if area.range.contains(address) { return area }
-            let distance =
-                isBelow ? address.rawValue &- area.range.end.rawValue : area.range.start.rawValue &- address.rawValue
-            if distance < bestDistance {
-                best = area
-                bestDistance = distance
-            }
-            current = isBelow ? reference.node.right : reference.node.left
-        }
-        return best
-    }
-
-    /// True when all of the node lies in frames that the direct map reaches.
-    private func isReadable(_ reference: AreaReference) -> Bool {
-        let address = unsafe VirtualAddress(reference.memory)
-        let directMap = frames.value.directMap
-        let first = directMap.physicalAddress(of: address)
-        let last = PhysicalAddress(first.rawValue &+ UInt(MemoryLayout<AreaNode>.size &- 1))
-        return address.isAligned(to: UInt(MemoryLayout<AreaNode>.alignment))
-            && frames.value.state(of: PageFrameNumber(containing: first)) != .absent
-            && frames.value.state(of: PageFrameNumber(containing: last)) != .absent
+        return reference.node.area
     }
 }

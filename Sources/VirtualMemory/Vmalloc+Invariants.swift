@@ -55,7 +55,8 @@ extension Vmalloc {
             case .mapped(let translation):
                 present += 1
                 let frame = PageFrameNumber(containing: translation.physical)
-                if frames.value.state(of: frame) != .allocatedHead {
+                let state = frames.value.state(of: frame)
+                if state != .allocatedHead && state != .interior {
                     throw InvariantViolation(
                         "a page's frame is an allocated one", at: page.rawValue, found: frame.rawValue)
                 }

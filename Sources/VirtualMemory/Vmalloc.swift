@@ -29,18 +29,33 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     let resolvedFaults = Atomic<UInt>(0)
     let spuriousFaults = Atomic<UInt>(0)
 
-    /// - Parameter range: the addresses to hand out, whole pages; nothing may be mapped there yet.
+    /// - Parameters:
+    ///   - range: the addresses to hand out, whole pages; nothing may be mapped there yet.
+    ///   - restingPages: how many pages of one size may wait, after they were freed, for a request for as many.
     /// - Returns: nil where there is no memory.
     public init?(
         range: VirtualRange, frames: Permanent<PageFrameAllocator<P>>, pageTables: Permanent<PageTables<P>>,
-        kmalloc: Permanent<Kmalloc<P>>
+        kmalloc: Permanent<Kmalloc<P>>, restingPages: UInt = VirtualRangeAllocator<P>.usualRestingPages
     ) {
         guard let memory = unsafe kmalloc.value.allocate(FaultLocks<P>.byteCount) else { return nil }
-        guard let ranges = VirtualRangeAllocator<P>(space: range, frames: frames, kmalloc: kmalloc) else {
+        // Not looked through for references: what was freed lately is noted down here, and would keep new areas from
+        // being found lost.
+        let size = (VirtualRangeAllocator<P>.byteCount + 63) & ~63
+        guard let rangeMemory = unsafe kmalloc.value.allocate(size, flags: .kernel | .noLeakTrace) else {
             // Allocated above and given to nobody.
             unsafe kmalloc.value.free(memory)
             return nil
         }
+        guard let cache = try? VirtualRangeAllocator<P>.makeCache(in: kmalloc) else {
+            // As above, both.
+            unsafe kmalloc.value.free(rangeMemory)
+            unsafe kmalloc.value.free(memory)
+            return nil
+        }
+        // Memory of so many bytes, the allocator's for good.
+        let ranges = unsafe VirtualRangeAllocator<P>(
+            space: range, frames: frames, memory: rangeMemory, restingPages: restingPages)
+        ranges.useCache(cache)
         // A power of two from kmalloc is aligned to its size, and this is the locks' for good.
         faultLocks = unsafe FaultLocks<P>(in: memory)
         self.ranges = ranges
@@ -69,7 +84,10 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     ) -> VirtualAddress? {
         let request = AreaRequest(.vmalloc, pageCount: pageCount(forBytes: byteCount), name: name, caller: caller)
         let isPopulated = populate || !flags.isDisjoint(with: .dma | .dma32)
-        let area = isPopulated ? allocatePopulated(request, flags: flags) : allocateOnDemand(request, flags: flags)
+        let area =
+            isPopulated
+            ? allocatePopulated(request, flags: flags, isPrepared: false) { _ in }
+            : allocateOnDemand(request, flags: flags)
         return area?.usable.start
     }
 
@@ -80,7 +98,10 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
         request.isOnDemand = true
         // First of all, so that an impossible size fails before any work is done.
         guard request.pageCount > 0, let count = Int(exactly: request.pageCount), frames.value.promise(frames: count)
-        else { return nil }
+        else {
+            reportLack(request, flags)
+            return nil
+        }
         guard let area = ranges.allocate(request, flags: flags) else {
             frames.value.withdrawPromise(frames: count)
             return nil
@@ -97,35 +118,36 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     }
 
     /// Reserves an area and maps a frame behind each page.
-    /// - Parameter prepare: called with each frame before it is mapped.
+    /// - Parameters:
+    ///   - isPrepared: whether `prepare` is called at all.
+    ///   - prepare: called with each frame before it is mapped.
     /// - Returns: the live area; nil, with everything as before, where something is lacking.
     public func allocatePopulated(
-        _ request: AreaRequest, flags: AllocationFlags = .kernel,
-        preparing prepare: (PageFrameNumber) -> Void = { _ in }
+        _ request: AreaRequest, flags: AllocationFlags = .kernel, isPrepared: Bool = true,
+        preparing prepare: (PageFrameNumber) -> Void
     ) -> Area? {
         // An impossible size fails before any frame is taken.
-        if request.pageCount > frames.value.freeFrames { return nil }
+        if request.pageCount > frames.value.managedFrames {
+            reportLack(request, flags)
+            return nil
+        }
         guard let area = ranges.allocate(request, flags: flags) else { return nil }
-        var source = BuddyTableSource<P>(frames: frames)
-        var page = area.usable.start
-        while page < area.usable.end {
-            guard let frame = frames.value.allocate(order: 0, flags: flags | .noLeakTrace) else {
-                dropUnpublished(area)
-                return nil
-            }
-            prepare(frame)
-            do throws(PagingError) {
-                try pageTables.value.map(page, to: frame.address, permissions: .readWrite, using: &source)
-            } catch {
-                frames.value.free(frame, order: 0)
-                dropUnpublished(area)
-                return nil
-            }
-            page = page + PageSize.byteCount
+        if !mapFrames(behind: area, flags: flags, isPrepared: isPrepared, preparing: prepare) {
+            dropUnpublished(area)
+            return nil
         }
         ranges.publish(area, presentPages: area.reservedPages)
         tell(of: area, flags)
         return area
+    }
+
+    /// Reports that there are not so many frames, unless the flags forbid it. (Linux is silent.)
+    @inline(never)
+    private func reportLack(_ request: AreaRequest, _ flags: AllocationFlags) {
+        if flags.contains(.noWarn) || request.pageCount == 0 { return }
+        let (byteCount, overflow) = request.pageCount.multipliedReportingOverflow(by: PageSize.byteCount)
+        P.report(
+            FailedAllocation(areaOf: overflow ? UInt.max : byteCount, lack: .areaFrames, flags: flags.rawValue))
     }
 
     /// Tells the watcher of a new area: of a stack with its guard pages, where the addresses in its description lead to.
@@ -135,7 +157,7 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
             range.start.rawValue, byteCount: range.byteCount, area.kind == .stack ? .stack : .area, flags)
     }
 
-    private func dropUnpublished(_ area: Area) {
+    func dropUnpublished(_ area: Area) {
         _ = takePagesAway(from: area)
         ranges.abandon(area)
     }
@@ -184,13 +206,16 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
         case .notAStart(let area):
             refuse(.misalignedFree, "not the start of the area", address.rawValue &- area.usable.start.rawValue)
         case .otherKind: refuse(.wildFree, "the area is of another kind")
-        case .unknown: refuse(.wildFree, "no area starts there")
+        case .unknown where !address.isAligned(to: PageSize.byteCount):
+            refuse(.wildFree, "bad address: no multiple of a page, in no area")
+        case .unknown: refuse(.wildFree, "nonexistent vm area: no area starts there")
         }
     }
 
     private func takeApart(_ area: Area, call: StaticString) {
-        // A fault that saw the area live is over after this; a later one sees it dying.
-        faultLocks.passThroughAll()
+        // A fault that saw the area live is over after this; a later one sees it dying. Where all pages are there from the
+        // beginning, no fault changes anything.
+        if area.isOnDemand { faultLocks.passThroughAll() }
         // Tables that are not the area's own are reported; the area stays dying for good, so that nobody gets its range.
         guard let given = takePagesAway(from: area) else { return }
         if given != area.presentPages {
@@ -201,27 +226,6 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
         // By the area's own count: the promises of pages that were ever present are used up.
         if area.isOnDemand { frames.value.withdrawPromise(frames: Int(area.reservedPages &- area.presentPages)) }
         ranges.finishFree(area)
-    }
-
-    /// Empties the entries of an area that nobody uses, and gives back the frames once no CPU can reach them.
-    /// - Returns: how many frames there were; nil, reported, where the tables are damaged.
-    private func takePagesAway(from area: Area) -> UInt? {
-        var source = BuddyTableSource<P>(frames: frames)
-        var count: UInt = 0
-        do throws(PagingError) {
-            try pageTables.value.clear(area.usable, using: &source) { address, _ in
-                // Areas are mapped page by page: no frame here belongs to a larger page.
-                count &+= 1
-                frames.value.free(PageFrameNumber(containing: address), order: 0)
-            }
-        } catch {
-            P.report(
-                MemoryViolation(
-                    .corruption, in: "vfree", at: area.usable.start.rawValue, "the area's tables are not its own",
-                    UInt(error.rawValue)))
-            return nil
-        }
-        return count
     }
 
     // MARK: Asking

@@ -36,6 +36,7 @@ extension KernelMachine {
 
     /// Empties the magazines and frame caches of all CPUs and gives free slabs back, while no CPU allocates.
     func drain() {
+        memory.value.vmalloc.value.ranges.giveUpResting()
         memory.value.kmalloc.value.shrink()
         memory.value.frames.value.drainFrameCaches()
     }

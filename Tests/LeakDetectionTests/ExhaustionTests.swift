@@ -49,7 +49,7 @@ import Testing
     }
 
     @Test func withoutMemoryForRecordsItIsTurnedOffAndAllElseGoesOn() throws {
-        let test = LeakMachine(memory: 4 << 20)
+        let test = LeakMachine(memory: 5 << 20)
         try test.run {
             let records = test.recordFrames
             var objects: [UInt] = []

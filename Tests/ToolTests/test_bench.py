@@ -21,6 +21,9 @@ LINUX = {
     "kzalloc(4096) const hot alloc": ("median", 816.0), "kzalloc(4096) const hot free": ("median", 300.0),
     "loop kmalloc(8) const alloc+free pair": ("mean", 300.0),
     "ksize(64)": ("median", 200.0), "krealloc 8->16": ("median", 205.0), "krealloc 40->60 in place": ("median", 200.0),
+    "vmalloc 4K alloc": ("median", 300.0), "vmalloc 4K vfree": ("median", 300.0),
+    "vmalloc+vfree 4K amortised": ("mean", 300.0), "vmap 16 pages": ("median", 300.0),
+    "vunmap 16 pages": ("median", 300.0), "find_vm_area": ("median", 300.0),
 }
 CALIBRATION = "".join(f"bench calibration {name}\t{value}\n" for name, value in figures.CALIBRATION.items())
 ROWS = "".join(f"bench row {name}\t{statistic}\t60\n" for name, (statistic, _) in LINUX.items())
@@ -128,6 +131,17 @@ def test_clearing_faster_than_a_string_instruction_is_no_error():
     assert Row("kzalloc(4096) const hot alloc", "median", 300, 616, 516).ratio == 0.01
 
 
+@pytest.mark.parametrize(
+    ("name", "most", "named"),
+    [("vmalloc 4K vfree", 140, "vmalloc 4K alloc pair"), ("vunmap 16 pages", 140, "vmap 16 pages pair"),
+     ("vmalloc+vfree 4K amortised", 100, "vmalloc+vfree 4K amortised"), ("find_vm_area", 150, "find_vm_area")])
+def test_a_call_of_vmallocs_above_its_bound(rows, bounds, name, most, named):
+    bounds["geometric mean of vmalloc's ratios"] = 1
+    assert figures.bound_problems(change(rows, name, most), 16, bounds) == []
+    problems = figures.bound_problems(change(rows, name, most + 1), 16, bounds)
+    assert len(problems) == 1 and problems[0].startswith(f"{named}:")
+
+
 def test_the_slabs_geometric_mean_is_its_own(rows, bounds):
     bounds["hot pair over Linux's"] = bounds["batch pair over Linux's"] = bounds["single call over Linux's"] = 1000
     for name in ("kmalloc(8) const hot alloc", "ksize(64)"):
@@ -179,10 +193,10 @@ def test_the_checked_in_files_fit_each_other():
     bounds = figures.read_bounds()
     linux = figures.read_linux()
     expected = {*linux, *figures.FROM_SLABS_ROWS, *figures.BOOT_ROWS}
-    assert len(linux) >= 365
+    assert len(linux) >= 391
     assert set(json.loads(figures.REFERENCE.read_text())) == expected
     found = figures.bound_calls([Row(name, statistic, 1, value) for name, (statistic, value) in linux.items()])
-    pairs = [call for call in found if call.kind in ("hot", "batch")]
+    pairs = [call for call in found if call.kind in ("hot", "batch", "vmalloc")]
     loops = [name for name in linux if name.startswith("loop ") and not figures.SLAB.match(name)]
     assert len(found) + len(pairs) + len(loops) == len(linux), "every row but the page frames' loops has a bound"
     means = {title for title, *_ in figures.geometric_means([], bounds)}

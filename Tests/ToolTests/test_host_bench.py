@@ -30,7 +30,7 @@ def good(bounds):
             instructions[name] = most
     return Figures(
         instructions=instructions, refused=dict(bounds["host refusals"]),
-        large_blocks=dict(bounds["host percent of free memory in blocks of order 9"]), footprint=1.15,
+        large_blocks=dict(bounds["host percent of free memory in blocks of order 9"]), footprint=1.15, span=1.09,
         throughput={"one thread": 20.0, "two threads": 20.0})
 
 
@@ -38,7 +38,7 @@ def test_good_figures_pass(good, bounds):
     assert host_bench.problems(good, bounds) == []
 
 
-@pytest.mark.parametrize("label", ["hot order 0 fresh", "hot order 0 held", "batch free random", "A mixed L=10000"])
+@pytest.mark.parametrize("label", ["hot order 0 fresh", "hot order 0 held", "batch free random", "A mixed L=10000", "C mixed", "C look-up"])
 def test_more_instructions_than_the_bound_or_none_counted(good, bounds, label):
     good.instructions[label] += 0.1
     assert [problem.startswith(label) for problem in host_bench.problems(good, bounds)] == [True]
@@ -66,6 +66,13 @@ def test_a_footprint_above_its_bound_or_not_measured(good, bounds):
     bounds["host reached where the goal is not"] = {host_bench.FOOTPRINT: 1.16}
     assert host_bench.problems(good, bounds) == []
     good.footprint = None
+    assert "not measured" in host_bench.problems(good, bounds)[0]
+
+
+def test_a_span_above_its_bound_or_not_measured(good, bounds):
+    good.span = 1.101
+    assert host_bench.problems(good, bounds) == [f"{host_bench.SPAN}: 1.101, at most 1.1"]
+    good.span = None
     assert "not measured" in host_bench.problems(good, bounds)[0]
 
 
@@ -127,6 +134,7 @@ def test_the_output_is_read():
     assert found.refused == {"A mixed L=10000": 0, "D2 50 %": 3}
     assert found.large_blocks == {"50": 97.6}
     assert found.footprint is None and found.speedup is None
+    assert host_bench.read_output("span\t110\t100\n").span == 1.1
     found = host_bench.read_output("footprint\t2000\t8000000\nthroughput\tone thread\t500\t25000\n")
     assert (found.footprint, found.throughput, found.speedup) == (1.024, {"one thread": 20.0}, None)
     for line in ("error\tthe fill of workload A", "measured\thot\t1", "footprint\t1", "throughput\tone thread\t1"):

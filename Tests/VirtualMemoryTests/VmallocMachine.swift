@@ -33,10 +33,13 @@ final class VmallocMachine: @unchecked Sendable {
     /// Neither frame caches nor reserves: for what counts to the last frame.
     static let exact = PageFrameOptions(frameCaches: false, minimumFreeKiB: 0)
 
-    /// - Parameter mebibytes: RAM, of which the first MiB is not used.
+    /// - Parameters:
+    ///   - mebibytes: RAM, of which the first MiB is not used.
+    ///   - restingPages: none, for what counts to the last range.
     init(
         mebibytes: UInt = 8, cpuCount: Int = 1, space: VirtualRange = VmallocMachine.space,
-        options: PageFrameOptions = VmallocMachine.exact, slab: SlabOptions = SlabOptions()
+        options: PageFrameOptions = VmallocMachine.exact, slab: SlabOptions = SlabOptions(),
+        restingPages: UInt = 0
     ) {
         let machine = SimulatedMachine(memory: mebibytes << 20, cpuCount: cpuCount)
         let directMap = machine.arena.directMap
@@ -61,7 +64,8 @@ final class VmallocMachine: @unchecked Sendable {
             var source = BuddyTableSource<SimulatedPlatform>(frames: frames)
             let tables = place(TestedTables(root: source.allocateTableFrame()!, directMap: directMap, features: .all))
             let kmalloc = place(TestedKmalloc(frames: frames, options: slab)!)
-            let vmalloc = TestedVmalloc(range: space, frames: frames, pageTables: tables, kmalloc: kmalloc)!
+            let vmalloc = TestedVmalloc(
+                range: space, frames: frames, pageTables: tables, kmalloc: kmalloc, restingPages: restingPages)!
             return (frames, tables, kmalloc, place(vmalloc))
         }
         (frames, tables, kmalloc, vmalloc) = brought

@@ -25,6 +25,7 @@ enum Benchmarks {
         PageFrameBenchmarks.run(memory.value.frames, runner)
         SlabBenchmarks.run(MeasuredKmalloc(memory.value.kmalloc), runner)
         CacheBenchmarks<MeasuredReference>.run(runner)
+        VmallocBenchmarks.run(memory, runner)
         checkInvariants(memory)
         Log.plain("bench end")
         ExitCode.success.exit()

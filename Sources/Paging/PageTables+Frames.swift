@@ -1,0 +1,230 @@
+import MemoryPrimitives
+import PageFrames
+
+/// Many pages of 4 KiB at once, whose frames lie anywhere: what vmalloc maps and takes away.
+///
+/// The last-level table is found once for all of its pages, and its entries are counted once.
+extension PageTables {
+    /// Maps the pages from `start` on to `frames`, one after the other.
+    ///
+    /// - Parameters:
+    ///   - start: the first page's address, a multiple of 4096. All pages lie in the 2 MiB of one last-level table.
+    ///   - source: gives the tables that are missing: at most as many as there are levels below the root.
+    /// - Throws: `alreadyMapped` (also for a demand or guard entry), `misaligned` (also for pages of two tables),
+    ///   `notCanonical`, `beyondPhysicalLimit`, `sharedSubtree`, `userPageInKernelHalf`, `outOfTables`. Nothing has changed
+    ///   then.
+    /// - Complexity: O(pages), two visits to each, with interrupts disabled. Any context.
+    public func mapFrames(
+        from start: VirtualAddress, to frames: UnsafeBufferPointer<PageFrameNumber>, permissions: PagePermissions,
+        using source: inout some TableFrameSource & ~Copyable
+    ) throws(PagingError) {
+        if frames.isEmpty { return }
+        try unsafe validate(start, frames, permissions)
+        let leaf = PageTableEntry(leaf: .zero, size: .size4KiB, permissions: permissions, features: features)
+        let first = PageTable.index(of: start.rawValue, atLevel: 0)
+        let state = lock.acquire()
+        do throws(PagingError) {
+            let place = try placeForPages(start.rawValue, count: frames.count, using: &source)
+            for index in 0..<frames.count {
+                // Within the buffer, and within the table by `validate`.
+                let frame = unsafe frames[index].rawValue
+                place.table[first &+ index] = PageTableEntry(rawValue: leaf.rawValue | frame &<< PageSize.shift)
+            }
+            _ = place.count(frames.count)
+        } catch {
+            lock.release(state)
+            throw error
+        }
+        lock.release(state)
+    }
+
+    /// A last-level table, and the entry that references it.
+    private struct LastLevelPlace {
+        let table: PageTable
+        let parent: PageTable
+        let index: Int
+
+        /// Counts entries that came into use, or went. - Returns: true where none is left in a table that may go.
+        @inline(__always)
+        func count(_ difference: Int) -> Bool {
+            let reference = parent[index]
+            let inUse = reference.entriesInUse &+ difference
+            parent[index] = reference.countingEntries(inUse)
+            return inUse == 0 && !reference.isPermanent
+        }
+    }
+
+    /// The last-level table for `address`; nil where there is none, or it belongs to another slot. The lock is held.
+    @inline(__always)
+    private func place(of address: UInt) -> LastLevelPlace? {
+        var parent = PageTable(at: root, directMap)
+        var level = features.topLevel
+        var shift = PageTable.shift(ofLevel: level)
+        while true {
+            let index = Int(bitPattern: (address &>> shift) & 511)
+            let entry = parent[index]
+            if !entry.referencesTable(atLevel: level) || entry.isShared { return nil }
+            let table = PageTable(at: entry.tableAddress, directMap)
+            if level == 1 { return LastLevelPlace(table: table, parent: parent, index: index) }
+            parent = table
+            level &-= 1
+            shift &-= 9
+        }
+    }
+
+    /// A last-level table with `count` empty entries from the one for `address` on. The lock is held.
+    @inline(__always)
+    private func placeForPages(
+        _ address: UInt, count: Int, using source: inout some TableFrameSource & ~Copyable
+    ) throws(PagingError) -> LastLevelPlace {
+        if let place = place(of: address) {
+            let index = PageTable.index(of: address, atLevel: 0)
+            if place.table.emptyEntries(from: index, limit: count) != count { throw .alreadyMapped }
+            return place
+        }
+        try makeTable(for: address, using: &source)
+        guard let place = place(of: address) else { preconditionFailure("the table was made just now") }
+        return place
+    }
+
+    @inline(never)
+    private func makeTable(
+        for address: UInt, using source: inout some TableFrameSource & ~Copyable
+    ) throws(PagingError) {
+        var cursor = cursor
+        cursor.seek(address)
+        if cursor.isInSharedSubtree { throw .sharedSubtree }
+        if !cursor.entry.isEmpty { throw .alreadyMapped }
+        let needed = cursor.level
+        var reserve = TableList()
+        if !reserve.fill(needed, from: &source, directMap) { throw .outOfTables }
+        countTables(needed)
+        // Nothing was there that could be split. Table entries of the lower half allow user pages; the leaves decide.
+        _ = cursor.descend(to: 0, taking: &reserve, user: address >> 63 == 0)
+    }
+
+    @inline(__always)
+    private func validate(
+        _ start: VirtualAddress, _ frames: UnsafeBufferPointer<PageFrameNumber>, _ permissions: PagePermissions
+    ) throws(PagingError) {
+        if !start.isAligned(to: PageSize.byteCount) { throw .misaligned }
+        if !features.isCanonical(start.rawValue) { throw .notCanonical }
+        if PageTable.index(of: start.rawValue, atLevel: 0) &+ frames.count > PageTable.entryCount { throw .misaligned }
+        if permissions.contains(.user) && start.rawValue >> 63 != 0 { throw .userPageInKernelHalf }
+        var bits: UInt = 0
+        // Within the buffer.
+        for index in 0..<frames.count { bits |= unsafe frames[index].rawValue }
+        if bits >> (features.physicalAddressBits &- PageSize.shift) != 0 { throw .beyondPhysicalLimit }
+    }
+
+    /// Empties the entries at the start of `range`, whatever is in them, until the range or the last-level table ends or
+    /// `frames` is full.
+    ///
+    /// - Parameters:
+    ///   - range: whole 4 KiB pages, which the caller owns; its start moves up to what is left to do.
+    ///   - frames: gets the frames of pages that were present; no CPU reaches them through these pages any more.
+    ///   - source: takes the tables that become empty.
+    /// - Returns: how many frames there are. - Throws: `insideLargePage` where a larger page is found, `sharedSubtree`;
+    ///   nothing has changed then.
+    /// - Complexity: O(pages), empty parts of the tree skipped whole, with interrupts disabled. Any context.
+    public func takeFrames(
+        from range: inout VirtualRange, into frames: UnsafeMutableBufferPointer<PageFrameNumber>,
+        using source: inout some TableFrameSource & ~Copyable
+    ) throws(PagingError) -> Int {
+        let start = range.start
+        let state = lock.acquire()
+        guard let place = place(of: start.rawValue) else {
+            defer { lock.release(state) }
+            try skip(&range)
+            return 0
+        }
+        let first = PageTable.index(of: start.rawValue, atLevel: 0)
+        let end = min(PageTable.entryCount, first &+ Int(bitPattern: range.byteCount &>> PageSize.shift))
+        var index = first
+        var emptied = 0
+        var count = 0
+        while index < end && count < frames.count {
+            let entry = place.table[index]
+            if !entry.isEmpty {
+                place.table[index] = .empty
+                emptied &+= 1
+                if entry.isPresent {
+                    // Room was made sure of just now.
+                    unsafe frames[count] = PageFrameNumber(containing: entry.pageAddress(size: .size4KiB))
+                    count &+= 1
+                }
+            }
+            index &+= 1
+        }
+        range.start = start + UInt(bitPattern: index &- first) &<< PageSize.shift
+        var unlinked = TableList()
+        if place.count(0 &- emptied) { unlinkTables(for: start.rawValue, into: &unlinked) }
+        lock.release(state)
+        if count > 0 || unlinked.count > 0 { flush(VirtualRange(start, range.start)) }
+        unlinked.drain(into: &source, directMap)
+        return count
+    }
+
+    /// Takes out the tables for `address` that have become empty. The lock is held.
+    @inline(never)
+    private func unlinkTables(for address: UInt, into unlinked: inout TableList) {
+        var cursor = cursor
+        cursor.seek(address)
+        if cursor.unlinkEmptyTables(into: &unlinked) { countTables(0 &- unlinked.count) }
+    }
+
+    /// Moves the start of a range on to where the next last-level table may be. The lock is held.
+    @inline(never)
+    private func skip(_ range: inout VirtualRange) throws(PagingError) {
+        var cursor = cursor
+        cursor.seek(range.start.rawValue)
+        if cursor.isInSharedSubtree { throw .sharedSubtree }
+        if cursor.entry.isPresent { throw .insideLargePage }
+        let covered = cursor.byteCount &- (range.start.rawValue & (cursor.byteCount &- 1))
+        range.start = covered < range.byteCount ? range.start + covered : range.end
+    }
+
+    /// Flushes the pages of a range, and the levels above them: one by one where they are few.
+    @inline(__always)
+    private func flush(_ range: VirtualRange) {
+        if range.byteCount == PageSize.byteCount {
+            P.flushPage(range.start)
+            if let other = alias?.alias(of: range.start.rawValue) { P.flushPage(VirtualAddress(other)) }
+        } else {
+            flushMany(range)
+        }
+    }
+
+    @inline(never)
+    private func flushMany(_ range: VirtualRange) {
+        if range.byteCount > UInt(FlushBatch<P>.capacity) &<< PageSize.shift { return P.flushAllPages() }
+        var batch = FlushBatch<P>()
+        var page = range.start
+        while page < range.end {
+            batch.add(page.rawValue)
+            page = page + PageSize.byteCount
+        }
+        batch.flush(alias)
+    }
+
+    /// The frame that `virtual` is mapped to, without the tables' lock; nil where no page is.
+    ///
+    /// For addresses that the caller owns: nobody may change what is mapped there meanwhile, nor take its tables away.
+    /// - Complexity: O(1), at most a read a level. Any context.
+    public func frame(at virtual: VirtualAddress) -> PageFrameNumber? {
+        var table = root
+        var level = features.topLevel
+        while true {
+            let entry = PageTable(at: table, directMap)[PageTable.index(of: virtual.rawValue, atLevel: level)]
+            if !entry.isPresent { return nil }
+            if !entry.referencesTable(atLevel: level) {
+                let size = pageSize(ofLevel: level)
+                let offset = virtual.rawValue & (size.byteCount &- 1)
+                return PageFrameNumber(
+                    containing: PhysicalAddress(entry.pageAddress(size: size).rawValue &+ offset))
+            }
+            table = entry.tableAddress
+            level &-= 1
+        }
+    }
+}

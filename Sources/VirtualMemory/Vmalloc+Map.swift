@@ -1,0 +1,55 @@
+import MemoryPrimitives
+import PageFrames
+import Paging
+
+/// Frames of the caller's, mapped one after the other.
+extension Vmalloc {
+    /// Maps `frames` to addresses that follow each other, with a guard page after them.
+    ///
+    /// The frames stay the caller's: they must not be freed before `unmapFrames`, which leaves them alone. A frame may be
+    /// mapped several times.
+    /// - Parameters:
+    ///   - permissions: what may be done there. Never to write and to execute.
+    ///   - name: what reports call the area.
+    /// - Returns: the first address; nil, with everything as before, for no frames, for one that is not of RAM, and where
+    ///   there is no memory or address space for it.
+    /// - Complexity: O(frames + log areas). Any context.
+    public func mapFrames(
+        _ frames: UnsafeBufferPointer<PageFrameNumber>, permissions: PagePermissions = .readWrite,
+        name: StaticString = "vmap", caller: UInt = 0
+    ) -> VirtualAddress? {
+        if permissions.contains(.write) && permissions.contains(.execute) { return nil }
+        for index in 0..<frames.count {
+            // Within the buffer.
+            if unsafe !self.frames.value.manages(frames[index]) { return nil }
+        }
+        let request = AreaRequest(.map, pageCount: UInt(bitPattern: frames.count), name: name, caller: caller)
+        guard let area = ranges.allocate(request) else { return nil }
+        var source = BuddyTableSource<P>(frames: self.frames)
+        var done = 0
+        while done < frames.count {
+            // No further than to the end of the last-level table.
+            let page = area.range.start + UInt(bitPattern: done) &<< PageSize.shift
+            let inTable = 512 &- Int(bitPattern: (page.rawValue &>> PageSize.shift) & 511)
+            let count = min(frames.count &- done, inTable)
+            do throws(PagingError) {
+                // Within the buffer by the minimum above.
+                let batch = unsafe UnsafeBufferPointer(rebasing: frames[done..<done &+ count])
+                try unsafe pageTables.value.mapFrames(from: page, to: batch, permissions: permissions, using: &source)
+            } catch {
+                dropUnpublished(area)
+                return nil
+            }
+            done &+= count
+        }
+        ranges.publish(area, presentPages: area.reservedPages)
+        return area.range.start
+    }
+
+    /// Takes away what `mapFrames` returned; the frames stay their owner's. `nil` is a no-op; anything else is an error, as
+    /// for `free`. - Complexity: O(pages + log areas). Any context.
+    public func unmapFrames(_ address: VirtualAddress?) {
+        guard let address, address.rawValue != 0 else { return }
+        free(address, kind: .map, call: "vunmap")
+    }
+}

@@ -1,0 +1,140 @@
+import MemoryPrimitives
+import PageFrames
+import Paging
+
+/// The pages of areas: frames behind them, and away again, in batches of what one last-level table maps.
+///
+/// Memory is taken in blocks as large as a batch has use for, and in smaller ones where there are none: a block costs no
+/// more than a frame, and is given back as one. Which blocks there were their descriptors tell, because a batch that is
+/// taken away is the batch that was mapped.
+extension Vmalloc {
+    /// How many frames are allocated, mapped or freed at a time.
+    private static var batchSize: Int { 64 }
+
+    /// The order of the largest block that a batch has room for.
+    private static var batchOrder: Int { 6 }
+
+    /// Calls `body` with room for a batch of frames.
+    @inline(__always)
+    private func withBatch<Result>(_ body: (UnsafeMutableBufferPointer<PageFrameNumber>) -> Result) -> Result {
+        // Numbers, for which any memory will do.
+        unsafe withUnsafeTemporaryAllocation(of: PageFrameNumber.self, capacity: Self.batchSize) { batch in
+            unsafe body(batch)
+        }
+    }
+
+    /// Maps a frame behind each page of an area. A function of its own, because its frame has room for a batch.
+    /// - Returns: false where something is lacking; some may be mapped then.
+    @inline(never)
+    func mapFrames(
+        behind area: borrowing Area, flags: AllocationFlags, isPrepared: Bool,
+        preparing prepare: (PageFrameNumber) -> Void
+    ) -> Bool {
+        let usable = area.usable
+        var source = BuddyTableSource<P>(frames: frames)
+        return unsafe withBatch { batch in
+            var page = usable.start
+            var order = Self.batchOrder
+            while page < usable.end {
+                // No further than to the end of the last-level table.
+                let left = (usable.end.rawValue &- page.rawValue) &>> PageSize.shift
+                let inTable = 512 &- (page.rawValue &>> PageSize.shift) & 511
+                let wanted = Int(bitPattern: min(left, inTable, UInt(Self.batchSize)))
+                // Within the buffer by the minimum.
+                let part = unsafe UnsafeMutableBufferPointer(rebasing: batch[0..<wanted])
+                let count = unsafe fill(part, flags | .noLeakTrace, upTo: &order)
+                if count < wanted {
+                    unsafe giveBack(part, count)
+                    return false
+                }
+                if isPrepared { for index in 0..<count { prepare(unsafe part[index]) } }
+                do throws(PagingError) {
+                    try unsafe pageTables.value.mapFrames(
+                        from: page, to: UnsafeBufferPointer(part), permissions: .readWrite, using: &source)
+                } catch {
+                    unsafe giveBack(part, count)
+                    return false
+                }
+                page = page + UInt(bitPattern: wanted) &<< PageSize.shift
+            }
+            return true
+        }
+    }
+
+    /// Fills a batch with frames. - Parameter order: what blocks there are; is lowered where there are none.
+    /// - Returns: how many frames there are; fewer than wanted where memory ran out.
+    @inline(__always)
+    private func fill(
+        _ batch: UnsafeMutableBufferPointer<PageFrameNumber>, _ flags: AllocationFlags, upTo order: inout Int
+    ) -> Int {
+        var count = 0
+        while count < batch.count {
+            let largest = 63 &- (batch.count &- count).leadingZeroBitCount
+            let size = min(order, largest)
+            if size == 0 && batch.count &- count > 1 {
+                // What is left of the batch.
+                let rest = unsafe UnsafeMutableBufferPointer(rebasing: batch[count..<batch.count])
+                return count &+ (unsafe frames.value.allocateBulk(into: rest, flags: flags))
+            }
+            let effort = size == 0 ? flags : (flags | .noWarn | .noRetry).subtracting(.directReclaim)
+            guard let block = frames.value.allocate(order: size, flags: effort) else {
+                if size == 0 { return count }
+                order = size &- 1
+                continue
+            }
+            for offset in 0..<(1 &<< size) {
+                // As many frames as the batch has room for by `largest`.
+                unsafe batch[count &+ offset] = PageFrameNumber(block.rawValue &+ UInt(bitPattern: offset))
+            }
+            count &+= 1 &<< size
+        }
+        return count
+    }
+
+    /// Frees the blocks that the first `count` frames of a batch are.
+    @inline(__always)
+    private func giveBack(_ batch: UnsafeMutableBufferPointer<PageFrameNumber>, _ count: Int) {
+        var index = 0
+        while index < count {
+            // Callers have filled the batch that far.
+            let frame = unsafe batch[index]
+            var order = frames.value.order(ofBlockAt: frame)
+            let last = index &+ 1 &<< order &- 1
+            // Where the block is not here as a whole, the free below says so.
+            if unsafe last >= count || batch[last].rawValue != frame.rawValue &+ UInt(bitPattern: last &- index) {
+                order = 0
+            }
+            frames.value.free(frame, order: order)
+            index &+= 1 &<< order
+        }
+    }
+
+    /// Empties the entries of an area that nobody uses, and gives back the frames once no CPU can reach them.
+    /// - Returns: how many frames there were; nil, reported, where the tables are damaged.
+    @inline(never)
+    func takePagesAway(from area: borrowing Area) -> UInt? {
+        var source = BuddyTableSource<P>(frames: frames)
+        var count: UInt = 0
+        var left = area.usable
+        let isOwner = area.kind.ownsFrames
+        let failure = unsafe withBatch { batch -> PagingError? in
+            while !left.isEmpty {
+                do throws(PagingError) {
+                    // Areas are mapped page by page: no frame here belongs to a larger page.
+                    let found = try unsafe pageTables.value.takeFrames(from: &left, into: batch, using: &source)
+                    if isOwner { unsafe giveBack(batch, found) }
+                    count &+= UInt(bitPattern: found)
+                } catch {
+                    return error
+                }
+            }
+            return nil
+        }
+        guard let failure else { return count }
+        P.report(
+            MemoryViolation(
+                .corruption, in: "vfree", at: area.usable.start.rawValue, "the area's tables are not its own",
+                UInt(failure.rawValue)))
+        return nil
+    }
+}
