@@ -79,7 +79,8 @@ IMPOSSIBLE_CALLS = {
 # What is not called, however deep below, by a function that says so with its request: {function: (callees, why)}.
 EXCLUDED_BELOW = {
     "LeakDetector.grow(order:_:)": (
-        ["PageFrameAllocator.reclaim(for:)", "AllocationFailureLog.write(_:)", "LeakDetector.note(_:)"],
+        ["PageFrameAllocator.reclaim(for:)", "PageFrameAllocator.reclaimIfAsked(flags:)", "AllocationFailureLog.write(_:)",
+         "LeakDetector.note(_:)"],
         "it asks with .noWait or before there is a shrinker, .noWarn and .noLeakTrace"),
     "PageFrameAllocator.allocateReadily(flags:)": (
         ["PageFrameAllocator.allocateSlow(order:flags:)", *LEAK_WATCHER],

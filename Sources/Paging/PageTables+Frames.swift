@@ -54,11 +54,22 @@ extension PageTables {
         }
     }
 
+    /// The table whose entries are slots of 512 GiB for `address`; nil where there is none. A place to begin at that is
+    /// known when this is compiled, so that the levels below it need no loop.
+    @inline(__always)
+    private func slotTable(of address: UInt) -> PhysicalAddress? {
+        if _fastPath(!features.fiveLevels) { return root }
+        let level = PageTableCursor.slotLevel &+ 1
+        let entry = PageTable(at: root, directMap)[PageTable.index(of: address, atLevel: level)]
+        return entry.referencesTable(atLevel: level) ? entry.tableAddress : nil
+    }
+
     /// The last-level table for `address`; nil where there is none, or it belongs to another slot. The lock is held.
     @inline(__always)
     private func place(of address: UInt) -> LastLevelPlace? {
-        var parent = PageTable(at: root, directMap)
-        var level = features.topLevel
+        guard let slots = slotTable(of: address) else { return nil }
+        var parent = PageTable(at: slots, directMap)
+        var level = PageTableCursor.slotLevel
         var shift = PageTable.shift(ofLevel: level)
         while true {
             let index = Int(bitPattern: (address &>> shift) & 511)
@@ -198,13 +209,26 @@ extension PageTables {
     @inline(never)
     private func flushMany(_ range: VirtualRange) {
         if range.byteCount > UInt(FlushBatch<P>.capacity) &<< PageSize.shift { return P.flushAllPages() }
-        var batch = FlushBatch<P>()
-        var page = range.start
-        while page < range.end {
-            batch.add(page.rawValue)
-            page = page + PageSize.byteCount
+        flushRound(range)
+        if let other = alias?.alias(of: range.start.rawValue) {
+            flushRound(VirtualRange(VirtualAddress(other), VirtualAddress(other &+ range.byteCount)))
         }
-        batch.flush(alias)
+    }
+
+    /// Flushes a few pages in one round. All of them lie in one slot.
+    @inline(__always)
+    private func flushRound(_ range: VirtualRange) {
+        // Filled as far as it is read; a `FlushBatch` would be cleared first.
+        unsafe withUnsafeTemporaryAllocation(of: VirtualAddress.self, capacity: FlushBatch<P>.capacity) { pages in
+            var count = 0
+            var page = range.start
+            while page < range.end {
+                unsafe pages.initializeElement(at: count, to: page)
+                count &+= 1
+                page = page + PageSize.byteCount
+            }
+            unsafe P.flushPages(UnsafeBufferPointer(rebasing: pages[0..<count]))
+        }
     }
 
     /// The frame that `virtual` is mapped to, without the tables' lock; nil where no page is.
@@ -212,8 +236,8 @@ extension PageTables {
     /// For addresses that the caller owns: nobody may change what is mapped there meanwhile, nor take its tables away.
     /// - Complexity: O(1), at most a read a level. Any context.
     public func frame(at virtual: VirtualAddress) -> PageFrameNumber? {
-        var table = root
-        var level = features.topLevel
+        guard var table = slotTable(of: virtual.rawValue) else { return nil }
+        var level = PageTableCursor.slotLevel
         while true {
             let entry = PageTable(at: table, directMap)[PageTable.index(of: virtual.rawValue, atLevel: level)]
             if !entry.isPresent { return nil }
