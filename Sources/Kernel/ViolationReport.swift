@@ -68,6 +68,7 @@ enum ViolationReport {
     @inline(never)
     private static func goOn(after violation: MemoryViolation) {
         Log.error("\(violation.call): \(name(of: violation.kind)): address \(hex: violation.address, digits: 16)")
+        GuardedReport.write(violation)
         reportSlab(violation)
         Backtrace.printCallers(ofFrame: x86_frame_pointer())
         guard let memory = unsafe Quarry.memory else { return }

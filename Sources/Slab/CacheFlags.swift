@@ -39,8 +39,7 @@ public struct CacheFlags: FlagSet, Sendable {
     @inline(__always)
     static var keepsContents: CacheFlags { CacheFlags(rawValue: 1 << 20) }
 
-    /// Some allocations go to guarded pages: kmalloc's own caches, where that is asked for. What users' caches hand out they
-    /// may free by other calls, which know slabs only.
+    /// Some allocations go to guarded pages, where that is asked for and would do: see `CacheRequest.mayBeGuarded`.
     @inline(__always)
     static var sampled: CacheFlags { CacheFlags(rawValue: 1 << 21) }
 

@@ -8,7 +8,7 @@ public struct GuardedRequest: Sendable {
     public var alignment: UInt
     /// The cache that the object belongs to.
     public var cacheName: CacheName
-    /// The address of that cache, for those who go by the cache; it may be gone when the object is not.
+    /// The address of that cache, which stays as long as the object is allocated; 0 for none.
     public var cache: UInt
     /// Whether the object is to be zeroed; else its contents are what an earlier one left.
     public var clears = false
@@ -36,23 +36,28 @@ public struct GuardedObjectCalls: @unchecked Sendable {
     var range: VirtualRange
     /// An object; nil where there is none left.
     var allocate: (UnsafeRawPointer, GuardedRequest) -> UInt?
-    /// Takes back an object, or reports why not.
-    var free: (UnsafeRawPointer, UInt, StaticString) -> Void
+    /// Takes back an object of a cache, of any for 0, or reports why not; returns the cache that the object belonged to, 0
+    /// where nothing was taken back.
+    var free: (UnsafeRawPointer, UInt, UInt, StaticString) -> UInt
     /// The bytes of an allocated object that starts at an address; nil after a report where none does.
     var byteCount: (UnsafeRawPointer, UInt, StaticString) -> UInt?
+    /// The first allocated object of a cache above an address; nil where there is none.
+    var nextObject: (UnsafeRawPointer, UInt, UInt) -> UInt?
 
     /// - Parameter pool: what the closures are given; never given back.
     @unsafe
     public init(
         pool: UnsafeRawPointer, range: VirtualRange,
         allocate: @escaping (UnsafeRawPointer, GuardedRequest) -> UInt?,
-        free: @escaping (UnsafeRawPointer, UInt, StaticString) -> Void,
-        byteCount: @escaping (UnsafeRawPointer, UInt, StaticString) -> UInt?
+        free: @escaping (UnsafeRawPointer, UInt, UInt, StaticString) -> UInt,
+        byteCount: @escaping (UnsafeRawPointer, UInt, StaticString) -> UInt?,
+        nextObject: @escaping (UnsafeRawPointer, UInt, UInt) -> UInt?
     ) {
         unsafe self.pool = pool
         self.range = range
         unsafe self.allocate = allocate
         unsafe self.free = free
         unsafe self.byteCount = byteCount
+        unsafe self.nextObject = nextObject
     }
 }

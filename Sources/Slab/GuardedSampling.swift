@@ -59,12 +59,23 @@ struct GuardedSampling<P: Platform>: @unchecked Sendable {
         return unsafe pool.allocate(pool.pool, request)
     }
 
-    /// Takes back an object of the pool, or reports what is wrong. - Returns: false for any other address.
-    func free(_ address: UInt, in call: StaticString) -> Bool {
+    /// Takes back an object of the pool, or reports what is wrong.
+    /// - Parameter cache: the one that the object must be of; nil for any.
+    /// - Returns: false, with nothing done, for any other address.
+    func free(_ address: UInt, from cache: Permanent<SlabCache<P>>?, in call: StaticString) -> Bool {
         guard let pool, pool.range.contains(VirtualAddress(address)) else { return false }
         // As above.
-        unsafe pool.free(pool.pool, address, call)
+        let owner = unsafe pool.free(pool.pool, address, cache?.value.address ?? 0, call)
+        // It cannot have ended: it still counts the object.
+        if owner != 0 { CacheList<P>.cache(at: owner).value.countGuarded(-1) }
         return true
+    }
+
+    /// The first allocated object of a cache above an address; nil where there is none. - Complexity: O(slots).
+    func nextObject(of cache: UInt, after address: UInt) -> UInt? {
+        guard let pool else { return nil }
+        // As above.
+        return unsafe pool.nextObject(pool.pool, cache, address)
     }
 
     /// True for addresses of the pool.
@@ -89,14 +100,51 @@ extension SlabCache {
             layout.objectSize <= PageSize.byteCount, guarded.isDue()
         else { return nil }
         let alignment = (layout.slotSize | layout.objectOffset | PageSize.byteCount)
+        // Who shares a cache asks for no more than is noted down; a size class has all of its slot.
+        let wanted = requested == 0 ? registration.requestedSize : requested
         var request = GuardedRequest(
-            byteCount: requested == 0 ? layout.objectSize : min(requested, layout.objectSize),
+            byteCount: wanted == 0 ? layout.objectSize : min(wanted, layout.objectSize),
             alignment: alignment & (0 &- alignment), cacheName: name, cache: address)
         request.clears = flags.contains(.zero) || debugging.value.options.zeroOnAllocation
         request.clearsWhenFreed = debugging.value.options.zeroOnFree
         // Here, so that few of a trace's addresses are the allocator's own.
         P.captureTrace(into: &request.trace)
-        return guarded.allocate(request)
+        guard let object = guarded.allocate(request) else { return nil }
+        countGuarded(1)
+        return object
+    }
+
+    /// Counts guarded objects of the cache, which does not end as long as there are some.
+    func countGuarded(_ change: Int) { withState { state in state.guardedObjects &+= change } }
+
+    /// Reports each guarded object that is its user's, as the cache is to end.
+    /// - Returns: how many there are. - Complexity: O(slots of the pool), for each object at most.
+    func reportGuarded() -> Int {
+        guard flags.contains(.sampled) else { return 0 }
+        var count = 0
+        var last: UInt = 0
+        while let object = guarded.nextObject(of: address, after: last) {
+            debugging.value.report(
+                MemoryViolation(
+                    .objectInUse, in: "kmem_cache_destroy", at: object, "a guarded object of this size remains",
+                    objectSize))
+            debugging.value.countRepair()
+            count += 1
+            last = object
+        }
+        return count
+    }
+
+    /// Compares the count of guarded objects with the pool.
+    func checkGuarded() throws(InvariantViolation) {
+        let counted = withState { state in state.guardedObjects }
+        var found = 0
+        var last: UInt = 0
+        while let object = guarded.nextObject(of: address, after: last) {
+            found += 1
+            last = object
+        }
+        try require(found == counted, "a cache counts its guarded objects", address, found, counted)
     }
 }
 
@@ -104,7 +152,7 @@ extension Kmalloc {
     /// Sends every `interval`-th allocation of the watched caches to a pool of guarded objects.
     ///
     /// Once, and before others use the pool. With `SlabOptions.sampleInterval` the caches that are there from the start
-    /// are watched; others decide for themselves.
+    /// are watched, and those that are made later, if their objects may be guarded.
     public func startSampling(to pool: GuardedObjectCalls, every interval: UInt) {
         guarded.start(pool, interval: interval)
     }

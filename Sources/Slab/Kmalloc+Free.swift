@@ -52,7 +52,7 @@ extension Kmalloc {
         {
             return
         }
-        if kmalloc.guarded.free(address, in: "kfree") { return }
+        if kmalloc.guarded.free(address, from: nil, in: "kfree") { return }
         kmalloc.complain(of: address, in: "kfree")
     }
 }

@@ -10,7 +10,7 @@ public struct SlabCacheStatistics: Sendable {
     public var objectsPerSlab: Int
     /// Frames of a slab.
     public var pagesPerSlab: Int
-    /// Objects that are their users'.
+    /// Objects of slabs that are their users'.
     public var activeObjects: Int
     /// Objects that wait in the CPUs' magazines and in the depot.
     public var cachedObjects: Int
@@ -22,6 +22,8 @@ public struct SlabCacheStatistics: Sendable {
     /// Slabs taken from the buddy and given back, since the cache was made.
     public var slabsFetched: UInt
     public var slabsReturned: UInt
+    /// Guarded objects that are their users' (`kfence.sample_interval=`). They are in no slab, and counted nowhere else.
+    public var guardedObjects = 0
 }
 
 extension SlabCache {
@@ -44,7 +46,8 @@ extension SlabCache {
                 pagesPerSlab: 1 << layout.order, activeObjects: max(0, total - state.freeObjects - cached),
                 cachedObjects: cached, totalObjects: total, slabs: slabs,
                 activeSlabs: slabs - state.lists.slabCount(in: SlabLists.empty),
-                slabsFetched: state.slabsFetched, slabsReturned: state.slabsReturned)
+                slabsFetched: state.slabsFetched, slabsReturned: state.slabsReturned,
+                guardedObjects: state.guardedObjects)
         }
     }
 }

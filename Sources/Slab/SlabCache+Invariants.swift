@@ -21,6 +21,7 @@ extension SlabCache {
         try require(
             lists.slabCount == slabs, "slabs are those fetched less those returned", address, lists.slabCount, slabs)
         try check(withState { state in state.depot })
+        if flags.contains(.sampled) { try checkGuarded() }
     }
 
     private func check(_ depot: Depot<P>) throws(InvariantViolation) {

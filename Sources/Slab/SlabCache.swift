@@ -21,14 +21,18 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
         /// Slabs fetched from the buddy and given back, since the cache was made.
         var slabsFetched: UInt = 0
         var slabsReturned: UInt = 0
+        /// Guarded objects of the cache that are their users'. They are in no slab.
+        var guardedObjects = 0
         /// Objects borrowed from larger size classes since there were own ones, or a slab was made.
         var borrowedObjects = 0
         /// Where the next objects are taken from, at random; 0 for always the lowest.
         var random: UInt64
 
-        /// Whether there is a slab or a bucket, or one is just given back.
+        /// Whether there is a slab, a bucket or a guarded object, or one is just given back.
         @inline(__always)
-        var hasMemory: Bool { (slabsFetched ^ slabsReturned) | UInt(bitPattern: depot.bucketCount) != 0 }
+        var hasMemory: Bool {
+            (slabsFetched ^ slabsReturned) | UInt(bitPattern: depot.bucketCount | guardedObjects) != 0
+        }
 
         /// Counts a new slab, all of whose objects are free.
         @inline(__always)

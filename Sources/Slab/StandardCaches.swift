@@ -63,7 +63,7 @@ struct StandardCaches<P: Platform> {
             at: UnsafeMutableRawPointer(self[index].address), name: name, flags: plan.flags,
             layout: plan.layout,
             magazines: UnsafeMutableRawPointer(bitPattern: magazines).unsafelyUnwrapped,
-            isWatched: plan.isWatched || isSampled, random: random,
+            isWatched: plan.isWatched, random: random,
             frames: frames, headers: headers, debugging: debugging, guarded: guarded,
             larger: index + 1 < SizeClass.count ? UInt(bitPattern: self[index + 1].address) : 0)
     }

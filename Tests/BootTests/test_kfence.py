@@ -51,6 +51,7 @@ def test_without_sampling_nothing_is_guarded(boot):
 
 @pytest.mark.parametrize(("memory", "words"), [
     ("64M", "kfence.sample_interval=1"),
+    ("512M", "kfence.sample_interval=1 slub_debug=FZPU"),
     ("512M", "kfence.sample_interval=3 kfence.num_objects=60"),
     ("64M", "kfence.sample_interval=2 page_poison=1 init_on_alloc=1 init_on_free=1 page_owner=on"),
 ])
@@ -59,7 +60,8 @@ def test_the_self_tests_pass_with_guarded_objects(boot, memory, words):
     result.expect_end(SUCCESS)
     assert re.fullmatch(r"quarry: [1-9]\d* passed, 0 failed", result.last_line.strip()), result.tail()
     result.expect(r"kfence: 0xffffc9[0-9a-f]+-0xffffc9[0-9a-f]+, \d+ objects; of the allocations that can be guarded",
-                  r"test guarded objects: kzalloc, ksize and krealloc: ok")
+                  r"test guarded objects: kzalloc, ksize and krealloc: ok",
+                  r"test guarded objects: caches' objects, and destruction: ok")
     assert "BUG: KFENCE" not in result.log
 
 

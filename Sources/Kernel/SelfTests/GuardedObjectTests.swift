@@ -15,6 +15,7 @@ enum GuardedObjectTests {
         SelfTest.run("guarded objects: they come at both ends of a page") { bothEnds(memory, pool) }
         SelfTest.run("guarded objects: kzalloc, ksize and krealloc") { variants(memory, pool) }
         SelfTest.run("guarded objects: wrong frees and writes beside them are reported") { misuse(memory, pool) }
+        SelfTest.run("guarded objects: caches' objects, and destruction") { caches(memory, pool) }
         SelfTest.run("guarded objects: what would not do is not guarded") { unguarded(memory, pool) }
     }
 
@@ -77,6 +78,36 @@ enum GuardedObjectTests {
         x86_store8(beside, 0x42)
         PageFrameTests.expect(.overrun) { free(object, memory) }
         PageFrameTests.expect(.doubleFree) { free(object, memory) }
+        PageFrameTests.checkInvariants(memory)
+    }
+
+    private static func caches(_ memory: Memory, _ pool: Pool) {
+        let kmalloc = memory.value.kmalloc
+        guard
+            let cache = unsafe SelfTest.require(
+                kmalloc.value.kmem_cache_create("guarded", 100, 0, .noMerge, nil), "one"),
+            let other = unsafe SelfTest.require(kmalloc.value.kmem_cache_create("other", 100, 0, .noMerge, nil), "two")
+        else { return }
+        var found: UnsafeMutableRawPointer?
+        for _ in 0..<10_000 {
+            guard let object = unsafe kmalloc.value.kmem_cache_alloc(cache, .kernel | .zero) else { break }
+            if pool.value.range.contains(VirtualAddress(UInt(bitPattern: object))) {
+                unsafe found = object
+                break
+            }
+            unsafe kmalloc.value.kmem_cache_free(cache, object)
+        }
+        guard let object = unsafe SelfTest.require(found, "a guarded object of a cache") else { return }
+        let address = UInt(bitPattern: object)
+        SelfTest.expect(x86_load64(address) | x86_load64(address + 88) == 0, "a cache's object is cleared")
+        x86_store64(address + 88, 7)
+        PageFrameTests.expect(.wrongCache) { unsafe kmalloc.value.kmem_cache_free(other, object) }
+        PageFrameTests.expect(.objectInUse) { kmalloc.value.kmem_cache_destroy(cache) }
+        SelfTest.expect(x86_load64(address + 88) == 7, "and stays as it is")
+        unsafe kmalloc.value.kmem_cache_free(cache, object)
+        PageFrameTests.expect(.doubleFree) { unsafe kmalloc.value.kmem_cache_free(cache, object) }
+        kmalloc.value.kmem_cache_destroy(cache)
+        kmalloc.value.kmem_cache_destroy(other)
         PageFrameTests.checkInvariants(memory)
     }
 

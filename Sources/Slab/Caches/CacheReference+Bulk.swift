@@ -45,10 +45,12 @@ extension CacheReference {
         _ count: Int, _ taken: Int, _ objects: UnsafeMutablePointer<UnsafeMutableRawPointer?>, _ flags: AllocationFlags
     ) -> Bool {
         var taken = taken
-        let unzeroed = flags.subtracting(.zero)
+        // A watched cache clears each object itself: no more of it than its user may touch.
+        let clearsAtEnd = flags.contains(.zero) && !cache.value.isWatched
+        let wanted = clearsAtEnd ? flags.subtracting(.zero) : flags
         while taken < count {
             // One object from the slabs fills the magazine, too.
-            guard let object = unsafe allocate(flags: unzeroed) else {
+            guard let object = unsafe allocate(flags: wanted) else {
                 unsafe free(UnsafePointer(objects), count: taken)
                 return false
             }
@@ -57,7 +59,7 @@ extension CacheReference {
             taken &+= 1
             taken &+= unsafe takeRun(count &- taken, objects + taken)
         }
-        if flags.contains(.zero) {
+        if clearsAtEnd {
             let byteCount = cache.value.clearedByteCount
             for index in 0..<taken { _ = unsafe Magazine<P>.clear(UInt(bitPattern: objects[index]), byteCount) }
         }

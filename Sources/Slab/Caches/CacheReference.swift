@@ -76,10 +76,10 @@ public struct CacheReference<P: Platform>: Equatable, Sendable {
         return slab.magazines == cache.value.magazines ? slab : nil
     }
 
-    /// Reports what is no allocated object of this cache, unless it is nil.
+    /// Takes back a guarded object, or reports what is no allocated object of this cache, unless it is nil.
     @inline(never)
     func refuse(_ object: UInt) {
-        if object == 0 { return }
+        if object == 0 || cache.value.guarded.free(object, from: cache, in: "kmem_cache_free") { return }
         cache.value.debugging.value.report(cache.value.diagnose(object, in: "kmem_cache_free"))
     }
 

@@ -64,7 +64,13 @@ struct CacheRequest {
         return unsafe constructor == nil && flags.isDisjoint(with: lonely)
     }
 
-    /// Whether a cache that is shared would do.
+    /// Whether objects may lie in pages of their own, outside the direct map: not where a constructor or an earlier user has
+    /// set them up, where the memory keeps its type or has its place, nor above a page.
+    var mayBeGuarded: Bool {
+        unsafe constructor == nil && flags.isDisjoint(with: .typesafe | .dma) && slotSize <= PageSize.byteCount
+    }
+
+    /// Whether a cache that is shared would do. Such a cache is sampled if one of the request's own would be.
     func isServed(by cache: borrowing SlabCache<some Platform>) -> Bool {
         let same = CacheFlags.reclaimable | .dma
         return cache.layout.slotSize == slotSize && (cache.flags.rawValue ^ flags.rawValue) & same.rawValue == 0

@@ -39,10 +39,12 @@ extension Kmalloc {
 
     @inline(never)
     private func plan(for request: CacheRequest) -> CachePlan {
-        let isConstructed = unsafe request.constructor != nil
+        var flags = request.flags
+        if unsafe request.constructor != nil { flags.formUnion(.keepsContents) }
+        if options.sampleInterval > 0, request.mayBeGuarded { flags.formUnion(.sampled) }
         return CachePlan(
-            name: request.name, objectSize: request.slotSize, alignment: request.alignment,
-            flags: isConstructed ? request.flags | .keepsContents : request.flags, options: options)
+            name: request.name, objectSize: request.slotSize, alignment: request.alignment, flags: flags,
+            options: options)
     }
 
     @inline(never)
@@ -52,7 +54,9 @@ extension Kmalloc {
         let descriptions = CacheReference(cacheOfCaches)
         guard let description = unsafe descriptions.allocate() else { throw .outOfMemory }
         let magazinesByteCount = UInt(SlabCache<P>.magazinesByteCount)
-        guard let magazines = unsafe alignedAllocate(magazinesByteCount, alignment: 64) else {
+        // Placed, though there is but one node: the allocator's own memory is not to be a guarded object.
+        guard let magazines = unsafe alignedAllocate(magazinesByteCount, alignment: 64, flags: .kernel | .thisNode)
+        else {
             unsafe descriptions.free(description)
             throw .outOfMemory
         }

@@ -33,7 +33,7 @@ extension SlabCache {
             if !hasMemory { return true }
             _ = shrink()
             _ = returnEmptySlabs(upTo: .max, isEnding: true)
-            if reportRemaining() > 0 { return false }
+            if reportRemaining() + reportGuarded() > 0 { return false }
             P.relax()
         }
         P.report(MemoryViolation(.corruption, in: "kmem_cache_destroy", at: address, "a slab does not become free"))

@@ -25,7 +25,7 @@ struct CachePlan {
         self.flags = all
         layout = parts.layout
         isWatched =
-            all.rawValue & (CacheFlags.debugging | .failslab).rawValue != 0 || options.zeroOnAllocation
+            all.rawValue & (CacheFlags.debugging | .failslab | .sampled).rawValue != 0 || options.zeroOnAllocation
             || options.zeroOnFree || options.quarantineByteCount > 0
     }
 }

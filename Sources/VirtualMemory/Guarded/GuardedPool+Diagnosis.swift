@@ -13,6 +13,8 @@ public struct GuardedError: Equatable, Sendable {
         case invalidFree
         /// Bytes beside an object were written.
         case corruption
+        /// The object's cache is to end.
+        case objectInUse
     }
 
     public let kind: Kind
@@ -65,6 +67,14 @@ extension GuardedPool {
             .outOfBounds(isWrite: isWrite), at: address, object: index, distance: distance(address, index))
     }
 
+    private static func kind(of violation: MemoryViolation) -> GuardedError.Kind {
+        switch violation.kind {
+        case .overrun: .corruption
+        case .objectInUse: .objectInUse
+        default: .invalidFree
+        }
+    }
+
     /// What a violation that was reported is to the pool; nil where it is not about the pool.
     public func diagnose(_ violation: MemoryViolation) -> GuardedError? {
         let address = VirtualAddress(violation.address)
@@ -72,7 +82,7 @@ extension GuardedPool {
         let index = slot(at: violation.address)
         let isKnown = index.map { self[$0].state != .unused } ?? false
         return GuardedError(
-            violation.kind == .overrun ? .corruption : .invalidFree, at: address, object: isKnown ? index : nil,
+            Self.kind(of: violation), at: address, object: isKnown ? index : nil,
             distance: isKnown ? index.map { distance(address, $0) } ?? 0 : 0, call: violation.call)
     }
 

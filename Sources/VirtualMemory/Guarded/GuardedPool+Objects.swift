@@ -73,16 +73,20 @@ extension GuardedPool {
     /// Takes back an object, whose page is not mapped on return.
     ///
     /// It is an error to free what is free (`doubleFree`), what is not an object's start (`misalignedFree`), or a page
-    /// that holds none (`wildFree`): each is reported, and nothing changes. Bytes beside the object that were written are
-    /// reported, too (`overrun`), and the object is free all the same.
+    /// that holds none (`wildFree`), or an object of another cache (`wrongCache`): each is reported, and nothing changes.
+    /// Bytes beside the object that were written are reported, too (`overrun`), and the object is free all the same.
     ///
     /// - Parameters:
     ///   - address: within the pool's range.
+    ///   - cache: the address of the cache that the object must be of; 0 for any.
     ///   - call: what reports name.
+    /// - Returns: the address of the object's cache; 0 where nothing was taken back, or the object had none.
     /// - Complexity: O(1), a page being read.
-    public func free(_ address: UInt, in call: StaticString) {
-        guard let index = slot(at: address), beginFree(address, index) else {
-            return P.report(violation(at: address, in: call))
+    @discardableResult
+    public func free(_ address: UInt, from cache: UInt = 0, in call: StaticString) -> UInt {
+        guard let index = slot(at: address), let owner = beginFree(address, index, cache) else {
+            P.report(violation(at: address, of: cache, in: call))
+            return 0
         }
         frames.value.noteFree(page(of: index).rawValue, byteCount: PageSize.byteCount)
         // The slot's own memory, which its user has given back.
@@ -99,7 +103,7 @@ extension GuardedPool {
         self[index].release = .now(on: P.self, by: trace)
         if !pageTables.value.conceal(page(of: index)) {
             _ = abandon(index)
-            return
+            return owner
         }
         lock.withLock {
             self[index].state = .freed
@@ -107,14 +111,30 @@ extension GuardedPool {
             unlockedState.figures.frees &+= 1
             enqueue(index, &unlockedState)
         }
+        return owner
     }
 
     /// Chooses the caller, of several that free an object at once, as the one that does.
-    private func beginFree(_ address: UInt, _ index: Int) -> Bool {
+    /// - Returns: the address of the object's cache; nil for others, and where that is not the cache asked for.
+    private func beginFree(_ address: UInt, _ index: Int, _ cache: UInt) -> UInt? {
         lock.withLock {
-            guard self[index].state == .allocated, self[index].address == address else { return false }
+            guard self[index].state == .allocated, self[index].address == address else { return nil }
+            let owner = self[index].cache
+            guard cache == 0 || cache == owner else { return nil }
             self[index].state = .changing
-            return true
+            return owner
+        }
+    }
+
+    /// The allocated object of a cache with the lowest address above `address`; nil where there is none.
+    /// - Complexity: O(slots).
+    public func nextObject(of cache: UInt, after address: UInt) -> UInt? {
+        let first = slot(at: address).map { $0 + 1 } ?? 0
+        return lock.withLock {
+            for index in first..<objectCount where self[index].state == .allocated && self[index].cache == cache {
+                return self[index].address
+            }
+            return nil
         }
     }
 
@@ -130,8 +150,8 @@ extension GuardedPool {
         return found
     }
 
-    /// What is wrong with an address of the pool where no allocated object starts.
-    private func violation(at address: UInt, in call: StaticString) -> MemoryViolation {
+    /// What is wrong with an address of the pool where no allocated object starts, or another cache's does.
+    private func violation(at address: UInt, of cache: UInt = 0, in call: StaticString) -> MemoryViolation {
         func violation(_ kind: MemoryViolation.Kind, _ detail: StaticString, _ value: UInt = 0) -> MemoryViolation {
             MemoryViolation(kind, in: call, at: address, detail, value)
         }
@@ -141,6 +161,10 @@ extension GuardedPool {
             if self[index].state == .unused { return violation(.wildFree, "no guarded object was ever there") }
             if self[index].address != address {
                 return violation(.misalignedFree, "not the start of the guarded object of this size", byteCount)
+            }
+            // Of any cache's, it was another CPU's just now, or free and is used again.
+            if self[index].state == .allocated, cache != 0, self[index].cache != cache {
+                return violation(.wrongCache, "the guarded object of this size is another cache's", byteCount)
             }
             return violation(.doubleFree, "the guarded object of this size is free", byteCount)
         }

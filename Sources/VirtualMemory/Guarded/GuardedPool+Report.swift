@@ -116,6 +116,7 @@ extension GuardedError.Kind {
         case .invalidAccess(isWrite: false): capitalised ? "Invalid read" : "invalid read"
         case .invalidAccess(isWrite: true): capitalised ? "Invalid write" : "invalid write"
         case .invalidFree: capitalised ? "Invalid free" : "invalid free"
+        case .objectInUse: capitalised ? "Object in use" : "object in use"
         case .corruption: capitalised ? "Memory corruption" : "memory corruption"
         }
     }

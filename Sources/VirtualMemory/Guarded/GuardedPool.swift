@@ -172,11 +172,14 @@ public struct GuardedPool<P: Platform>: ~Copyable, @unchecked Sendable {
             allocate: { pool, request in
                 unsafe pool.assumingMemoryBound(to: GuardedPool<P>.self).pointee.allocate(request)
             },
-            free: { pool, address, call in
-                unsafe pool.assumingMemoryBound(to: GuardedPool<P>.self).pointee.free(address, in: call)
+            free: { pool, address, cache, call in
+                unsafe pool.assumingMemoryBound(to: GuardedPool<P>.self).pointee.free(address, from: cache, in: call)
             },
             byteCount: { pool, address, call in
                 unsafe pool.assumingMemoryBound(to: GuardedPool<P>.self).pointee.size(of: address, in: call)
+            },
+            nextObject: { pool, cache, address in
+                unsafe pool.assumingMemoryBound(to: GuardedPool<P>.self).pointee.nextObject(of: cache, after: address)
             })
     }
 }

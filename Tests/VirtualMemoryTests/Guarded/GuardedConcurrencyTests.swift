@@ -47,6 +47,34 @@ import Testing
         try machine.check()
     }
 
+    /// CPUs take objects of one cache and free each other's: the cache's count is right at the end, and it can end.
+    @Test func severalCPUsAndOneCache() throws {
+        let cpus = 4
+        let machine = GuardedMachine(objects: 24, interval: 2, cpuCount: cpus)
+        let kmalloc = machine.below.kmalloc
+        let cache = try machine.run { try kmalloc.value.makeCache("shared", objectSize: 72, flags: .noMerge) }
+        let exchange = Mutex<[UInt]>([])
+        let seeded = SeededGenerator.fromEnvironment(default: 17)
+        DispatchQueue.concurrentPerform(iterations: cpus) { cpu in
+            var generator = seeded.forCPU(cpu)
+            machine.machine.run(onCPU: cpu) {
+                for _ in 0..<1500 {
+                    if Bool.random(using: &generator), let object = cache.allocate() {
+                        exchange.withLock { $0.append(UInt(bitPattern: object)) }
+                    } else if let object = exchange.withLock({ $0.popLast() }) {
+                        cache.free(UnsafeMutableRawPointer(bitPattern: object))
+                    }
+                }
+            }
+        }
+        let left = exchange.withLock { $0 }
+        #expect(machine.run { cache.statistics.guardedObjects } == left.count { machine.isGuarded($0) })
+        machine.run { for object in left { cache.free(UnsafeMutableRawPointer(bitPattern: object)) } }
+        #expect(machine.statistics.allocations > 100 && machine.statistics.objectsInUse == 0)
+        #expect(machine.run { kmalloc.value.destroyCache(cache) })
+        try machine.check()
+    }
+
     /// Of several CPUs that free one object, one does; the others are reported.
     @Test func oneOfSeveralFrees() throws {
         let cpus = 4
