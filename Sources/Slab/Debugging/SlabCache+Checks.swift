@@ -28,15 +28,20 @@ extension SlabCache {
                 check, "Alignment padding", .overrun, parts.objectSize, parts.redZoneEnd, SlabBytes.padding)
         }
         if isFree, poisonsObjects {
-            let last = parts.objectSize &- 1
-            found += verify(check, "Poison", .writeAfterFree, 0, last, SlabBytes.poison)
-            found += verify(check, "End Poison", .writeAfterFree, last, last &+ 1, SlabBytes.lastPoison)
+            found += checkPoison(check, byteCount: parts.objectSize)
         }
         if flags.contains(.poison) {
             found += verify(
                 check, "Object padding", .overrun, parts.paddingOffset, parts.paddingEnd, SlabBytes.padding)
         }
         return found
+    }
+
+    /// Looks at what `fillFree` has left of an object, or of the part of it that its user asked for.
+    func checkPoison(_ check: PartCheck, byteCount: UInt) -> Int {
+        let last = byteCount &- 1
+        return verify(check, "Poison", .writeAfterFree, 0, last, SlabBytes.poison)
+            + verify(check, "End Poison", .writeAfterFree, last, byteCount, SlabBytes.lastPoison)
     }
 
     /// The object that is looked at, and for which call.
@@ -85,8 +90,11 @@ extension SlabCache {
     }
 
     /// Fills a free object.
-    func fillFree(_ object: UInt) {
-        let last = layout.objectSize &- 1
+    func fillFree(_ object: UInt) { fillFree(object, byteCount: layout.objectSize) }
+
+    /// Fills so many bytes of an object, more than 0.
+    func fillFree(_ object: UInt, byteCount: UInt) {
+        let last = byteCount &- 1
         SlabBytes.fill(object, last, with: SlabBytes.poison)
         SlabBytes.fill(object &+ last, 1, with: SlabBytes.lastPoison)
     }

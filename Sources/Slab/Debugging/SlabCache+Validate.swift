@@ -37,7 +37,10 @@ extension SlabCache {
             // Free and not in the bitmap is on its way from one to the other.
             case .free where !slab.isMarkedFree(index): break
             case .free, .waiting: found += checkSurroundings(of: object, isFree: true, in: "validate")
-            case .allocated, .reserved: found += checkSurroundings(of: object, isFree: false, in: "validate")
+            case .allocated: found += checkSurroundings(of: object, isFree: false, in: "validate")
+            case .reserved:
+                found += checkSurroundings(of: object, isFree: false, in: "validate")
+                found += checkReserved(object, in: "validate")
             default: break
             }
         }

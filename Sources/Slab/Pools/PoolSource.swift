@@ -56,9 +56,7 @@ enum PoolSource<P: Platform> {
         switch self {
         case .objects(let reference):
             guard let slab = reference.ownSlab(of: element), let index = slab.index(of: element) else { return false }
-            return asReserved
-                ? slab.exchange(index, from: .allocated, to: .reserved)
-                : slab.exchange(index, from: .reserved, to: .allocated)
+            return reference.cache.value.exchangeReserved(slab, index, asReserved: asReserved)
         case .blocks(let order), .pages(let order):
             guard element & (PageSize.byteCount &- 1) == 0 else { return false }
             let frame = kmalloc.value.frame(of: element)
