@@ -15,7 +15,7 @@ LEAK_WATCHER = ["closure #? in PageFrameAllocator.setWatcher(_:in:)"]
 
 # Of floors 0 to 5, which have no objects (check_floors.py), those that call closures.
 FLOORS_WITH_CLOSURES = [
-    "PageFrameAllocator.*", "SlabCache.*", "Kmalloc.*", "GuardedPool.*", "Vmalloc.*", "LargeBlocks.*", "ShrinkerList.*",
+    "PageFrameAllocator.*", "SlabCache.*", "GuardedPool.*", "Vmalloc.*", "LargeBlocks.*", "ShrinkerList.*",
     "outlined *",
 ]
 
@@ -42,7 +42,10 @@ INDIRECT_CALLS = {
     "Kmalloc.freeUncommon(_:_:)": GUARDED_OBJECTS + LEAK_WATCHER,
     "SlabCache.freeWatched(_:)": GUARDED_OBJECTS + LEAK_WATCHER,
     "SlabCache.allocateWatched(_:_:)": GUARDED_OBJECTS + LEAK_WATCHER + ["closure #1 in CacheTests.objects(_:)"],
-    "GuardedPool.free(_:in:)": LEAK_WATCHER,
+    "GuardedPool.free(_:from:in:)": LEAK_WATCHER,
+    "CacheReference.refuse(_:)": GUARDED_OBJECTS + LEAK_WATCHER,
+    "SlabCache.reportGuarded()": GUARDED_OBJECTS,
+    "SlabCache.checkGuarded()": GUARDED_OBJECTS,
     "LargeBlocks.allocate(_:_:from:)": LEAK_WATCHER,
     "PageFrameAllocator.*": LEAK_WATCHER,
     "Vmalloc.*": LEAK_WATCHER,

@@ -31,7 +31,8 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
         /// Whether there is a slab, a bucket or a guarded object, or one is just given back.
         @inline(__always)
         var hasMemory: Bool {
-            (slabsFetched ^ slabsReturned) | UInt(bitPattern: depot.bucketCount | guardedObjects) != 0
+            // No count is negative, and no more slabs are returned than were fetched.
+            slabsFetched &+ UInt(bitPattern: depot.bucketCount &+ guardedObjects) != slabsReturned
         }
 
         /// Counts a new slab, all of whose objects are free.
