@@ -17,10 +17,10 @@ import Testing
             #expect(taken.count > 3000 && left > 0)
             let isReclaimWanted = machine.frames.value.wantsReclaim
             #expect(!isReclaimWanted)
+            #expect(machine.frames.value.allocateReadily(flags: .memoryReserves | .noFail) == nil)
             // An ordinary request still finds something.
             let frame = try need(machine.frames.value.allocate(order: 0, flags: .noWait | .noWarn))
             machine.frames.value.free(frame, order: 0)
-            #expect(machine.frames.value.allocateReadily(flags: .memoryReserves | .noFail) == nil)
             for frame in taken { machine.frames.value.free(frame, order: 0) }
             #expect(machine.snapshot().map { $0.suffix(3) } == before.map { $0.suffix(3) })
             try machine.frames.value.checkInvariants()
