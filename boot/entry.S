@@ -139,16 +139,14 @@ wants_five_levels:
         movb $' ', %ah                          // what stands before esi
 1:      cmpb $0, (%esi)
         je 3f
-        cmpb $' ', %ah
-        jne 2f
+        cmpb $' ', %ah                          // up to a blank, each byte separates words
+        ja 2f
         cmpl $0x6c356f6e, (%esi)                // "no5l"
         jne 2f
         cmpw $0x6c76, 4(%esi)                   // "vl"
         jne 2f
-        cmpb $0, 6(%esi)
-        je 4f
-        cmpb $' ', 6(%esi)
-        je 4f
+        cmpb $' ', 6(%esi)                      // a blank, another separator, or the end
+        jbe 4f
 2:      movb (%esi), %ah
         incl %esi
         jmp 1b

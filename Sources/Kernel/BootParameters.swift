@@ -35,7 +35,7 @@ struct BootParameters {
     }
 
     private mutating func apply(_ word: Word) throws(CommandLineError) -> Bool {
-        if word.hasKey("mem") || word.hasKey("memmap") || word.hasKey("no5lvl") {
+        if word.hasKey("mem") || word.hasKey("memmap") || word.hasKey("no5lvl") && !word.hasValue {
             // FirmwareMap reads them; no5lvl has done its work in boot/entry.S.
         } else if word.hasKey("min_free_kbytes") {
             frames.minimumFreeKiB = try word.number()

@@ -26,22 +26,41 @@ public enum MemoryChange: Sendable {
 /// Permissions of memory that is mapped already. Any context.
 extension KernelMemory {
     /// Makes pages read-only, writable, executable or not executable, and what the direct map shows of them with them: no
-    /// alias allows a write that the pages do not. The direct map and the object alias are never executable.
+    /// alias allows a write that the pages do not, and none to what is executable. The direct map and the object alias are
+    /// never executable.
     ///
-    /// Large pages are split where a part changes.
-    /// - Parameter range: whole 4 KiB pages, each mapped, or due at its first touch.
+    /// Large pages are split where a part changes. Who gives the memory back makes it writable before: its frames' next
+    /// owner has them by the direct map.
+    /// - Parameter range: whole 4 KiB pages, each mapped, outside the direct map. A page that is due at its first touch is
+    ///   none yet: see `populate`.
     /// - Throws: `writableAndExecutable` where a page would be both, `notMapped`, `misaligned`, `notCanonical`,
-    ///   `sharedSubtree`, `outOfTables`. Nothing has changed then.
+    ///   `sharedSubtree` for the direct map and its alias, which show others' pages, `outOfTables`. Nothing has changed then.
     /// - Complexity: O(pages).
     public func setMemory(_ range: VirtualRange, _ change: MemoryChange) throws(PagingError) {
         if range.isEmpty { return }
+        try validate(range)
         var source = BuddyTableSource(frames: frames)
         let (adding, removing) = change.permissions
-        let changesWrites = adding.contains(.write) || removing.contains(.write)
         // The alias' pages are made small enough first, which changes nothing, because that alone can fail.
-        if changesWrites { try adjustDirectMap(of: range, .none, .none, &source) }
+        try adjustDirectMap(of: range, .none, .none, &source)
         try pageTables.value.adjustRange(range, adding: adding, removing: removing, using: &source)
-        if changesWrites { try adjustDirectMap(of: range, adding, removing, &source) }
+        switch change {
+        case .readOnly, .executable: try adjustDirectMap(of: range, .none, .write, &source)
+        case .writable: try adjustDirectMap(of: range, .write, .none, &source)
+        case .notExecutable: break
+        }
+    }
+
+    private func validate(_ range: VirtualRange) throws(PagingError) {
+        let pages = range.start.rawValue | range.end.rawValue
+        if pages & (PageSize.byteCount &- 1) != 0 { throw .misaligned }
+        let features = pageTables.value.features
+        let last = range.end.rawValue &- 1
+        if !features.isCanonical(range.start.rawValue) || !features.isCanonical(last) { throw .notCanonical }
+        if (range.start.rawValue ^ last) >> 63 != 0 { throw .notCanonical }
+        if layout.directMap.contains(range.start) || layout.directMap.contains(VirtualAddress(last)) {
+            throw .sharedSubtree
+        }
     }
 
     /// Makes what bring-up alone writes of the image's data read-only, the direct map's pages of it too.
@@ -57,16 +76,14 @@ extension KernelMemory {
     ) throws(PagingError) {
         var address = range.start
         while address < range.end {
-            var byteCount = PageSize.byteCount
-            if case .mapped(let page) = pageTables.value.lookup(address) {
-                byteCount = page.size.byteCount &- (address.rawValue & (page.size.byteCount &- 1))
-                byteCount = min(byteCount, range.end.distance(from: address))
-                let alias = layout.directMap.start + page.physical.rawValue
-                // Devices are not in the direct map; a page of the direct map itself is changed already.
-                if alias != address, pageTables.value.translate(alias)?.physical == page.physical {
-                    try pageTables.value.adjustRange(
-                        VirtualRange(alias, alias + byteCount), adding: adding, removing: removing, using: &source)
-                }
+            guard case .mapped(let page) = pageTables.value.lookup(address) else { throw .notMapped }
+            var byteCount = page.size.byteCount &- (address.rawValue & (page.size.byteCount &- 1))
+            byteCount = min(byteCount, range.end.distance(from: address))
+            let alias = VirtualAddress(layout.directMap.start.rawValue &+ page.physical.rawValue)
+            // Devices are not in the direct map.
+            if layout.directMap.contains(alias), pageTables.value.translate(alias)?.physical == page.physical {
+                try pageTables.value.adjustRange(
+                    VirtualRange(alias, alias + byteCount), adding: adding, removing: removing, using: &source)
             }
             address = address + byteCount
         }

@@ -117,6 +117,7 @@ struct PageTableCursor {
         var split = false
         while level > target {
             let old = entry
+            let wasEmpty = old.isEmpty
             // Planned before: the reserve holds a table for each level that is missing.
             guard let frame = reserve.pop(directMap) else { preconditionFailure("fewer tables than planned") }
             if old.isPresent {
@@ -128,11 +129,22 @@ struct PageTableCursor {
                     table[index] = old.piece(index, ofSize: size, smaller: smaller)
                 }
             }
-            write(PageTableEntry(table: frame, entriesInUse: old.isPresent ? PageTable.entryCount : 0, user: user))
+            let reference = PageTableEntry(
+                table: frame, entriesInUse: old.isPresent ? PageTable.entryCount : 0, user: user)
+            let last = PageTable(at: tables[level], directMap).exchange(reference, at: index)
+            if wasEmpty { adjustCount(by: 1) }
+            if old.isPresent { note(last.rawValue & ~old.rawValue, in: PageTable(at: frame, directMap)) }
             level &-= 1
             tables[level] = frame
         }
         return split
+    }
+
+    /// Notes in all pieces of a leaf what the CPU has noted in it while it was cut.
+    private func note(_ bits: UInt, in table: PageTable) {
+        let notes = bits & (PageTableEntry.accessedBit | PageTableEntry.dirtyBit)
+        if notes == 0 { return }
+        for index in 0..<PageTable.entryCount { table.set(notes, at: index) }
     }
 
     /// Unlinks the tables on the path that have become empty, from the current level up, and moves them to `list`.

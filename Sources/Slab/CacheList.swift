@@ -78,13 +78,13 @@ struct CacheList<P: Platform>: @unchecked Sendable {
         case ended
         /// Nobody does; who walks the list and is at the cache gives its memory back.
         case ending
-        /// This user is the last, and the cache has slabs: it is not given to others while these are given back.
+        /// This user is the last, and the cache has memory: it is not given to others while that is given back.
         case last
         /// Nothing was done: the last user has left already.
         case left
     }
 
-    /// Takes a user off a cache; the last only where the cache has no slab. - Complexity: O(1).
+    /// Takes a user off a cache; the last only where the cache has no memory. - Complexity: O(1).
     @inline(__always)
     func leave(_ cache: Permanent<SlabCache<P>>) -> Leaving {
         withLock {

@@ -21,7 +21,7 @@ struct Depot<P: Platform> {
     private(set) var objectCount = 0
     /// Exchanges since buckets were last found to be needed or not.
     private var exchanges = 0
-    /// Full buckets, and empty ones, that were not needed.
+    /// Full buckets, and empty ones, that were not needed; fewer, where they turn out to be needed before they are home.
     private var surplusFull = 0
     private var surplusEmpty = 0
     /// Exchanges to come for which no memory is asked for more buckets, since there was none.
@@ -47,6 +47,7 @@ struct Depot<P: Platform> {
     mutating func stow(_ magazine: Magazine<P>, leaving left: Int) -> Bool {
         countExchange()
         guard let bucket = empty.pop() else { return false }
+        surplusEmpty = min(surplusEmpty, empty.least)
         bucket.take(from: magazine, leaving: left)
         add(bucket)
         return true
@@ -64,6 +65,7 @@ struct Depot<P: Platform> {
     mutating func fill(_ magazine: Magazine<P>) -> Bool {
         countExchange()
         guard let bucket = full.pop() else { return false }
+        surplusFull = min(surplusFull, full.least)
         objectCount &-= bucket.count
         bucket.give(to: magazine)
         empty.push(bucket)
@@ -83,27 +85,23 @@ struct Depot<P: Platform> {
     /// Takes a bucket with its objects out; nil where there is none.
     mutating func takeFull() -> Bucket<P>? {
         guard let bucket = full.pop() else { return nil }
+        surplusFull = min(max(0, surplusFull &- 1), full.least)
         objectCount &-= bucket.count
-        if surplusFull > 0 { surplusFull &-= 1 }
         return bucket
     }
 
     /// Takes an empty bucket out; nil where there is none.
     mutating func takeEmpty() -> Bucket<P>? {
-        if surplusEmpty > 0 { surplusEmpty &-= 1 }
-        return empty.pop()
+        let bucket = empty.pop()
+        surplusEmpty = min(max(0, surplusEmpty &- 1), empty.least)
+        return bucket
     }
 
     /// Takes a bucket out that is not needed, a full one first; nil where there is none.
     mutating func takeSurplus() -> Bucket<P>? {
-        if surplusFull > 0 {
-            if let bucket = takeFull() { return bucket }
-            surplusFull = 0
-        }
-        guard surplusEmpty > 0 else { return nil }
-        let bucket = takeEmpty()
-        bucket?.count = 0
-        if bucket == nil { surplusEmpty = 0 }
+        if surplusFull > 0 { return takeFull() }
+        guard surplusEmpty > 0, let bucket = takeEmpty() else { return nil }
+        bucket.count = 0
         return bucket
     }
 

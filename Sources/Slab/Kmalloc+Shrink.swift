@@ -5,7 +5,7 @@ extension Kmalloc {
     /// wholly free back to the buddy.
     ///
     /// Where everything is freed the buddy has as many frames as before the first allocation.
-    /// - Returns: the frames given back. - Complexity: O(objects in magazines + slabs given back).
+    /// - Returns: the frames given back. - Complexity: O(objects in magazines and depots + slabs given back).
     @discardableResult
     public func shrink() -> UInt {
         var frames: UInt = 0

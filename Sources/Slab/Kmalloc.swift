@@ -5,16 +5,16 @@ import Synchronization
 /// Memory in any size for the kernel: 8 to 8192 bytes from slabs, more from the buddy, up to 4 MiB; and caches of objects
 /// of one kind, which users make.
 ///
-///     allocate -> this CPU's magazine of the size class --empty--> its cache --none free--> the buddy
-///     free     -> this CPU's magazine of the object's slab --full---> its cache --slab free--> the buddy
+///     allocate -> this CPU's magazine of the size class --empty--> its depot, its slabs --none--> a larger class's, the buddy
+///     free     -> this CPU's magazine of the object's slab --full---> its depot, its slabs --slab free--> the buddy
 ///
 /// It is placed once and never moves (see `Permanent`). All calls may come from any context, interrupt handlers
 /// included, and from several CPUs at once, unless they say otherwise. An allocation whose flags have `.directReclaim`
 /// may wait where it finds no free object (see `PageFrameAllocator.allocate`); nothing else does. The memory that one CPU
 /// allocated any other may free.
 ///
-/// Objects whose size is a power of two are aligned to it, others to the largest power of two that divides their class
-/// (see `SizeClass`), blocks above 8192 bytes to theirs. `.dma` takes memory from the DMA zone, out of caches of its own,
+/// Memory is aligned to the largest power of two that divides the size asked for, up to 4 MiB; what `reallocate` leaves in
+/// place keeps the alignment that it has. `.dma` takes memory from the DMA zone, out of caches of its own,
 /// whose sizes are the powers of two; `.dma32` does so, too, up to 8192 bytes.
 @safe
 public struct Kmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
@@ -96,7 +96,7 @@ public struct Kmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     ///     search may go, and what is to happen on failure, goes on to the page frames. What the memory is for does not
     ///     count: a slab's objects are many users'.
     /// - Returns: memory that belongs to the caller until `free`; nil where there is none, or above 4 MiB.
-    /// - Complexity: O(1) from the magazine; else a batch from the slabs, or a new slab.
+    /// - Complexity: O(1) from the magazine; else a batch from depot or slabs, a look at the larger classes, or a new slab.
     @inline(__always)
     public func allocate(_ byteCount: UInt, flags: AllocationFlags = .kernel) -> UnsafeMutableRawPointer? {
         guard byteCount &- 1 < SizeClass.largestByteCount,

@@ -10,7 +10,7 @@ import PageFrames
 extension SlabCache {
     /// An object of a larger size class, for a class that is out of objects; nil where none has one to spare.
     ///
-    /// The object is less than twice as large as this class's, and aligned as what was asked for must be. Its home is its own
+    /// The object is at most twice as large as this class's, and aligned as what was asked for must be. Its home is its own
     /// slab, where `free` puts it.
     ///
     /// - Parameter requested: bytes, which say how the object must be aligned; 0 for a whole object of this cache, for
@@ -35,7 +35,7 @@ extension SlabCache {
         return nil
     }
 
-    /// Counts an object to be borrowed. - Returns: false where it is time for a slab.
+    /// Counts an attempt to borrow. - Returns: false where it is time for a slab.
     private func mayBorrow() -> Bool {
         withState { state in
             if state.slabsFetched &- state.slabsReturned < 4 { return false }

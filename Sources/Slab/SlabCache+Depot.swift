@@ -43,15 +43,19 @@ extension SlabCache {
         return surplus
     }
 
-    /// Puts all objects of the depot back into their slabs, and gives all buckets back.
+    /// Puts all objects of the depot back into their slabs, and gives all buckets back: those that are there now, for other
+    /// CPUs may bring more meanwhile.
     /// - Returns: the frames given back. - Complexity: O(objects + slabs given back).
     func emptyDepot() -> UInt {
         var frames: UInt = 0
-        while let bucket = withState({ state in state.depot.takeFull() }) {
+        let (full, empty) = withState { state in (state.depot.full.count, state.depot.empty.count) }
+        for _ in 0..<full {
+            guard let bucket = withState({ state in state.depot.takeFull() }) else { break }
             frames += retire(putBack(bucket.entries, from: bucket.count, to: 0))
             frames += headers.value.free(bucket.address, bucket.byteCount)
         }
-        while let bucket = withState({ state in state.depot.takeEmpty() }) {
+        for _ in 0..<empty {
+            guard let bucket = withState({ state in state.depot.takeEmpty() }) else { break }
             frames += headers.value.free(bucket.address, bucket.byteCount)
         }
         return frames

@@ -167,21 +167,26 @@ extension SlabCache {
             var position = end
             state.freeObjects &+= end &- start
             while position > start {
-                guard let slab = slab(of: entries[position &- 1].object) else {
-                    // Only objects of slabs are noted down: whose frames say otherwise is lost.
-                    P.report(
-                        MemoryViolation(
-                            .corruption, in: "kfree", at: entries[position &- 1].object,
-                            "a magazine holds no object"))
-                    state.freeObjects &-= 1
-                    position &-= 1
-                    continue
+                if let slab = slab(of: entries[position &- 1].object) {
+                    let next = putRun(slab, entries, position, start)
+                    if _fastPath(next != position) {
+                        position = next
+                        putBack(slab, &state, &surplus)
+                        continue
+                    }
                 }
-                position = putRun(slab, entries, position, start)
-                putBack(slab, &state, &surplus)
+                reportLost(entries[position &- 1].object)
+                state.freeObjects &-= 1
+                position &-= 1
             }
             return surplus
         }
+    }
+
+    /// Only objects of slabs are noted down, each with its own state: what is otherwise is lost.
+    @inline(never)
+    private func reportLost(_ object: UInt) {
+        P.report(MemoryViolation(.corruption, in: "kfree", at: object, "a magazine or bucket holds no object"))
     }
 
     /// Puts the objects of one slab that follow each other in a list, from below `position` down, back into the slab.

@@ -23,12 +23,12 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
         var slabsReturned: UInt = 0
         /// Guarded objects of the cache that are their users'. They are in no slab.
         var guardedObjects = 0
-        /// Objects borrowed from larger size classes since there were own ones, or a slab was made.
+        /// Attempts to borrow from larger size classes since a magazine was filled with own objects, or a slab was due.
         var borrowedObjects = 0
         /// Where the next objects are taken from, at random; 0 for always the lowest.
         var random: UInt64
 
-        /// Whether there is a slab, a bucket or a guarded object, or one is just given back.
+        /// Whether there is a slab, a bucket or a guarded object.
         @inline(__always)
         var hasMemory: Bool {
             // No count is negative, and no more slabs are returned than were fetched.

@@ -9,7 +9,7 @@ extension Vmalloc {
     /// The frames stay the caller's: they must not be freed before `unmapFrames`, which leaves them alone. A frame may be
     /// mapped several times.
     /// - Parameters:
-    ///   - permissions: what may be done there. Never to write and to execute.
+    ///   - permissions: what may be done there; never to execute, since the direct map shows the frames writable.
     ///   - name: what reports call the area.
     /// - Returns: the first address; nil, with everything as before, for no frames, for one that is not of RAM, and where
     ///   there is no memory or address space for it.
@@ -18,7 +18,7 @@ extension Vmalloc {
         _ frames: UnsafeBufferPointer<PageFrameNumber>, permissions: PagePermissions = .readWrite,
         name: StaticString = "vmap", caller: UInt = 0
     ) -> VirtualAddress? {
-        if permissions.contains(.write) && permissions.contains(.execute) { return nil }
+        if permissions.contains(.execute) { return nil }
         for index in 0..<frames.count {
             // Within the buffer.
             if unsafe !self.frames.value.manages(frames[index]) { return nil }

@@ -68,6 +68,55 @@ import VirtualMemory
         try machine.check()
     }
 
+    /// What is due at its first touch is no page yet: nobody could say what its frame will be allowed.
+    @Test(arguments: [MemoryChange.readOnly, .executable]) func pagesThatAreDueAreRefused(change: MemoryChange) throws {
+        let machine = try machine()
+        let start = try #require(machine.run { machine.memory.value.vmalloc.value.vmalloc(8192) })
+        try machine.store(7, start)
+        #expect(throws: PagingError.notMapped) {
+            try machine.run { try machine.memory.value.setMemory(VirtualRange(start, start + 8192), change) }
+        }
+        #expect(canWrite(machine, start) && canWriteAlias(machine, start) && canWrite(machine, start + 4096))
+        try machine.check()
+    }
+
+    /// What can be executed can be written by no address, however it came to be read-only.
+    @Test func codeIsWritableByNoAddress() throws {
+        let machine = try machine()
+        let area = try area(machine)
+        let frame = try #require(
+            machine.run { machine.memory.value.pageTables.value.translate(area.start) }
+        ).physical
+        let other = machine.run {
+            withUnsafeTemporaryAllocation(of: PageFrameNumber.self, capacity: 1) { frames in
+                frames.initializeElement(at: 0, to: PageFrameNumber(containing: frame))
+                #expect(
+                    machine.memory.value.vmalloc.value.mapFrames(
+                        UnsafeBufferPointer(frames), permissions: .readExecute) == nil)
+                return machine.memory.value.vmalloc.value.mapFrames(
+                    UnsafeBufferPointer(frames), permissions: .readOnly)
+            }
+        }
+        let page = VirtualRange(try #require(other), try #require(other) + 4096)
+        try machine.run { try machine.memory.value.setMemory(page, .executable) }
+        #expect(throws: Never.self) { try machine.fetch(page.start) }
+        #expect(!canWriteAlias(machine, page.start) && !canWrite(machine, page.start))
+    }
+
+    /// The direct map shows other addresses' pages: they are changed by those.
+    @Test(arguments: [MemoryChange.readOnly, .writable, .executable, .notExecutable])
+    func theDirectMapIsRefused(change: MemoryChange) throws {
+        let machine = try machine()
+        let area = try area(machine)
+        let start = try direct(machine, area.start)
+        #expect(throws: PagingError.sharedSubtree) {
+            try machine.run { try machine.memory.value.setMemory(VirtualRange(start, start + 4096), change) }
+        }
+        #expect(throws: SimulatedFault.self) { try machine.fetch(start) }
+        #expect(canWrite(machine, start))
+        try machine.check()
+    }
+
     @Test func mistakesChangeNothing() throws {
         let machine = try machine()
         let area = try area(machine)

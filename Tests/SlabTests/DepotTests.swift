@@ -88,6 +88,43 @@ import Testing
         }
     }
 
+    /// What was not needed for a while, and is needed before it is home, stays.
+    @Test func whatIsNeededAfterAllStays() throws {
+        let tested = try Tested()
+        try tested.test.run {
+            for object in try tested.allocate(3008) { tested.cache.free(object) }
+            var rounds = 0
+            while !tested.depot.hasSurplus, rounds < 2000 {
+                for object in try tested.allocate(100) { tested.cache.free(object) }
+                rounds += 1
+            }
+            #expect(tested.depot.hasSurplus)
+            let buckets = tested.depot.bucketCount
+            let objects = try tested.allocate(3000)
+            #expect(!tested.depot.hasSurplus && tested.depot.full.count <= 1)
+            for object in objects { tested.cache.free(object) }
+            #expect(tested.depot.bucketCount >= buckets - 1 && tested.figures.slabsReturned == 0)
+            #expect(try tested.isGone())
+        }
+    }
+
+    /// A cache whose last slab has gone may still have buckets: its end gives them back.
+    @Test func theEndGivesBucketsBack() throws {
+        let tested = try Tested()
+        try tested.test.run {
+            for object in try tested.allocate(640) { tested.cache.free(object) }
+            let objects = try tested.allocate(tested.figures.cachedObjects)
+            #expect(tested.depot.full.count == 0 && tested.depot.empty.count > 5)
+            let cache = tested.test.kmalloc.cache("tested").target
+            #expect(cache.value.magazine(0).tryHold())
+            for object in objects { tested.cache.free(object) }
+            cache.value.magazine(0).letGo()
+            _ = cache.value.returnEmptySlabs(upTo: .max)
+            #expect(tested.figures.slabs == 0 && tested.depot.bucketCount > 5)
+            #expect(try tested.isGone())
+        }
+    }
+
     /// Objects come back to the CPU that allocates, without their slabs being looked for.
     @Test func objectsFreedOnAnotherCPUComeBack() throws {
         let tested = try Tested(cpuCount: 2)

@@ -84,7 +84,7 @@ public struct CacheReference<P: Platform>: Equatable, Sendable {
     }
 
     /// Empties the magazines, but for those in use at the moment, and gives slabs that are wholly free back.
-    /// - Returns: the frames given back. - Complexity: O(objects in magazines + slabs given back).
+    /// - Returns: the frames given back. - Complexity: O(objects in magazines and depots + slabs given back).
     @discardableResult
     public func shrink() -> UInt { cache.value.shrink() }
 

@@ -83,7 +83,7 @@ extension Kmalloc {
     ///
     /// - Parameter cache: nil does nothing.
     /// - Returns: whether the cache is gone, for this maker.
-    /// - Complexity: O(CPUs + slabs + objects in magazines). For contexts that may wait, and when nobody uses the cache.
+    /// - Complexity: O(CPUs + slabs + objects in magazines and depot). For contexts that may wait, and when nobody uses the cache.
     @discardableResult
     public func destroyCache(_ reference: CacheReference<P>?) -> Bool {
         guard let reference else { return true }

@@ -3,7 +3,7 @@ import MemoryPrimitives
 /// The caches and their slabs, in the format of Linux's `/proc/slabinfo`, version 2.1, which slabtop and `vmstat -m` read.
 ///
 /// As with Linux's SLUB there is nothing to tune, and `objsize` is what an object takes of its slab, debugging included.
-/// Objects that wait in the CPUs' magazines are not active, where Linux counts those of its CPUs' slabs as if they were.
+/// Objects that wait in magazines and depots are not active, where Linux counts those of its CPUs' slabs as if they were.
 /// Guarded objects are in no slab and not active, as with Linux.
 public enum SlabInfoReport {
     /// Writes the heading and a line for each cache, in the order in which they were made.
