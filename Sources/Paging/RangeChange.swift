@@ -2,9 +2,9 @@ import MemoryPrimitives
 
 /// One change of the tables over a range, in the form that planning and committing share.
 ///
-/// A change is made in steps, each of neighbouring entries in one table. `plan` walks the steps without writing, so that every refusal comes
-/// before the first write; it counts the tables that are missing. They are taken from the source, all or none. `commit`
-/// walks the same steps and cannot fail. Nothing ever has to be undone.
+/// A change is made in steps, each of neighbouring entries in one table. `plan` walks the steps without writing, so that
+/// every refusal comes before the first write; it counts the tables that are missing. They are taken from the source, all or
+/// none. `commit` walks the same steps and cannot fail. Nothing ever has to be undone.
 struct RangeChange {
     enum Operation {
         /// Map to physical memory from here on.

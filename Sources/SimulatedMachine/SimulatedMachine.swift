@@ -59,7 +59,7 @@ public final class SimulatedMachine: @unchecked Sendable {
     let flushRounds = Atomic<Int>(0)
     let cycles = Atomic<UInt64>(0)
 
-    /// How often `flushPage` was called.
+    /// How often `flushPages` was called.
     public var flushRoundCount: Int { flushRounds.load(ordering: .relaxed) }
 
     /// Pages flushed one by one so far.

@@ -51,8 +51,8 @@ extension VirtualRangeAllocator {
         return unlockedState.freed.latest(containing: address)
     }
 
-    /// `nearestArea` while others may change the tree, of the areas on the way to the address: each link is checked to lead to RAM before it is followed, and the
-    /// number of steps is limited. What it answers may be out of date, and it ends.
+    /// `nearestArea` while others may change the tree, of the areas on the way to the address: each link is checked to lead
+    /// to RAM before it is followed, and the number of steps is limited. What it answers may be out of date, and it ends.
     func nearestAreaUnlocked(to address: VirtualAddress) -> Area? {
         var best: Area?
         var bestDistance = UInt.max
