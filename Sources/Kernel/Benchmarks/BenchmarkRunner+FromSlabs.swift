@@ -7,21 +7,8 @@ extension BenchmarkRunner {
         let count = 1000
         storage.permute(count, .random)
         empty()
-        var allocations: UInt64 = 0
-        var frees: UInt64 = 0
-        for index in 0..<count {
-            let reading = InstructionCounter.begin()
-            let block = tested.allocate()
-            allocations += InstructionCounter.ticks(since: reading)
-            guard let block, block != 0 else { fail(name) }
-            storage.setBlock(block, at: index)
-        }
-        for index in 0..<count {
-            let block = storage.block(at: storage.permuted(index))
-            let reading = InstructionCounter.begin()
-            tested.free(block)
-            frees += InstructionCounter.ticks(since: reading)
-        }
+        let allocations = allocateAll(count, tested, name)
+        var frees = freeAll(count, tested)
         let reading = InstructionCounter.begin()
         empty()
         frees += InstructionCounter.ticks(since: reading)

@@ -37,25 +37,39 @@ struct BenchmarkRunner {
         var frees: UInt64 = 0
         storage.permute(count, order)
         for _ in 0..<2 {
-            allocations = 0
-            frees = 0
-            for index in 0..<count {
-                let reading = InstructionCounter.begin()
-                let block = tested.allocate()
-                allocations += InstructionCounter.ticks(since: reading)
-                guard let block, block != 0 else { fail(name) }
-                storage.setBlock(block, at: index)
-            }
-            for index in 0..<count {
-                let block = storage.block(at: storage.permuted(index))
-                let reading = InstructionCounter.begin()
-                tested.free(block)
-                frees += InstructionCounter.ticks(since: reading)
-            }
+            allocations = allocateAll(count, tested, name)
+            frees = freeAll(count, tested)
         }
         Log.plain(
             "bench row \(prefix)\(name) batch\(count) \(order.name) alloc\tmean\t\(mean: allocations, of: count)")
         Log.plain("bench row \(prefix)\(name) batch\(count) \(order.name) free\tmean\t\(mean: frees, of: count)")
+    }
+
+    /// Allocates `count` blocks, which the storage keeps. - Returns: the ticks of the calls.
+    @inline(__always)
+    func allocateAll<Tested: Benchmark>(_ count: Int, _ tested: Tested, _ name: StaticString) -> UInt64 {
+        var ticks: UInt64 = 0
+        for index in 0..<count {
+            let reading = InstructionCounter.begin()
+            let block = tested.allocate()
+            ticks += InstructionCounter.ticks(since: reading)
+            guard let block, block != 0 else { fail(name) }
+            storage.setBlock(block, at: index)
+        }
+        return ticks
+    }
+
+    /// Frees them in the order that the storage has. - Returns: the ticks of the calls.
+    @inline(__always)
+    func freeAll<Tested: Benchmark>(_ count: Int, _ tested: Tested) -> UInt64 {
+        var ticks: UInt64 = 0
+        for index in 0..<count {
+            let block = storage.block(at: storage.permuted(index))
+            let reading = InstructionCounter.begin()
+            tested.free(block)
+            ticks += InstructionCounter.ticks(since: reading)
+        }
+        return ticks
     }
 
     /// Row `loop NAME alloc+free pair`: a plain loop of 1000 pairs, measured from outside, divided by 1000.
