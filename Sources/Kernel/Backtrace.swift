@@ -18,8 +18,9 @@ enum Backtrace {
             depth += 1
         }
         var frame = framePointer
+        var readablePage = UInt.max
         while depth < maximumDepth {
-            guard isReadable(frame), isReadable(frame &+ 8) else { return }
+            guard isReadableLink(frame, &readablePage) else { return }
             let caller = UInt(x86_load64(frame &+ 8))
             if caller == 0 { return }
             Log.plain("  #\(depth) \(caller: caller)")
@@ -40,7 +41,8 @@ enum Backtrace {
     /// first, until it answers false.
     static func forEachCaller(ofFrame framePointer: UInt, _ body: (UInt) -> Bool) {
         var frame = framePointer
-        while isReadable(frame), isReadable(frame &+ 8) {
+        var readablePage = UInt.max
+        while isReadableLink(frame, &readablePage) {
             let caller = UInt(x86_load64(frame &+ 8))
             if caller == 0 || !body(caller) { return }
             let next = UInt(x86_load64(frame))
@@ -48,6 +50,22 @@ enum Backtrace {
             if next <= frame { return }
             frame = next
         }
+    }
+
+    /// Whether a saved frame pointer and the return address above it can be read. The links of a chain are near each other, so
+    /// that the page tables are asked only where the page is another one than before.
+    @inline(__always)
+    private static func isReadableLink(_ frame: UInt, _ readablePage: inout UInt) -> Bool {
+        if frame & 7 != 0 { return false }
+        if frame >> 12 != readablePage {
+            if !KernelAddress.isReadable(frame) { return false }
+            readablePage = frame >> 12
+        }
+        if (frame &+ 8) >> 12 != readablePage {
+            if !KernelAddress.isReadable(frame &+ 8) { return false }
+            readablePage = (frame &+ 8) >> 12
+        }
+        return true
     }
 
     private static func isReadable(_ address: UInt) -> Bool { address & 7 == 0 && KernelAddress.isReadable(address) }
