@@ -117,6 +117,32 @@ import VirtualMemory
         try machine.check()
     }
 
+    @Test func linuxsNames() throws {
+        let machine = try machine()
+        let area = try area(machine)
+        let (start, memory) = (area.start.rawValue, machine.memory)
+        try machine.run { try memory.value.set_memory_ro(start, 2) }
+        #expect(!canWrite(machine, area.start) && !canWrite(machine, area.start + 4096))
+        #expect(canWrite(machine, area.start + 8192))
+        try machine.run { try memory.value.set_memory_x(start, 1) }
+        #expect(throws: Never.self) { try machine.fetch(area.start) }
+        #expect(throws: SimulatedFault.self) { try machine.fetch(area.start + 4096) }
+        try machine.run {
+            try memory.value.set_memory_nx(start, 1)
+            try memory.value.set_memory_rw(start, 2)
+        }
+        #expect(throws: SimulatedFault.self) { try machine.fetch(area.start) }
+        #expect(canWrite(machine, area.start) && canWriteAlias(machine, area.start + 4096))
+        for count in [-1, Int.min, Int.max, 1 << 52] {
+            #expect(throws: PagingError.notCanonical) {
+                try machine.run { try memory.value.set_memory_ro(start, count) }
+            }
+        }
+        try machine.run { try memory.value.set_memory_ro(start, 0) }
+        #expect(canWrite(machine, area.start))
+        try machine.check()
+    }
+
     @Test func mistakesChangeNothing() throws {
         let machine = try machine()
         let area = try area(machine)
