@@ -1,5 +1,6 @@
 import MemoryPrimitives
 import Paging
+import VirtualMemory
 
 /// What `setMemory` does to pages. Each of them changes one permission and leaves the others.
 public enum MemoryChange: Sendable {
@@ -29,8 +30,8 @@ extension KernelMemory {
     /// alias allows a write that the pages do not, and none to what is executable. The direct map and the object alias are
     /// never executable.
     ///
-    /// Large pages are split where a part changes. Who gives the memory back makes it writable before: its frames' next
-    /// owner has them by the direct map.
+    /// Large pages are split where a part changes. `vfree` makes what the direct map shows of its frames writable again;
+    /// who gives back memory got in another way does so before.
     /// - Parameter range: whole 4 KiB pages, each mapped, outside the direct map. A page that is due at its first touch is
     ///   none yet: see `populate`.
     /// - Throws: `writableAndExecutable` where a page would be both, `notMapped`, `misaligned`, `notCanonical`,
@@ -43,6 +44,7 @@ extension KernelMemory {
         let (adding, removing) = change.permissions
         // The alias' pages are made small enough first, which changes nothing, because that alone can fail.
         try adjustDirectMap(of: range, .none, .none, &source)
+        vmalloc.value.notePermissionChange(in: range)
         try pageTables.value.adjustRange(range, adding: adding, removing: removing, using: &source)
         switch change {
         case .readOnly, .executable: try adjustDirectMap(of: range, .none, .write, &source)

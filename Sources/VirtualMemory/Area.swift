@@ -52,6 +52,8 @@ public struct Area: Sendable {
     public internal(set) var state: AreaState
     /// True when pages are mapped at their first touch, each with a frame that was promised; else all are mapped.
     public let isOnDemand: Bool
+    /// Whether pages have been allowed other things than at first: see `Vmalloc.notePermissionChange(in:)`.
+    var hasOtherPermissions = false
     /// Unmapped pages at the low end of `range`, which catch an underflow.
     public let guardPagesBelow: UInt16
     /// Unmapped pages at the high end of `range`, which catch an overflow.

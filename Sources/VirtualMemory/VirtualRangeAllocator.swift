@@ -239,6 +239,17 @@ public struct VirtualRangeAllocator<P: Platform>: ~Copyable, @unchecked Sendable
         return reference.node.area.range
     }
 
+    /// Takes note that pages in a range are allowed other things than at first. - Complexity: O(areas there * log n).
+    func notePermissionChange(in range: VirtualRange) {
+        lock.withLock {
+            var address = range.start
+            while address < range.end, let reference = unlockedState.tree.find(containing: address) {
+                reference.node.area.hasOtherPermissions = true
+                address = reference.node.area.range.end
+            }
+        }
+    }
+
     /// Runs `body` with the live area whose range contains `address`, which nobody can begin to free meanwhile: the lock is
     /// held. `body` must not touch memory that is mapped on demand, nor call the allocator.
     /// - Returns: nil where there is no such area. - Complexity: O(log n) and `body`.

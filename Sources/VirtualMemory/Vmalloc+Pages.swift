@@ -109,6 +109,32 @@ extension Vmalloc {
         }
     }
 
+    /// Is told of a range that somebody changes the permissions of, and what the direct map shows of its frames with them,
+    /// before that: so the frames' next owner finds them writable. Any context.
+    public func notePermissionChange(in range: VirtualRange) { ranges.notePermissionChange(in: range) }
+
+    /// Makes the direct map's pages of the first `count` frames of a batch writable, for their next owner.
+    @inline(never)
+    private func showWritable(
+        _ batch: UnsafeMutableBufferPointer<PageFrameNumber>, _ count: Int, _ source: inout BuddyTableSource<P>
+    ) {
+        guard let directMap else { return }
+        for index in 0..<count {
+            // Callers have filled the batch that far.
+            let alias = unsafe directMap.start + batch[index].address.rawValue
+            guard let page = pageTables.value.translate(alias), !page.permissions.contains(.write) else { continue }
+            do throws(PagingError) {
+                try pageTables.value.adjustRange(
+                    VirtualRange(alias, alias + PageSize.byteCount), adding: .write, removing: .none, using: &source)
+            } catch {
+                P.report(
+                    MemoryViolation(
+                        .corruption, in: "vfree", at: alias.rawValue, "a frame stays read-only in the direct map",
+                        UInt(error.rawValue)))
+            }
+        }
+    }
+
     /// Empties the entries of an area that nobody uses, and gives back the frames once no CPU can reach them.
     /// - Returns: how many frames there were; nil, reported, where the tables are damaged.
     @inline(never)
@@ -117,12 +143,16 @@ extension Vmalloc {
         var count: UInt = 0
         var left = area.usable
         let isOwner = area.kind.ownsFrames
+        let hasOtherPermissions = area.hasOtherPermissions
         let failure = unsafe withBatch { batch -> PagingError? in
             while !left.isEmpty {
                 do throws(PagingError) {
                     // Areas are mapped page by page: no frame here belongs to a larger page.
                     let found = try unsafe pageTables.value.takeFrames(from: &left, into: batch, using: &source)
-                    if isOwner { unsafe giveBack(batch, found) }
+                    if isOwner {
+                        if hasOtherPermissions { unsafe showWritable(batch, found, &source) }
+                        unsafe giveBack(batch, found)
+                    }
                     count &+= UInt(bitPattern: found)
                 } catch {
                     return error

@@ -25,17 +25,21 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     let frames: Permanent<PageFrameAllocator<P>>
     let pageTables: Permanent<PageTables<P>>
     let kmalloc: Permanent<Kmalloc<P>>
+    /// Where the page tables show all RAM; nil where they do not.
+    let directMap: VirtualRange?
     let faultLocks: FaultLocks<P>
     let resolvedFaults = Atomic<UInt>(0)
     let spuriousFaults = Atomic<UInt>(0)
 
     /// - Parameters:
     ///   - range: the addresses to hand out, whole pages; nothing may be mapped there yet.
+    ///   - directMap: where `pageTables` show all RAM, whose pages somebody may make read-only with those of an area.
     ///   - restingPages: how many pages of one size may wait, after they were freed, for a request for as many.
     /// - Returns: nil where there is no memory.
     public init?(
         range: VirtualRange, frames: Permanent<PageFrameAllocator<P>>, pageTables: Permanent<PageTables<P>>,
-        kmalloc: Permanent<Kmalloc<P>>, restingPages: UInt = VirtualRangeAllocator<P>.usualRestingPages
+        kmalloc: Permanent<Kmalloc<P>>, directMap: VirtualRange? = nil,
+        restingPages: UInt = VirtualRangeAllocator<P>.usualRestingPages
     ) {
         guard let memory = unsafe kmalloc.value.allocate(FaultLocks<P>.byteCount) else { return nil }
         // Not looked through for references: what was freed lately is noted down here, and would keep new areas from
@@ -62,6 +66,7 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
         self.frames = frames
         self.pageTables = pageTables
         self.kmalloc = kmalloc
+        self.directMap = directMap
     }
 
     // MARK: Allocating

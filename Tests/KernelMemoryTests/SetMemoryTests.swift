@@ -117,6 +117,21 @@ import VirtualMemory
         try machine.check()
     }
 
+    /// The frames' next owner can write to them.
+    @Test(arguments: [MemoryChange.readOnly, .executable]) func freedMemoryIsWritableAgain(change: MemoryChange) throws
+    {
+        let machine = try machine()
+        let area = try area(machine)
+        let aliases = try (0..<UInt(4)).map { try direct(machine, area.start + $0 * 4096) }
+        try machine.run { try machine.memory.value.setMemory(area, .readOnly) }
+        if case .executable = change { try machine.run { try machine.memory.value.setMemory(area, .executable) } }
+        #expect(aliases.allSatisfy { !canWrite(machine, $0) })
+        machine.run { machine.memory.value.vmalloc.value.vfree(area.start) }
+        #expect(aliases.allSatisfy { canWrite(machine, $0) })
+        #expect(machine.run { machine.memory.value.pageTables.value.auditAliases().passes })
+        try machine.check()
+    }
+
     @Test func linuxsNames() throws {
         let machine = try machine()
         let area = try area(machine)
