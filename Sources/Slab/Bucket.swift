@@ -82,31 +82,3 @@ struct Bucket<P: Platform> {
         magazine.count = moved
     }
 }
-
-/// Buckets, the last that came first. Under the cache's lock.
-struct BucketStack<P: Platform> {
-    /// The address of the first; 0 for none.
-    private(set) var first: UInt = 0
-    private(set) var count = 0
-    /// The fewest that there were since `startCounting`.
-    private(set) var least = 0
-
-    @inline(__always)
-    mutating func push(_ bucket: Bucket<P>) {
-        bucket.next = first
-        first = bucket.address
-        count &+= 1
-    }
-
-    @inline(__always)
-    mutating func pop() -> Bucket<P>? {
-        if first == 0 { return nil }
-        let bucket = Bucket<P>(at: first)
-        first = bucket.next
-        count &-= 1
-        if count < least { least = count }
-        return bucket
-    }
-
-    mutating func startCounting() { least = count }
-}

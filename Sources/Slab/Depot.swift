@@ -21,9 +21,6 @@ struct Depot<P: Platform> {
     private(set) var objectCount = 0
     /// Exchanges since buckets were last found to be needed or not.
     private var exchanges = 0
-    /// Full buckets, and empty ones, that were not needed; fewer, where they turn out to be needed before they are home.
-    private var surplusFull = 0
-    private var surplusEmpty = 0
     /// Exchanges to come for which no memory is asked for more buckets, since there was none.
     private var patience = 0
 
@@ -36,7 +33,7 @@ struct Depot<P: Platform> {
 
     /// Whether there is a bucket that is not needed.
     @inline(__always)
-    var hasSurplus: Bool { surplusFull | surplusEmpty != 0 }
+    var hasSurplus: Bool { full.surplus | empty.surplus != 0 }
 
     /// Whether it is worth the while to ask for memory for a bucket.
     @inline(__always)
@@ -47,7 +44,6 @@ struct Depot<P: Platform> {
     mutating func stow(_ magazine: Magazine<P>, leaving left: Int) -> Bool {
         countExchange()
         guard let bucket = empty.pop() else { return false }
-        surplusEmpty = min(surplusEmpty, empty.least)
         bucket.take(from: magazine, leaving: left)
         add(bucket)
         return true
@@ -65,7 +61,6 @@ struct Depot<P: Platform> {
     mutating func fill(_ magazine: Magazine<P>) -> Bool {
         countExchange()
         guard let bucket = full.pop() else { return false }
-        surplusFull = min(surplusFull, full.least)
         objectCount &-= bucket.count
         bucket.give(to: magazine)
         empty.push(bucket)
@@ -85,22 +80,24 @@ struct Depot<P: Platform> {
     /// Takes a bucket with its objects out; nil where there is none.
     mutating func takeFull() -> Bucket<P>? {
         guard let bucket = full.pop() else { return nil }
-        surplusFull = min(max(0, surplusFull &- 1), full.least)
         objectCount &-= bucket.count
         return bucket
     }
 
     /// Takes an empty bucket out; nil where there is none.
     mutating func takeEmpty() -> Bucket<P>? {
-        let bucket = empty.pop()
-        surplusEmpty = min(max(0, surplusEmpty &- 1), empty.least)
+        guard let bucket = empty.pop() else { return nil }
+        bucket.count = 0
         return bucket
     }
 
     /// Takes a bucket out that is not needed, a full one first; nil where there is none.
     mutating func takeSurplus() -> Bucket<P>? {
-        if surplusFull > 0 { return takeFull() }
-        guard surplusEmpty > 0, let bucket = takeEmpty() else { return nil }
+        if let bucket = full.popSurplus() {
+            objectCount &-= bucket.count
+            return bucket
+        }
+        guard let bucket = empty.popSurplus() else { return nil }
         bucket.count = 0
         return bucket
     }
@@ -116,13 +113,10 @@ struct Depot<P: Platform> {
         if exchanges > 64 &+ 4 &* bucketCount { endInterval() }
     }
 
-    /// What was never needed meanwhile is surplus.
     @inline(never)
     private mutating func endInterval() {
         exchanges = 0
-        surplusFull = full.least
-        surplusEmpty = empty.least
-        full.startCounting()
-        empty.startCounting()
+        full.endInterval()
+        empty.endInterval()
     }
 }

@@ -7,7 +7,7 @@ import PageFrames
 ///     | page note, 64 bytes | slot 0 | slot 1 | ... |
 ///
 /// The pages of a size that have a free slot are in a list, threaded through their notes. A page whose slots are all free
-/// goes back to the buddy. Headers are asked for once for a slab, so that one lock serves all.
+/// goes back to the buddy. A header is asked for once for a slab, and a bucket when a depot grows, so that one lock serves all.
 @safe
 struct HeaderPool<P: Platform>: ~Copyable {
     private static var step: Int { 32 }
@@ -60,20 +60,20 @@ struct HeaderPool<P: Platform>: ~Copyable {
     /// Memory for a header or a bucket of `byteCount` bytes, up to 768, aligned to 32. Its contents are left from earlier.
     /// - Returns: its address; nil where there is no memory within the meaning of `flags`. - Complexity: O(1).
     func allocate(_ byteCount: Int, _ flags: AllocationFlags) -> UInt? {
-        let size = (byteCount - 1) / Self.step
-        while true {
-            if let address = lock.withLock({ takeSlot(size) }) { return address }
-            guard let frame = frames.value.allocate(order: 0, flags: flags | .noLeakTrace) else { return nil }
-            lock.withLock { addPage(frame, size) }
-        }
+        slot(byteCount) { frames.value.allocate(order: 0, flags: flags | .noLeakTrace) }
     }
 
     /// As `allocate`, for what is not worth asking anybody to give memory back.
     func allocateReadily(_ byteCount: Int) -> UInt? {
+        slot(byteCount) { frames.value.allocateReadily(flags: .none) }
+    }
+
+    @inline(__always)
+    private func slot(_ byteCount: Int, newPage: () -> PageFrameNumber?) -> UInt? {
         let size = (byteCount - 1) / Self.step
         while true {
             if let address = lock.withLock({ takeSlot(size) }) { return address }
-            guard let frame = frames.value.allocateReadily(flags: .none) else { return nil }
+            guard let frame = newPage() else { return nil }
             lock.withLock { addPage(frame, size) }
         }
     }

@@ -9,7 +9,10 @@ extension Magazine {
     @inline(never)
     func allocateSlow(_ flags: AllocationFlags, _ requested: UInt = 0) -> UnsafeMutableRawPointer? {
         guard let object = cache.value.allocateSlow(flags, requested) else { return nil }
-        if flags.contains(.zero), !cache.value.isWatched { return unsafe Self.clear(object, plainSize) }
+        if flags.contains(.zero), plainSize != 0, !cache.value.isWatched {
+            // All of it, as users who know its size may rely on: a borrowed one is larger than this cache's.
+            return unsafe Self.clear(object, cache.value.slab(of: object)?.usableSize ?? plainSize)
+        }
         return unsafe UnsafeMutableRawPointer(bitPattern: object)
     }
 

@@ -11,13 +11,13 @@ extension SlabCache {
     /// An object of a larger size class, for a class that is out of objects; nil where none has one to spare.
     ///
     /// The object is at most twice as large as this class's, and aligned as what was asked for must be. Its home is its own
-    /// slab, where `free` puts it.
+    /// slab, where `free` puts it, and which says how large it is.
     ///
     /// - Parameter requested: bytes, which say how the object must be aligned; 0 for a whole object of this cache, for
     ///   which no other will do.
     /// - Complexity: O(classes).
     @inline(never)
-    func borrow(_ flags: AllocationFlags, _ requested: UInt) -> UInt? {
+    func borrow(_ requested: UInt) -> UInt? {
         let alignment = requested & (0 &- requested)
         guard larger != 0, mayBorrow() else { return nil }
         var next = larger
@@ -26,8 +26,6 @@ extension SlabCache {
             // Who watches the other class expects no strangers there.
             if lender.value.objectSize > 2 &* objectSize || lender.value.isWatched { return nil }
             if lender.value.objectSize & (alignment &- 1) == 0, let object = lender.value.takeSpare() {
-                // All of it, as users who know its size may rely on.
-                if flags.contains(.zero) { _ = unsafe Magazine<P>.clear(object, lender.value.objectSize) }
                 return object
             }
             next = lender.value.larger
@@ -49,9 +47,8 @@ extension SlabCache {
     /// An object, if there are more than half a slab's, past the magazines. With fewer the class soon needs them itself:
     /// while all classes grow, each would take from the next.
     private func takeSpare() -> UInt? {
-        let hasSpare = withState { state in
-            state.freeObjects &+ state.depot.objectCount > layout.objectCount / 2
+        withState { state in
+            state.freeObjects &+ state.depot.objectCount > layout.objectCount / 2 ? takeSingle(&state) : nil
         }
-        return hasSpare ? takeSingle() : nil
     }
 }

@@ -11,7 +11,7 @@ extension SlabCache {
     @inline(never)
     func allocateSlow(_ flags: AllocationFlags, _ requested: UInt = 0) -> UInt? {
         if isWatched { return allocateWatched(flags, requested) }
-        if let object = takeObject(adding: nil) ?? borrow(flags, requested) { return object }
+        if let object = takeObject(adding: nil) ?? borrow(requested) { return object }
         while true {
             guard let slab = makeSlab(flags) else { return nil }
             if let object = takeObject(adding: slab) { return object }
@@ -37,22 +37,23 @@ extension SlabCache {
     }
 
     /// An object from the fullest slab or the depot, past the magazines; nil where they have none.
-    func takeSingle() -> UInt? {
-        withState { state in
-            guard let slab = state.lists.fullestUsable else {
-                guard let entry = state.depot.takeOne() else { return nil }
-                entry.setState(.allocated)
-                return entry.object
-            }
-            var object: UInt = 0
-            let taken = slab.take(1, random: state.nextRandom()) { index, _ in
-                slab.setState(index, .allocated)
-                object = slab.address(of: index, slotSize: layout.slotSize)
-            }
-            state.freeObjects &-= taken
-            state.lists.place(slab)
-            return taken == 0 ? damaged(slab) : object
+    func takeSingle() -> UInt? { withState { state in takeSingle(&state) } }
+
+    /// The same for who holds the lock.
+    func takeSingle(_ state: inout State) -> UInt? {
+        guard let slab = state.lists.fullestUsable else {
+            guard let entry = state.depot.takeOne() else { return nil }
+            entry.setState(.allocated)
+            return entry.object
         }
+        var object: UInt = 0
+        let taken = slab.take(1, random: state.nextRandom()) { index, _ in
+            slab.setState(index, .allocated)
+            object = slab.address(of: index, slotSize: layout.slotSize)
+        }
+        state.freeObjects &-= taken
+        state.lists.place(slab)
+        return taken == 0 ? damaged(slab) : object
     }
 
     /// Fills a magazine, which the caller holds, from the depot or to three quarters from slabs. - Complexity: O(objects).

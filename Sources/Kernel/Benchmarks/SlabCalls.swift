@@ -5,21 +5,9 @@ import X86
 
 // The calls that the rows of SlabBenchmarks measure: what a user writes. Nothing else in this directory calls kmalloc.
 
-/// kmalloc, as each call finds it anew.
-///
-/// A caller elsewhere in the kernel has nothing of the allocator's in registers. In a loop around inlined calls the
-/// compiler would load that once, before the first reading of the counter.
-struct MeasuredKmalloc {
-    private let address: UInt
+typealias MeasuredKmalloc = Measured<Kmalloc<X86Platform>>
 
-    init(_ kmalloc: Permanent<Kmalloc<X86Platform>>) { address = unsafe UInt(bitPattern: kmalloc.address) }
-
-    @inline(__always)
-    fileprivate var found: Permanent<Kmalloc<X86Platform>> {
-        // The address that init got, of what stays for good.
-        unsafe Permanent(to: UnsafeMutablePointer(bitPattern: x86_hide(address)).unsafelyUnwrapped)
-    }
-
+extension MeasuredKmalloc {
     @inline(__always)
     fileprivate func allocate(_ byteCount: UInt, _ flags: AllocationFlags = .GFP_KERNEL) -> UInt? {
         unsafe UInt(bitPattern: found.value.kmalloc(byteCount, flags))

@@ -186,18 +186,10 @@ struct VmallocBenchmarks {
     }
 }
 
-/// vmalloc, as each call finds it anew; see `MeasuredKmalloc`. All that the rows call of it.
-private struct MeasuredVmalloc {
-    private let address: UInt
+/// All that the rows call of vmalloc.
+private typealias MeasuredVmalloc = Measured<Vmalloc<X86Platform>>
 
-    init(_ vmalloc: Permanent<Vmalloc<X86Platform>>) { address = unsafe UInt(bitPattern: vmalloc.address) }
-
-    @inline(__always)
-    private var found: Permanent<Vmalloc<X86Platform>> {
-        // The address that init got, of what stays for good.
-        unsafe Permanent(to: UnsafeMutablePointer(bitPattern: x86_hide(address)).unsafelyUnwrapped)
-    }
-
+extension MeasuredVmalloc {
     @inline(__always)
     func allocate(_ byteCount: UInt) -> UInt? { found.value.allocate(byteCount, populate: true)?.rawValue }
 
