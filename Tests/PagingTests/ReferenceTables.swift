@@ -129,14 +129,19 @@ struct ReferenceTables {
         case .failure(let error): return error
         case .success(let steps):
             for (address, size) in steps {
-                split(address, to: size)
-                if case .page(let physical, _, _) = entries[address]! {
-                    entries[address] = .page(physical, size, permissions)
-                } else {
-                    entries[address] = .demand(permissions)
-                }
+                allow(permissions, at: address, size)
             }
             return nil
+        }
+    }
+
+    /// Gives the page or demand entry at `address`, cut to `size`, its permissions.
+    private mutating func allow(_ permissions: PagePermissions, at address: UInt, _ size: PageSize) {
+        split(address, to: size)
+        if case .page(let physical, _, _) = entries[address]! {
+            entries[address] = .page(physical, size, permissions)
+        } else {
+            entries[address] = .demand(permissions)
         }
     }
 
@@ -163,12 +168,7 @@ struct ReferenceTables {
             offset += size.byteCount
         }
         for (address, size, permissions) in changes {
-            split(address, to: size)
-            if case .page(let physical, _, _) = entries[address]! {
-                entries[address] = .page(physical, size, permissions)
-            } else {
-                entries[address] = .demand(permissions)
-            }
+            allow(permissions, at: address, size)
         }
         return nil
     }
