@@ -9,6 +9,8 @@ struct BootParameters {
     var runsSelfTests = true
     /// Measure instead of testing.
     var runsBenchmarks = false
+    /// Whether the regions of the address space lie where chance puts them.
+    var drawsLayout = true
     /// How the page frames are to work, and what is checked of them.
     var frames = PageFrameOptions()
     /// How caches and kmalloc are to work, and what is checked of them.
@@ -41,6 +43,8 @@ struct BootParameters {
             frames.minimumFreeKiB = try word.number()
         } else if word.hasKey("cma") {
             frames.contiguousByteCount = try word.size()
+        } else if (word.hasKey("kaslr") || word.hasKey("nokaslr")) && !word.hasValue {
+            drawsLayout = word.hasKey("kaslr")
         } else if word.hasKey("loglevel") {
             logLevel = LogLevel(number: try word.number())
         } else if word.hasKey("memtest") {

@@ -52,7 +52,7 @@ enum KernelAddress {
 extension LogMessage.Interpolation {
     /// What `address` belongs to, in words.
     mutating func appendInterpolation(describing address: UInt) {
-        let layout = AddressSpaceLayout.x86FourLevel
+        let layout = KernelLayout.current
         let virtual = VirtualAddress(address)
         if address < PageSize.byteCount {
             appendInterpolation("the null page" as StaticString)
@@ -72,6 +72,8 @@ extension LogMessage.Interpolation {
             appendInterpolation(PhysicalAddress(address - layout.objectAlias.start.rawValue))
         } else if layout.areas.contains(virtual) {
             appendInterpolation(area: virtual)
+        } else if layout.frameTable.contains(virtual) {
+            appendInterpolation("the frame table" as StaticString)
         } else if address < 0x0000_8000_0000_0000 {
             appendInterpolation("user space" as StaticString)
         } else {
