@@ -9,6 +9,35 @@ enum KernelLayout {
     /// The layout in force. During bring-up until `choose`, that of the boot tables.
     static var current: AddressSpaceLayout { unsafe chosen?.layout ?? .x86FourLevel }
 
+    /// A part of the address space besides the image.
+    enum Region {
+        case directMap(PhysicalAddress)
+        case objectAlias(PhysicalAddress)
+        case areas
+        case frameTable
+        case userSpace
+        case none
+    }
+
+    /// Where an address lies. Out of line: reports, which need it, run on what is left of a stack.
+    @inline(never)
+    static func region(of address: VirtualAddress) -> Region {
+        let layout = current
+        if layout.directMap.contains(address) {
+            return .directMap(PhysicalAddress(address.distance(from: layout.directMap.start)))
+        }
+        if layout.objectAlias.contains(address) {
+            return .objectAlias(PhysicalAddress(address.distance(from: layout.objectAlias.start)))
+        }
+        if layout.areas.contains(address) { return .areas }
+        if layout.frameTable.contains(address) { return .frameTable }
+        return address.rawValue >> 63 == 0 ? .userSpace : .none
+    }
+
+    /// Whether a number is so low that it can only be a physical address: below all that is mapped.
+    @inline(never)
+    static func isBelowEveryRegion(_ number: UInt) -> Bool { number < current.objectAlias.start.rawValue }
+
     /// Chooses the layout, and shows memory where it has the direct map, the boot tables' place for it apart.
     ///
     /// Once, when the memory map is known and nothing has been allocated.
