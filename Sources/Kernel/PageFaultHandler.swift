@@ -64,6 +64,7 @@ enum PageFaultHandler {
     ) {
         Log.fatal("error code \(hex: error.rawValue): \(error.mode) \(error.access) \(error.cause)")
         Log.fatal("address \(address): \(describing: address.rawValue)")
+        FaultExplanation.write(address.rawValue, error)
     }
 }
 

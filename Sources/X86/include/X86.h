@@ -162,6 +162,12 @@ X86_INLINE void x86_call(uintptr_t address) {
             : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "cc", "memory");
 }
 
+// A load by way of the frame pointer, which is one of the stack segment: #SS where the address is not canonical. The frame
+// pointer is the caller's again only afterwards, so that no backtrace gets past a fault here.
+X86_INLINE void x86_load_beside_frame(uintptr_t address) {
+    X86_ASM("pushq %%rbp; movq %0, %%rbp; movb (%%rbp), %%al; popq %%rbp" ::"r"(address) : "rax", "memory");
+}
+
 // What linker.ld and boot/ define.
 #define X86_ADDRESS_OF(name, symbol) \
     extern char symbol[]; \
