@@ -53,6 +53,8 @@ INDIRECT_CALLS = {
     "_swift_embedded_invoke_heap_object_destroy": ["*.__deallocating_deinit"],
     # They execute what is no function, and end in a fault.
     "CrashTest.*": [],
+    # A return instruction, or nothing at all.
+    "probe_fetch": [],
     # To another stack: see STACK_SWITCHES.
     "switch_stack": [],
 }

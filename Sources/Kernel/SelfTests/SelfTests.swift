@@ -24,6 +24,7 @@ enum SelfTests {
         PageFrameCallTests.run(memory)
         ContiguousTests.run(memory)
         PagingTests.run(memory)
+        TableSequenceTests.run(memory)
         KmallocTests.run(memory)
         GuardedObjectTests.run(memory)
         SlabCheckTests.run(memory)

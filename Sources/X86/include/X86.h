@@ -209,5 +209,14 @@ X86_ADDRESS_OF(symbol_table_addresses_address, symbol_table_addresses)
 X86_ADDRESS_OF(symbol_table_names_address, symbol_table_names)
 X86_ADDRESS_OF(symbol_table_strings_address, symbol_table_strings)
 
+// boot/probe.S: accesses that may fault, and their instructions.
+bool probe_load(uintptr_t address, uint64_t *value);
+bool probe_store(uintptr_t address, uint64_t value);
+bool probe_fetch(uintptr_t address);
+X86_ADDRESS_OF(probe_load_access_address, probe_load_access)
+X86_ADDRESS_OF(probe_store_access_address, probe_store_access)
+X86_ADDRESS_OF(probe_fetch_return_address, probe_fetch_return)
+X86_ADDRESS_OF(probe_failed_address, probe_failed)
+
 // boot/interrupts.S: runs body(argument) on the stack that ends at top, and comes back.
 void switch_stack(uintptr_t top, void (*body)(uintptr_t), uintptr_t argument);
