@@ -77,12 +77,12 @@ enum FaultExplanation {
     private static func writeFrame(at address: UInt) {
         // What the image is, and the areas, has been said.
         guard let memory = unsafe Quarry.memory,
-            AddressSpaceLayout.x86FourLevel.directMap.contains(VirtualAddress(address)),
+            memory.value.layout.directMap.contains(VirtualAddress(address)),
             case .mapped = memory.value.pageTables.value.lookupUnlocked(VirtualAddress(address))
         else { return }
         var writer = SerialReportWriter()
         if memory.value.kmalloc.value.writeOwner(of: address, to: &writer) { return }
-        let physical = address - AddressSpaceLayout.x86FourLevel.directMap.start.rawValue
+        let physical = address - memory.value.layout.directMap.start.rawValue
         guard
             let block = memory.value.frames.value.block(
                 covering: PageFrameNumber(containing: PhysicalAddress(physical)))
