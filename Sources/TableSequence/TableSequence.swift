@@ -21,6 +21,8 @@ public struct TableSequence<P: Platform, Machine: TableSequenceMachine> {
     public private(set) var digest: UInt64 = 0xcbf2_9ce4_8422_2325
     /// How often something was not as the model says.
     public private(set) var mismatches = 0
+    /// Calls that were not refused.
+    public private(set) var changes = 0
     /// The step that is made, and the first at which something was not as the model says; nil for none.
     private var step = 0
     public private(set) var firstMismatch: Int?
@@ -112,6 +114,7 @@ public struct TableSequence<P: Platform, Machine: TableSequenceMachine> {
             ? (first & 511) + 512 * random(2) : random(TableSequenceCase.blockFrames)
         let error = change(call, first, min(count, TableSequenceCase.blockFrames - frame), frame, permissions, &source)
         note(call &<< 8 | (error.map { UInt($0.rawValue) + 1 } ?? 0))
+        if error == nil { changes &+= 1 }
         probe(first)
         probe(first + count - 1)
         if first > 0 { probe(first - 1) }
