@@ -48,9 +48,12 @@ let package = Package(
                 "MemoryPrimitives", "BootMemory", "PageFrames", "Paging", "Slab", "VirtualMemory", "LeakDetection",
             ]),
 
+        // Sequences of changes that the kernel's self tests and the host's tests make alike.
+        floor("TableSequence", on: ["MemoryPrimitives", "Paging"]),
+
         // Floor 6: the freestanding program. Host builds compile it too, which keeps it honest, and never link it.
         .target(name: "X86"),
-        floor("Kernel", on: ["KernelMemory", "X86"], [.enableExperimentalFeature("Extern")]),
+        floor("Kernel", on: ["KernelMemory", "TableSequence", "X86"], [.enableExperimentalFeature("Extern")]),
 
         // The host's platform, and what is tested on it.
         .target(name: "HostThreads"),
@@ -59,7 +62,8 @@ let package = Package(
             swiftSettings: [.strictMemorySafety(), .treatAllWarnings(as: .error)]),
         // What `make fuzz` feeds with inputs, and tests with those that are kept.
         .target(
-            name: "FuzzTargets", dependencies: ["BootMemory", "PageFrames", "Paging", "Slab", "SimulatedMachine"],
+            name: "FuzzTargets",
+            dependencies: ["BootMemory", "PageFrames", "Paging", "Slab", "VirtualMemory", "SimulatedMachine"],
             path: "Tests/FuzzTargets", swiftSettings: [.strictMemorySafety(), .treatAllWarnings(as: .error)]),
         // What several test targets need.
         .target(
@@ -75,7 +79,7 @@ let package = Package(
         .testTarget(
             name: "PageFrameCallTests", dependencies: ["PageFrames", "SimulatedMachine", "TestSupport"],
             swiftSettings: [.treatAllWarnings(as: .error)]),
-        tests(of: "Paging"),
+        tests(of: "Paging", with: ["TableSequence"]),
         tests(of: "Slab"),
         tests(of: "VirtualMemory"),
         tests(of: "LeakDetection", with: ["Slab", "VirtualMemory"]),

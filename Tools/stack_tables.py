@@ -53,6 +53,8 @@ INDIRECT_CALLS = {
     "_swift_embedded_invoke_heap_object_destroy": ["*.__deallocating_deinit"],
     # They execute what is no function, and end in a fault.
     "CrashTest.*": [],
+    # A return instruction, or nothing at all.
+    "probe_fetch": [],
     # To another stack: see STACK_SWITCHES.
     "switch_stack": [],
 }
@@ -68,6 +70,8 @@ STACK_SWITCHES = {
 UNCALLED = {
     # The interrupt descriptor table names them.
     "exception_stub_*",
+    # Where a probe goes on whose access has faulted: in place of one of its own returns.
+    "probe_failed",
     # The methods of the standard library's classes; the kernel calls none of them by way of the class.
     "*ArrayStorage*.canStoreElements(ofDynamicType:)", "_*Storage*.__allocating_init*",
     "swift_deletedMethodError",

@@ -16,7 +16,7 @@ TRIPLE = "x86_64-unknown-none-elf"
 FLOORS = [
     "MemoryPrimitives", "BootMemory", "PageFrames", "Paging", "Slab", "VirtualMemory", "LeakDetection", "KernelMemory",
 ]
-KERNEL_TARGETS = FLOORS + ["Kernel", "X86"]
+KERNEL_TARGETS = FLOORS + ["TableSequence", "Kernel", "X86"]
 
 
 class Failure(Exception):

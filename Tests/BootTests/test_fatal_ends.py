@@ -7,6 +7,9 @@ import pytest
 PANIC, UNHANDLED, PAGE_FAULT, SWIFT_TRAP, DOUBLE_FAULT, STACK_OVERFLOW = 0x12, 0x13, 0x14, 0x15, 0x16, 0x17
 OUT_OF_MEMORY, CORRUPTION, NMI, MACHINE_CHECK = 0x1B, 0x1C, 0x1E, 0x1F
 
+READ_ONLY = r"this is a write to what may only be read"
+DATA = r"this is execution of data"
+FREED = r"this is a use of memory after it was freed"
 VECTOR_14 = r"page fault \(vector 14\)"
 STACK_REPORT = [
     r"stack limits 0x[0-9a-f]+", r"guard page 0x[0-9a-f]+", r"depth \d+ bytes", r"stack pointer 0x[0-9a-f]+",
@@ -14,19 +17,37 @@ STACK_REPORT = [
 
 # name, exit value, what the report says
 EXCEPTIONS = [
-    ("null", PAGE_FAULT, [VECTOR_14, r"error code 0x2: supervisor write to .*not present", r"address 0x0*8: .*null"]),
-    ("exec-null", PAGE_FAULT, [VECTOR_14, r"error code 0x10: supervisor instruction fetch.*not present", r"0x0+: .*null"]),
-    ("rodata-write", PAGE_FAULT, [VECTOR_14, r"error code 0x3: supervisor write to .*forbids", r"address .*constants"]),
-    ("sealed-write", PAGE_FAULT, [VECTOR_14, r"error code 0x3: supervisor write to .*forbids", r"address .*sealed data \(r--\)"]),
-    ("text-write", PAGE_FAULT, [VECTOR_14, r"error code 0x3: supervisor write to .*forbids", r"address .*code"]),
-    ("text-alias-write", PAGE_FAULT, [VECTOR_14, r"error code 0x3: supervisor write", r"address .*direct map"]),
-    ("exec-data", PAGE_FAULT, [VECTOR_14, r"error code 0x11: supervisor instruction fetch.*forbids", r"address .*data"]),
-    ("exec-heap", PAGE_FAULT, [VECTOR_14, r"error code 0x11: supervisor instruction fetch", r"address .*direct map"]),
-    ("guard-page", PAGE_FAULT, [VECTOR_14, r"error code 0x2: .*not present", r'guard page above.*"crash test"']),
-    ("use-after-vfree", PAGE_FAULT, [VECTOR_14, r"error code 0x0: supervisor read.*not present", r'freed.*"crash test"']),
+    ("null", PAGE_FAULT,
+     [VECTOR_14, r"error code 0x2: supervisor write to .*not present", r"address 0x0*8: .*null",
+      r"this is a use of a null pointer"]),
+    ("exec-null", PAGE_FAULT,
+     [VECTOR_14, r"error code 0x10: supervisor instruction fetch.*not present", r"0x0+: .*null",
+      r"this is a call of a null pointer"]),
+    ("rodata-write", PAGE_FAULT,
+     [VECTOR_14, r"error code 0x3: supervisor write to .*forbids", r"address .*constants", READ_ONLY]),
+    ("sealed-write", PAGE_FAULT,
+     [VECTOR_14, r"error code 0x3: supervisor write to .*forbids", r"address .*sealed data \(r--\)", READ_ONLY]),
+    ("text-write", PAGE_FAULT,
+     [VECTOR_14, r"error code 0x3: supervisor write to .*forbids", r"address .*code", READ_ONLY]),
+    ("text-alias-write", PAGE_FAULT,
+     [VECTOR_14, r"error code 0x3: supervisor write", r"address .*direct map", READ_ONLY]),
+    ("exec-data", PAGE_FAULT,
+     [VECTOR_14, r"error code 0x11: supervisor instruction fetch.*forbids", r"address .*data", DATA]),
+    ("exec-heap", PAGE_FAULT,
+     [VECTOR_14, r"error code 0x11: supervisor instruction fetch", r"address .*direct map",
+      DATA + r"\s*\n.*object 0x[0-9a-f]+ of kmalloc-64 \(64 bytes, in use\), 0 bytes from its start"]),
+    ("guard-page", PAGE_FAULT,
+     [VECTOR_14, r"error code 0x2: .*not present", r'guard page above.*"crash test"',
+      r"this is an access beyond the end of an area"]),
+    ("use-after-vfree", PAGE_FAULT,
+     [VECTOR_14, r"error code 0x0: supervisor read.*not present", r'freed.*"crash test"', FREED]),
     ("wild-access", PAGE_FAULT, [VECTOR_14, r"error code 0x0:", r'address .*in no area, the nearest .*"main"']),
-    ("smap", PAGE_FAULT, [VECTOR_14, r"error code 0x3: supervisor write", r"address .*user space"]),
-    ("smep", PAGE_FAULT, [VECTOR_14, r"error code 0x11: supervisor instruction fetch", r"address .*user space"]),
+    ("smap", PAGE_FAULT,
+     [VECTOR_14, r"error code 0x3: supervisor write", r"address .*user space",
+      r"this is a use of user memory \(SMAP\)"]),
+    ("smep", PAGE_FAULT,
+     [VECTOR_14, r"error code 0x11: supervisor instruction fetch", r"address .*user space",
+      r"this is execution of user memory \(SMEP\)"]),
     ("swift-trap", SWIFT_TRAP, [r"Swift", r"vector 6"]),
     ("stack-overflow", STACK_OVERFLOW, [r'stack overflow: stack "main"', *STACK_REPORT, r"recurse"]),
     ("boot-stack-overflow", STACK_OVERFLOW, [r'stack overflow: stack "boot"', *STACK_REPORT, r"recurse"]),
@@ -115,12 +136,14 @@ def test_a_check_that_was_chosen_finds(boot, name, arguments, value, patterns):
 
 
 def test_each_crash_of_the_kernel_is_tested():
+    from test_death import AREA_FAULTS, AREA_FINDINGS, FAULTS, WILD
     from test_kfence import ERRORS
     from toolchain import ROOT
 
     source = (ROOT / "Sources" / "Kernel" / "CrashTest.swift").read_text()
     known = set(re.findall(r'case \.\w+: "([a-z-]+)"', source))
-    assert known == {name for name, *_ in EXCEPTIONS + FINDINGS + CHECKED + ERRORS}
+    elsewhere = ERRORS + FAULTS + AREA_FAULTS + AREA_FINDINGS + WILD
+    assert known == {name for name, *_ in EXCEPTIONS + FINDINGS + CHECKED + elsewhere}
 
 
 def test_a_page_fault_where_the_cpu_has_no_nx_names_no_fetch(boot):

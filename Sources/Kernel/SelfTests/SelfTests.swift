@@ -25,6 +25,7 @@ enum SelfTests {
         ContiguousTests.run(memory)
         LayoutTests.run(memory)
         PagingTests.run(memory)
+        TableSequenceTests.run(memory)
         KmallocTests.run(memory)
         GuardedObjectTests.run(memory)
         SlabCheckTests.run(memory)

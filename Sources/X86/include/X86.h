@@ -162,6 +162,12 @@ X86_INLINE void x86_call(uintptr_t address) {
             : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "cc", "memory");
 }
 
+// A load by way of the frame pointer, which is one of the stack segment: #SS where the address is not canonical. The frame
+// pointer is the caller's again only afterwards, so that no backtrace gets past a fault here.
+X86_INLINE void x86_load_beside_frame(uintptr_t address) {
+    X86_ASM("pushq %%rbp; movq %0, %%rbp; movb (%%rbp), %%al; popq %%rbp" ::"r"(address) : "rax", "memory");
+}
+
 // What linker.ld and boot/ define.
 #define X86_ADDRESS_OF(name, symbol) \
     extern char symbol[]; \
@@ -210,6 +216,15 @@ X86_ADDRESS_OF(symbol_table_count_address, symbol_table_count)
 X86_ADDRESS_OF(symbol_table_addresses_address, symbol_table_addresses)
 X86_ADDRESS_OF(symbol_table_names_address, symbol_table_names)
 X86_ADDRESS_OF(symbol_table_strings_address, symbol_table_strings)
+
+// boot/probe.S: accesses that may fault, and their instructions.
+bool probe_load(uintptr_t address, uint64_t *value);
+bool probe_store(uintptr_t address, uint64_t value);
+bool probe_fetch(uintptr_t address);
+X86_ADDRESS_OF(probe_load_access_address, probe_load_access)
+X86_ADDRESS_OF(probe_store_access_address, probe_store_access)
+X86_ADDRESS_OF(probe_fetch_return_address, probe_fetch_return)
+X86_ADDRESS_OF(probe_failed_address, probe_failed)
 
 // boot/interrupts.S: runs body(argument) on the stack that ends at top, and comes back.
 void switch_stack(uintptr_t top, void (*body)(uintptr_t), uintptr_t argument);
