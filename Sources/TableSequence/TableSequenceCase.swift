@@ -28,7 +28,7 @@ public struct TableSequenceCase: Sendable {
     }
 
     /// The pages: 6 MiB across a border of 1 GiB and of the tables below, in the lower half of the address space, where
-    /// user pages may be, and the kernel has none.
+    /// user pages may be, and the kernel has none: below all that its object alias is drawn in.
     public static var pageCount: UInt { 1536 }
     public static var window: VirtualAddress { VirtualAddress(0x0000_2000_4000_0000 - 0x20_0000) }
 
