@@ -30,6 +30,7 @@ enum SelfTests {
         CacheTests.run(memory)
         VmallocTests.run(memory)
         DeviceMappingTests.run(memory)
+        DMATests.run(memory)
         SwiftObjectTests.run(memory)
     }
 }
