@@ -18,7 +18,7 @@ enum CrashTest: UInt8 {
         guardedOverflow, guardedUnderflow, guardedUseAfterFree, guardedDoubleFree, guardedInteriorFree,
         guardedCorruption, objectOverflow, objectUnderflow, objectWriteAfterFree, objectReadAfterFree, pageKfree,
         crossCacheFree,
-        kmallocExhaustion
+        kmallocExhaustion, deviceOfMemory, devicePages
 
     init?(named word: Word) {
         // Not allCases, which makes an array: there is no memory for one yet.
@@ -80,6 +80,8 @@ enum CrashTest: UInt8 {
         case .pageKfree: "slab-free-page"
         case .crossCacheFree: "slab-wrong-cache"
         case .kmallocExhaustion: "slab-exhaustion"
+        case .deviceOfMemory: "ioremap-ram"
+        case .devicePages: "device-pages"
         }
     }
 
@@ -139,6 +141,8 @@ enum CrashTest: UInt8 {
         case .pageKfree: Self.kfreePage(memory)
         case .crossCacheFree: Self.freeToAnotherCache(memory)
         case .kmallocExhaustion: Self.exhaustKmalloc(memory)
+        case .deviceOfMemory: Self.mapMemoryAsDevice(memory)
+        case .devicePages: Self.showDevicePages(memory)
         case .outOfMemory: Self.exhaustWithObjects()
         case .userPageAccess: Self.touchUserPage(memory, byExecuting: false)
         case .userPageExecution: Self.touchUserPage(memory, byExecuting: true)
