@@ -28,8 +28,8 @@ let package = Package(
         .library(
             name: "Quarry",
             targets: [
-                "MemoryPrimitives", "BootMemory", "PageFrames", "Paging", "Slab", "VirtualMemory", "LeakDetection",
-                "KernelMemory",
+                "MemoryPrimitives", "BootMemory", "PageFrames", "Paging", "Slab", "VirtualMemory", "DeviceMemory",
+                "LeakDetection", "KernelMemory",
             ]),
         .library(name: "SimulatedMachine", targets: ["SimulatedMachine"]),
     ],
@@ -41,11 +41,13 @@ let package = Package(
         floor("Paging", on: ["MemoryPrimitives", "BootMemory", "PageFrames"]),
         floor("Slab", on: ["MemoryPrimitives", "PageFrames"]),
         floor("VirtualMemory", on: ["MemoryPrimitives", "PageFrames", "Paging", "Slab"]),
+        floor("DeviceMemory", on: ["MemoryPrimitives", "PageFrames", "Slab"]),
         floor("LeakDetection", on: ["MemoryPrimitives", "BootMemory", "PageFrames", "Paging"]),
         floor(
             "KernelMemory",
             on: [
-                "MemoryPrimitives", "BootMemory", "PageFrames", "Paging", "Slab", "VirtualMemory", "LeakDetection",
+                "MemoryPrimitives", "BootMemory", "PageFrames", "Paging", "Slab", "VirtualMemory", "DeviceMemory",
+                "LeakDetection",
             ]),
 
         // Sequences of changes that the kernel's self tests and the host's tests make alike.
@@ -82,6 +84,7 @@ let package = Package(
         tests(of: "Paging", with: ["TableSequence"]),
         tests(of: "Slab"),
         tests(of: "VirtualMemory"),
+        tests(of: "DeviceMemory"),
         tests(of: "LeakDetection", with: ["Slab", "VirtualMemory"]),
         tests(of: "KernelMemory"),
     ]

@@ -1,4 +1,5 @@
 import BootMemory
+import DeviceMemory
 import MemoryPrimitives
 import PageFrames
 import Slab
@@ -15,6 +16,8 @@ struct BootParameters {
     var frames = PageFrameOptions()
     /// How caches and kmalloc are to work, and what is checked of them.
     var slab = SlabOptions()
+    /// How memory is given to devices.
+    var dma = DMAOptions()
     /// Whether lost memory is looked for, and how.
     var leaks = LeakParameters()
     /// How often free memory is tested; 0 for not at all.
@@ -63,6 +66,7 @@ struct BootParameters {
             crash = CrashTest(named: word)
             if crash == nil { return false }
         } else {
+            if try applyToDMA(word) { return true }
             let isOfFrames = try applyToFrames(word)
             return isOfFrames ? true : try applyToSlab(word)
         }

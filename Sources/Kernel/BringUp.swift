@@ -1,4 +1,5 @@
 import BootMemory
+import DeviceMemory
 import KernelMemory
 import MemoryPrimitives
 import PageFrames
@@ -63,6 +64,7 @@ enum BringUp {
                 fiveLevels: features.usesFiveLevels))
         machine.frames = parameters.frames
         machine.slab = parameters.slab
+        machine.dma = parameters.dma
         machine.findsLeaks = parameters.leaks.isOn
         let boot = unsafe BootAllocator(
             memoryStorage: BootStorage.memoryRegions, reservedStorage: BootStorage.reservedRegions)

@@ -22,7 +22,7 @@ enum CrashTest: UInt8 {
         executeVmalloc,
         executeCodeAlias, userPageRead, areaOverflow, writeAfterVfree, useAfterVunmap, unalignedVfree, interiorVfree,
         wildVfree, vfreeOfStack, vunmapOfVmalloc, readOnlyMapWrite, setReadOnlyWrite, setExecutableWrite,
-        setExecutableAliasWrite, writableCode
+        setExecutableAliasWrite, writableCode, deviceOfMemory, devicePages
 
     init?(named word: Word) {
         // Not allCases, which makes an array: there is no memory for one yet.
@@ -106,6 +106,8 @@ enum CrashTest: UInt8 {
         case .setExecutableWrite: "set-memory-x-write"
         case .setExecutableAliasWrite: "set-memory-x-alias-write"
         case .writableCode: "writable-code"
+        case .deviceOfMemory: "ioremap-ram"
+        case .devicePages: "device-pages"
         }
     }
 
@@ -173,6 +175,8 @@ enum CrashTest: UInt8 {
         case .pageKfree: Self.kfreePage(memory)
         case .crossCacheFree: Self.freeToAnotherCache(memory)
         case .kmallocExhaustion: Self.exhaustKmalloc(memory)
+        case .deviceOfMemory: Self.mapMemoryAsDevice(memory)
+        case .devicePages: Self.showDevicePages(memory)
         case .outOfMemory: Self.exhaustWithObjects()
         case .userPageRead: Self.touchUserPage(memory, .read)
         case .userPageAccess: Self.touchUserPage(memory, .write)

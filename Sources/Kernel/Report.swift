@@ -4,6 +4,7 @@ import MemoryPrimitives
 import PageFrames
 import Paging
 import Slab
+import VirtualMemory
 
 /// A report that `report=NAME,NAME` prints after bring-up, between the lines `--- NAME` and `--- end NAME`.
 ///
@@ -16,6 +17,7 @@ enum Report: UInt8 {
     case slabinfo
     case meminfo
     case pageTables
+    case vmallocinfo
 
     var name: StaticString {
         switch self {
@@ -26,6 +28,7 @@ enum Report: UInt8 {
         case .slabinfo: "slabinfo"
         case .meminfo: "meminfo"
         case .pageTables: "page_tables"
+        case .vmallocinfo: "vmallocinfo"
         }
     }
 
@@ -38,6 +41,7 @@ enum Report: UInt8 {
         case .slabinfo: SlabInfoReport.write(memory.value.kmalloc.value, to: &writer)
         case .meminfo: memory.value.writeMemInfo(to: &writer)
         case .pageTables: MappingReport.write(memory.value.pageTables.value, to: &writer)
+        case .vmallocinfo: VmallocInfoReport.write(memory.value.vmalloc.value, to: &writer)
         }
     }
 

@@ -1,4 +1,5 @@
 import BootMemory
+import DeviceMemory
 import MemoryPrimitives
 import PageFrames
 import Paging
@@ -14,6 +15,7 @@ extension KernelMemory {
         try pageTables.value.checkInvariants()
         try kmalloc.value.checkInvariants()
         try vmalloc.value.checkInvariants()
+        try dma.value.checkInvariants()
         try guardedPool?.value.checkInvariants()
     }
 }

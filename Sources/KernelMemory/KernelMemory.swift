@@ -1,4 +1,5 @@
 import BootMemory
+import DeviceMemory
 import LeakDetection
 import MemoryPrimitives
 import PageFrames
@@ -24,6 +25,8 @@ public struct KernelMemory<P: Platform>: ~Copyable {
     public let frames: Permanent<PageFrameAllocator<P>>
     public let kmalloc: Permanent<Kmalloc<P>>
     public let vmalloc: Permanent<Vmalloc<P>>
+    /// Gives memory to devices.
+    public let dma: Permanent<DMAMapper<P>>
     /// Where sampled objects are guarded; nil where none are to be, or there was no memory for it.
     public let guardedPool: Permanent<GuardedPool<P>>?
     /// Finds lost memory; nil where that was not asked for.
@@ -40,7 +43,7 @@ public struct KernelMemory<P: Platform>: ~Copyable {
             + RootMemory.byteCount(of: KernelImage.self) + RootMemory.byteCount(of: BootAllocator.self)
             + RootMemory.byteCount(of: PageTables<P>.self) + RootMemory.byteCount(of: PageFrameAllocator<P>.self)
             + RootMemory.byteCount(of: Kmalloc<P>.self) + RootMemory.byteCount(of: Vmalloc<P>.self)
-            + RootMemory.byteCount(of: GuardedPool<P>.self)
+            + RootMemory.byteCount(of: GuardedPool<P>.self) + RootMemory.byteCount(of: DMAMapper<P>.self)
         return pageCount(forBytes: values) << PageSize.shift
     }
 
@@ -78,12 +81,13 @@ public struct KernelMemory<P: Platform>: ~Copyable {
         observer.kmallocIsReady(kmalloc.value)
         let vmalloc = try startVmalloc(&root, machine.layout, frames, pageTables, kmalloc)
         observer.vmallocIsReady(vmalloc.value)
+        let dma = try startDMA(&root, machine.dma, frames, kmalloc)
         let guardedPool = startGuardedPool(&root, machine.slab, vmalloc, kmalloc)
         return root.place(
             KernelMemory(
                 layout: machine.layout, directMap: machine.directMap, firmwareMap: firmwareMap, image: image,
                 boot: keptBoot, pageTables: pageTables, frames: frames, kmalloc: kmalloc, vmalloc: vmalloc,
-                guardedPool: guardedPool, leaks: leaks))
+                dma: dma, guardedPool: guardedPool, leaks: leaks))
     }
 
     // Each step is a function of its own that is not inlined: the values that it makes and moves to their place would
@@ -189,6 +193,18 @@ public struct KernelMemory<P: Platform>: ~Copyable {
         return root.place(vmalloc)
     }
 
+    /// Takes no memory, unless mappings are to be noted down.
+    @inline(never)
+    private static func startDMA(
+        _ root: inout RootMemory, _ options: DMAOptions, _ frames: Permanent<PageFrameAllocator<P>>,
+        _ kmalloc: Permanent<Kmalloc<P>>
+    ) throws(BringUpError) -> Permanent<DMAMapper<P>> {
+        guard let dma = DMAMapper<P>(frames: frames, kmalloc: kmalloc, options: options) else {
+            throw .outOfBootMemory
+        }
+        return root.place(dma)
+    }
+
     /// Debugging is asked for, not needed: without memory for it the kernel comes up all the same.
     @inline(never)
     private static func startGuardedPool(
@@ -207,7 +223,7 @@ public struct KernelMemory<P: Platform>: ~Copyable {
         layout: AddressSpaceLayout, directMap: DirectMap, firmwareMap: Permanent<FirmwareMap>,
         image: Permanent<KernelImage>, boot: Permanent<BootAllocator>, pageTables: Permanent<PageTables<P>>,
         frames: Permanent<PageFrameAllocator<P>>, kmalloc: Permanent<Kmalloc<P>>, vmalloc: Permanent<Vmalloc<P>>,
-        guardedPool: Permanent<GuardedPool<P>>?, leaks: Permanent<LeakDetector<P>>?
+        dma: Permanent<DMAMapper<P>>, guardedPool: Permanent<GuardedPool<P>>?, leaks: Permanent<LeakDetector<P>>?
     ) {
         self.leaks = leaks
         self.layout = layout
@@ -219,6 +235,7 @@ public struct KernelMemory<P: Platform>: ~Copyable {
         self.frames = frames
         self.kmalloc = kmalloc
         self.vmalloc = vmalloc
+        self.dma = dma
         self.guardedPool = guardedPool
     }
 }

@@ -1,3 +1,4 @@
+import DeviceMemory
 import MemoryPrimitives
 import PageFrames
 import Paging
@@ -15,6 +16,8 @@ public struct MachineDescription: Sendable {
     public var frames: PageFrameOptions
     /// How caches and kmalloc are to work.
     public var slab = SlabOptions()
+    /// How memory is given to devices.
+    public var dma = DMAOptions()
     /// Whether every allocation is noted down, so that those can be found that nothing refers to any more.
     public var findsLeaks = false
 

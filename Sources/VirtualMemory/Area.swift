@@ -52,8 +52,8 @@ public struct Area: Sendable {
     public internal(set) var state: AreaState
     /// True when pages are mapped at their first touch, each with a frame that was promised; else all are mapped.
     public let isOnDemand: Bool
-    /// Whether pages have been allowed other things than at first: see `Vmalloc.notePermissionChange(in:)`.
-    var hasOtherPermissions = false
+    /// `hasOtherPermissions` and `hasLargePages`: bits of one byte, so that notes of areas are no larger for them.
+    var traits: UInt8 = 0
     /// Unmapped pages at the low end of `range`, which catch an underflow.
     public let guardPagesBelow: UInt16
     /// Unmapped pages at the high end of `range`, which catch an overflow.
@@ -68,6 +68,17 @@ public struct Area: Sendable {
     public internal(set) var presentPages: UInt
     /// Where the area is noted down, for the caller that is setting it up or taking it apart; nil in the note itself.
     var note: AreaReference?
+
+    static var largePagesTrait: UInt8 { 2 }
+
+    /// Whether pages have been allowed other things than at first: see `Vmalloc.notePermissionChange(in:)`.
+    var hasOtherPermissions: Bool {
+        get { traits & 1 != 0 }
+        set { traits = newValue ? traits | 1 : traits & ~1 }
+    }
+
+    /// Whether there may be pages behind the area that are larger than 4 KiB.
+    public var hasLargePages: Bool { traits & Self.largePagesTrait != 0 }
 
     /// What the owner may touch: the range without its guard pages.
     public var usable: VirtualRange {
@@ -88,6 +99,8 @@ public struct AreaRequest: Sendable {
     public var pageCount: UInt
     /// Whether pages are to be mapped at their first touch; the caller of the range allocator sees to it.
     public var isOnDemand = false
+    /// Whether there may be pages larger than 4 KiB; as above.
+    public var hasLargePages = false
     public var guardPagesBelow: UInt16
     public var guardPagesAbove: UInt16
     /// What the first usable address must be a multiple of, in bytes: a power of two, at least a page.

@@ -146,7 +146,8 @@ public struct VirtualRangeAllocator<P: Platform>: ~Copyable, @unchecked Sendable
     private static func area(_ request: AreaRequest, at range: VirtualRange) -> Area {
         Area(
             kind: request.kind, state: request.isLiveAtOnce ? .live : .reserved, isOnDemand: request.isOnDemand,
-            guardPagesBelow: request.guardPagesBelow, guardPagesAbove: request.guardPagesAbove, range: range,
+            traits: request.hasLargePages ? Area.largePagesTrait : 0, guardPagesBelow: request.guardPagesBelow,
+            guardPagesAbove: request.guardPagesAbove, range: range,
             name: request.name, caller: request.caller, presentPages: 0)
     }
 

@@ -118,27 +118,35 @@ extension Vmalloc {
     private func showWritable(
         _ batch: UnsafeMutableBufferPointer<PageFrameNumber>, _ count: Int, _ source: inout BuddyTableSource<P>
     ) {
+        // Callers have filled the batch that far.
+        for index in 0..<count { showWritable(unsafe batch[index], &source) }
+    }
+
+    /// Makes the direct map's page of a frame writable, for the frame's next owner.
+    func showWritable(_ frame: PageFrameNumber, _ source: inout BuddyTableSource<P>) {
         guard let directMap else { return }
-        for index in 0..<count {
-            // Callers have filled the batch that far.
-            let alias = unsafe directMap.start + batch[index].address.rawValue
-            guard let page = pageTables.value.translate(alias), !page.permissions.contains(.write) else { continue }
-            do throws(PagingError) {
-                try pageTables.value.adjustRange(
-                    VirtualRange(alias, alias + PageSize.byteCount), adding: .write, removing: .none, using: &source)
-            } catch {
-                P.report(
-                    MemoryViolation(
-                        .corruption, in: "vfree", at: alias.rawValue, "a frame stays read-only in the direct map",
-                        UInt(error.rawValue)))
-            }
+        let alias = directMap.start + frame.address.rawValue
+        guard let page = pageTables.value.translate(alias), !page.permissions.contains(.write) else { return }
+        do throws(PagingError) {
+            try pageTables.value.adjustRange(
+                VirtualRange(alias, alias + PageSize.byteCount), adding: .write, removing: .none, using: &source)
+        } catch {
+            P.report(
+                MemoryViolation(
+                    .corruption, in: "vfree", at: alias.rawValue, "a frame stays read-only in the direct map",
+                    UInt(error.rawValue)))
         }
     }
 
     /// Empties the entries of an area that nobody uses, and gives back the frames once no CPU can reach them.
     /// - Returns: how many frames there were; nil, reported, where the tables are damaged.
-    @inline(never)
+    @inline(__always)
     func takePagesAway(from area: borrowing Area) -> UInt? {
+        area.hasLargePages ? takeLargePagesAway(from: area) : takeSmallPagesAway(from: area)
+    }
+
+    @inline(never)
+    private func takeSmallPagesAway(from area: borrowing Area) -> UInt? {
         var source = BuddyTableSource<P>(frames: frames)
         var count: UInt = 0
         var left = area.usable

@@ -64,6 +64,9 @@ FINDINGS = [
     ("interior-kfree", CORRUPTION, [r"within an object", r"address 0x[0-9a-f]+"]),
     ("double-free-pages", CORRUPTION, [r"double free", r"address 0x[0-9a-f]+"]),
     ("double-vfree", CORRUPTION, [r"double free", r"address 0xffff[0-9a-f]+"]),
+    ("ioremap-ram", CORRUPTION,
+     [r"ioremap: RAM is to be mapped as a device's", r"address 0x[0-9a-f]+000: some of the range is RAM \(4096\)",
+      r"that is the physical address of frame \d+"]),
     ("slab-free-page", CORRUPTION, [r"never allocated", r"address 0xffff[0-9a-f]{9}000: the address is not kmalloc's"]),
     ("slab-wrong-cache", CORRUPTION,
      [r"a cache that the object is not of", r"Wrong slab cache\. Object is from own", r"objects=\d+ used=\d+"]),
@@ -137,13 +140,14 @@ def test_a_check_that_was_chosen_finds(boot, name, arguments, value, patterns):
 
 def test_each_crash_of_the_kernel_is_tested():
     from test_death import AREA_FAULTS, AREA_FINDINGS, FAULTS, WILD
+    from test_devices import SHOWN
     from test_kfence import ERRORS
     from toolchain import ROOT
 
     source = (ROOT / "Sources" / "Kernel" / "CrashTest.swift").read_text()
     known = set(re.findall(r'case \.\w+: "([a-z-]+)"', source))
     elsewhere = ERRORS + FAULTS + AREA_FAULTS + AREA_FINDINGS + WILD
-    assert known == {name for name, *_ in EXCEPTIONS + FINDINGS + CHECKED + elsewhere}
+    assert known == {name for name, *_ in EXCEPTIONS + FINDINGS + CHECKED + elsewhere} | SHOWN
 
 
 def test_a_page_fault_where_the_cpu_has_no_nx_names_no_fetch(boot):

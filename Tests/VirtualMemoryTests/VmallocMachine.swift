@@ -39,7 +39,7 @@ final class VmallocMachine: @unchecked Sendable {
     init(
         mebibytes: UInt = 8, cpuCount: Int = 1, space: VirtualRange = VmallocMachine.space,
         options: PageFrameOptions = VmallocMachine.exact, slab: SlabOptions = SlabOptions(),
-        restingPages: UInt = 0
+        restingPages: UInt = 0, features: PagingFeatures = .all
     ) {
         let machine = SimulatedMachine(memory: mebibytes << 20, cpuCount: cpuCount)
         let directMap = machine.arena.directMap
@@ -62,7 +62,8 @@ final class VmallocMachine: @unchecked Sendable {
             boot.add(PhysicalRange(PhysicalAddress(1 << 20), PhysicalAddress(mebibytes << 20)))
             let frames = place(TestedFrames(takingOver: &boot, directMap: directMap, options: options)!)
             var source = BuddyTableSource<SimulatedPlatform>(frames: frames)
-            let tables = place(TestedTables(root: source.allocateTableFrame()!, directMap: directMap, features: .all))
+            let tables = place(
+                TestedTables(root: source.allocateTableFrame()!, directMap: directMap, features: features))
             let kmalloc = place(TestedKmalloc(frames: frames, options: slab)!)
             let vmalloc = TestedVmalloc(
                 range: space, frames: frames, pageTables: tables, kmalloc: kmalloc, restingPages: restingPages)!

@@ -31,6 +31,8 @@ enum SelfTests {
         SlabCheckTests.run(memory)
         CacheTests.run(memory)
         VmallocTests.run(memory)
+        DeviceMappingTests.run(memory)
+        DMATests.run(memory)
         SwiftObjectTests.run(memory)
     }
 }

@@ -21,6 +21,8 @@ X86_INLINE uint8_t x86_in8(uint16_t port) {
     X86_ASM("inb %1, %0" : "=a"(value) : "Nd"(port));
     return value;
 }
+X86_INLINE void x86_out16(uint16_t port, uint16_t value) { X86_ASM("outw %0, %1" ::"a"(value), "Nd"(port)); }
+X86_INLINE void x86_out32(uint16_t port, uint32_t value) { X86_ASM("outl %0, %1" ::"a"(value), "Nd"(port)); }
 X86_INLINE void x86_out8_string(uint16_t port, const uint8_t *bytes, uint64_t count) {
     X86_ASM("rep outsb" : "+S"(bytes), "+c"(count) : "d"(port) : "memory");
 }
@@ -154,12 +156,22 @@ X86_INLINE void x86_keep(const void *memory) { X86_ASM("" ::"r"(memory) : "memor
 // Memory as a program sees it: never optimised away, moved or merged. What memtest, self tests and crash tests touch with.
 X86_INLINE uint8_t x86_load8(uintptr_t address) { return *(volatile uint8_t *)address; }
 X86_INLINE void x86_store8(uintptr_t address, uint8_t value) { *(volatile uint8_t *)address = value; }
+X86_INLINE uint32_t x86_load32(uintptr_t address) { return *(volatile uint32_t *)address; }
+X86_INLINE void x86_store32(uintptr_t address, uint32_t value) { *(volatile uint32_t *)address = value; }
 X86_INLINE uint64_t x86_load64(uintptr_t address) { return *(volatile uint64_t *)address; }
 X86_INLINE void x86_store64(uintptr_t address, uint64_t value) { *(volatile uint64_t *)address = value; }
 // Not a call in C, which may take for granted that nobody calls address 0.
 X86_INLINE void x86_call(uintptr_t address) {
     X86_ASM("call *%0" ::"r"(address)
             : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "cc", "memory");
+}
+// The same of a function that returns a number.
+X86_INLINE uint32_t x86_call_value(uintptr_t address) {
+    uint32_t value = 0;
+    X86_ASM("call *%1" : "=&a"(value)
+            : "r"(address)
+            : "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "cc", "memory");
+    return value;
 }
 
 // A load by way of the frame pointer, which is one of the stack segment: #SS where the address is not canonical. The frame
