@@ -86,7 +86,7 @@ enum DMATests {
 
     private static func deviceWrites(_ memory: Memory) {
         guard hasDevice, let device = makeDevice(memory, 64) else { return }
-        transfer(memory, device, isBounced: false)
+        transfer(memory, device, isBounced: memory.value.dma.value.options.bouncing == .always)
     }
 
     private static func bounced(_ memory: Memory) {
