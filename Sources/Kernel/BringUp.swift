@@ -54,6 +54,19 @@ enum BringUp {
         _ map: consuming FirmwareMap, _ information: MultibootInformation, _ features: CPUFeatures,
         _ parameters: BootParameters, _ observer: BringUpLog
     ) {
+        let boot = unsafe BootAllocator(
+            memoryStorage: BootStorage.memoryRegions, reservedStorage: BootStorage.reservedRegions)
+        var log = observer
+        do throws(BringUpError) {
+            unsafe Quarry.memory = try KernelMemory<X86Platform>.bringUp(
+                describe(features, parameters), map: map, information: information, boot: boot, observer: &log)
+        } catch {
+            fail(error)
+        }
+    }
+
+    @inline(never)
+    private static func describe(_ features: CPUFeatures, _ parameters: BootParameters) -> MachineDescription {
         let layout = KernelLayout.current
         var machine = MachineDescription(
             reachableLimit: bootMapLimit, directMap: DirectMap(base: layout.directMap.start.rawValue),
@@ -66,15 +79,7 @@ enum BringUp {
         machine.slab = parameters.slab
         machine.dma = parameters.dma
         machine.findsLeaks = parameters.leaks.isOn
-        let boot = unsafe BootAllocator(
-            memoryStorage: BootStorage.memoryRegions, reservedStorage: BootStorage.reservedRegions)
-        var log = observer
-        do throws(BringUpError) {
-            unsafe Quarry.memory = try KernelMemory<X86Platform>.bringUp(
-                machine, map: map, information: information, boot: boot, observer: &log)
-        } catch {
-            fail(error)
-        }
+        return machine
     }
 
     private static func readInformation(_ address: PhysicalAddress) -> MultibootInformation {
