@@ -59,6 +59,7 @@ enum BringUp {
                 fiveLevels: features.usesFiveLevels))
         machine.frames = parameters.frames
         machine.slab = parameters.slab
+        machine.vmalloc = parameters.vmalloc
         machine.findsLeaks = parameters.leaks.isOn
         let boot = unsafe BootAllocator(
             memoryStorage: BootStorage.memoryRegions, reservedStorage: BootStorage.reservedRegions)

@@ -101,6 +101,38 @@ extension PageFrameAllocator {
         }
     }
 
+    /// Allocates 2^`order` frames that have been promised as one block, where a zone that has promised so many has one; takes
+    /// as many promises from those outstanding.
+    ///
+    /// - Parameters:
+    ///   - order: above 0; the block is aligned to its size.
+    ///   - flags: `.zero` is obeyed. The block may lie in any zone.
+    /// - Returns: nil where there is none: the promises stand as before, and the frames can be had one by one.
+    /// - Complexity: O(orders). Nothing is waited for, and nothing reported.
+    public func allocatePromisedBlock(order: Int, flags: AllocationFlags = .kernel) -> PageFrameNumber? {
+        let isChecked = checks.areActive
+        if isChecked, failsOnPurpose(flags | .noWarn) { return nil }
+        let count = UInt(1) &<< UInt(bitPattern: order)
+        // Where somebody has withdrawn what was not his, the single frame that is missing says so.
+        guard claimPromises(count) else { return nil }
+        var zone = ZoneKind.count - 1
+        while zone >= 0 {
+            let frame = zones[zone].value.withState { state in state.allocatePromised(order: order) }
+            if let frame {
+                let block =
+                    isChecked
+                    ? handOut(frame, order: order, flags, isGuarded: false) : finish(frame, order: order, flags)
+                // A damaged block is reported and lost. What was promised on it is promised anew, as far as memory goes.
+                if block == nil { _ = promise(frames: Int(bitPattern: count)) }
+                return block
+            }
+            zone -= 1
+        }
+        // Nobody else has seen the zones with fewer promises.
+        outstandingPromises.add(count, ordering: .acquiringAndReleasing)
+        return nil
+    }
+
     /// A frame that is not promised, reserves included, in place of a promised one that was damaged. Without waiting.
     @inline(never)
     private func allocateInsteadOfDamaged(_ flags: AllocationFlags) -> PageFrameNumber? {

@@ -52,6 +52,8 @@ public struct Area: Sendable {
     public internal(set) var state: AreaState
     /// True when pages are mapped at their first touch, each with a frame that was promised; else all are mapped.
     public let isOnDemand: Bool
+    /// Whether a touch of one page maps those around it too, where they are untouched and memory is at hand.
+    public internal(set) var bringsNeighbours = false
     /// Whether pages have been allowed other things than at first: see `Vmalloc.notePermissionChange(in:)`.
     var hasOtherPermissions = false
     /// Unmapped pages at the low end of `range`, which catch an underflow.
@@ -66,6 +68,8 @@ public struct Area: Sendable {
     public let caller: UInt
     /// Pages that have a frame now. Never above `reservedPages`.
     public internal(set) var presentPages: UInt
+    /// Frames promised for tables that touches of this area may need: see `Vmalloc.allocateOnDemand`.
+    public internal(set) var promisedTables: UInt = 0
     /// Where the area is noted down, for the caller that is setting it up or taking it apart; nil in the note itself.
     var note: AreaReference?
 
@@ -79,6 +83,9 @@ public struct Area: Sendable {
 
     /// The pages that the owner may touch.
     public var reservedPages: UInt { usable.byteCount >> PageSize.shift }
+
+    /// The frames that are promised to the area and not taken yet: for its pages, and for the tables that these may need.
+    public var promisedFrames: UInt { isOnDemand ? reservedPages &- presentPages &+ promisedTables : 0 }
 }
 
 /// What `VirtualRangeAllocator.allocate` is asked for.
@@ -88,6 +95,8 @@ public struct AreaRequest: Sendable {
     public var pageCount: UInt
     /// Whether pages are to be mapped at their first touch; the caller of the range allocator sees to it.
     public var isOnDemand = false
+    /// Whether a touch may map more than its page. For what is to cost one frame for each page touched: false.
+    public var bringsNeighbours = false
     public var guardPagesBelow: UInt16
     public var guardPagesAbove: UInt16
     /// What the first usable address must be a multiple of, in bytes: a power of two, at least a page.

@@ -1,0 +1,22 @@
+import MemoryPrimitives
+
+/// What the first touch of a page brings, for areas that ask for more than the page (`AreaRequest.bringsNeighbours`).
+public struct VmallocOptions: Sendable {
+    /// The most pages that a touch may map around it, a power of two: 16 at most, 1 for the touched one alone.
+    public private(set) var faultAroundPages: UInt = VmallocOptions.mostFaultAroundPages
+
+    /// Whether a touch may map a page of 2 MiB.
+    public var mapsLargePages = true
+
+    /// One fault lock covers so many pages.
+    static var mostFaultAroundPages: UInt { 16 }
+
+    public init() {}
+
+    /// Chooses how much a touch maps. - Parameter byteCount: any; is rounded down to a power of two, and taken for a page
+    /// where it is less than one, for 64 KiB where it is more.
+    public mutating func setFaultAround(byteCount: UInt) {
+        let pages = max(1, min(byteCount >> PageSize.shift, Self.mostFaultAroundPages))
+        faultAroundPages = 1 << UInt(UInt.bitWidth - 1 - pages.leadingZeroBitCount)
+    }
+}
