@@ -85,6 +85,7 @@ extension PageFrameAllocator {
             P.report(MemoryViolation(.brokenPromise, in: "allocatePromised", at: 0, "no frame is promised"))
             return nil
         }
+        if !checks.areActive, let frame = takeUnpromised(flags) { return finish(frame, order: 0, flags) }
         while true {
             var zone = ZoneKind.count - 1
             while zone >= 0 {
@@ -96,6 +97,28 @@ extension PageFrameAllocator {
                     return promised ?? allocateInsteadOfDamaged(flags)
                 }
                 zone -= 1
+            }
+            P.relax()
+        }
+    }
+
+    /// A frame that nobody was promised, from this CPU's ring or with a batch for it, where memory is above the low mark: no
+    /// search. A promise that the caller has claimed goes in its place, which leaves the zone one more to spare.
+    @inline(__always)
+    private func takeUnpromised(_ flags: AllocationFlags) -> UInt32? {
+        let urgent: AllocationFlags = .noFail | .memoryReserves | .high | .tryHarder
+        let request = ZoneRequest(order: 0, flags: flags.subtracting(urgent), above: .low)
+        guard let frame = takeFromZone(request, preferredZones[request.highestZone.rawValue]) else { return nil }
+        while true {
+            var zone = preferredZones[ZoneKind.count &- 1]
+            while zone >= 0 {
+                let isGone = zones[zone].value.withUnsettledState { state in
+                    if state.promisedFrames == 0 { return false }
+                    state.promisedFrames &-= 1
+                    return true
+                }
+                if isGone { return frame }
+                zone &-= 1
             }
             P.relax()
         }

@@ -23,6 +23,12 @@ public struct DuePages: Sendable {
     fileprivate let entry: PageTableEntry
 
     public var permissions: PagePermissions { entry.permissions() }
+
+    /// Whether the pages may be written, executed and used by user mode, as far as that is asked for.
+    @inline(__always)
+    public func allow(write: Bool, execute: Bool, user: Bool) -> Bool {
+        !(write && !entry.isWritable || execute && !entry.isExecutable || user && !entry.isUser)
+    }
 }
 
 /// The first touch of what `reserveDemand` has set up:

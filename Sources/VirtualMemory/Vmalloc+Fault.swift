@@ -70,7 +70,9 @@ extension Vmalloc {
         let plan = ranges.withTouchedArea(at: address) { area -> Plan in
             switch pageTables.value.touch(address, within: window(around: address, in: area)) {
             case .due(let pages):
-                if !access.isAllowed(by: pages.permissions) {
+                let isAllowed = pages.allow(
+                    write: access.contains(.write), execute: access.contains(.execute), user: access.contains(.user))
+                if !isAllowed {
                     return .end(.refused(FaultReason(refusing: access, pages.permissions)))
                 }
                 // From here on a `free` of the area waits for the fault lock.
