@@ -10,6 +10,8 @@ struct BootParameters {
     var runsSelfTests = true
     /// What to measure instead of testing; nil for nothing.
     var benchmarks: BenchmarkSelection?
+    /// Whether the regions of the address space lie where chance puts them.
+    var drawsLayout = true
     /// How the page frames are to work, and what is checked of them.
     var frames = PageFrameOptions()
     /// How caches and kmalloc are to work, and what is checked of them.
@@ -44,6 +46,8 @@ struct BootParameters {
             frames.minimumFreeKiB = try word.number()
         } else if word.hasKey("cma") {
             frames.contiguousByteCount = try word.size()
+        } else if (word.hasKey("kaslr") || word.hasKey("nokaslr")) && !word.hasValue {
+            drawsLayout = word.hasKey("kaslr")
         } else if word.hasKey("loglevel") {
             logLevel = LogLevel(number: try word.number())
         } else if word.hasKey("memtest") {

@@ -16,7 +16,7 @@ enum BringUp {
     /// The boot tables map the first 4 GiB at the direct map's address.
     private static var bootMapLimit: PhysicalAddress { PhysicalAddress(4 << 30) }
 
-    private static var directMap: DirectMap {
+    private static var bootMap: DirectMap {
         DirectMap(base: AddressSpaceLayout.x86FourLevel.directMap.start.rawValue)
     }
 
@@ -38,7 +38,10 @@ enum BringUp {
         unsafe X86Platform.hasFastStringStores = features.fastStringStores
 
         let log = BringUpLog(memoryTestPasses: parameters.memoryTestPasses, frames: parameters.frames)
-        bringUp(fillMap(features, from: information, commandLine), information, features, parameters, log)
+        let map = fillMap(features, from: information, commandLine)
+        KernelLayout.choose(
+            isDrawn: parameters.drawsLayout, isSecret: features.randomNumbers, map: map, through: bootMap)
+        bringUp(map, information, features, parameters, log)
         GuardedReport.logPool(parameters.slab)
         return parameters
     }
@@ -50,9 +53,10 @@ enum BringUp {
         _ map: consuming FirmwareMap, _ information: MultibootInformation, _ features: CPUFeatures,
         _ parameters: BootParameters, _ observer: BringUpLog
     ) {
+        let layout = KernelLayout.current
         var machine = MachineDescription(
-            reachableLimit: bootMapLimit, directMap: directMap,
-            layout: .x86FourLevel, image: .running,
+            reachableLimit: bootMapLimit, directMap: DirectMap(base: layout.directMap.start.rawValue),
+            layout: layout, image: .running,
             features: PagingFeatures(
                 noExecute: features.noExecute, gigabytePages: features.gigabytePages,
                 globalPages: features.globalPages, physicalAddressBits: features.physicalAddressBits,
@@ -74,7 +78,7 @@ enum BringUp {
 
     private static func readInformation(_ address: PhysicalAddress) -> MultibootInformation {
         do throws(BootInformationError) {
-            return try MultibootInformation(at: address, through: directMap, mappedBelow: bootMapLimit)
+            return try MultibootInformation(at: address, through: bootMap, mappedBelow: bootMapLimit)
         } catch {
             FatalReport.panic("cannot read the Multiboot information at \(address)", .noMemoryMap)
         }

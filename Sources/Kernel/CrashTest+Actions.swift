@@ -23,7 +23,7 @@ extension CrashTest {
     }
 
     static var aliasOfCode: UInt {
-        let layout = AddressSpaceLayout.x86FourLevel
+        let layout = KernelLayout.current
         return layout.directMap.start.rawValue + (image_text_start_address() - layout.image.start.rawValue)
     }
 

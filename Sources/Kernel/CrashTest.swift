@@ -102,7 +102,7 @@ enum CrashTest: UInt8 {
         case .executeNull: x86_call(0)
         case .swiftTrap: Self.overflow(.max)
         case .doubleFault: x86_raise_double_fault()
-        case .wildAccess: _ = x86_load8(AddressSpaceLayout.x86FourLevel.areas.end.rawValue - 0x1234)
+        case .wildAccess: _ = x86_load8(KernelLayout.current.areas.end.rawValue - 0x1234)
         case .generalProtection: _ = x86_load8(0x8000_0000_0000_0000)
         case .breakpoint: x86_breakpoint()
         case .divide: x86_divide_by_zero()
@@ -120,7 +120,8 @@ enum CrashTest: UInt8 {
         case .useAfterVfree: Self.useAfterVfree(memory)
         case .doubleKfree: Self.doubleKfree(memory)
         case .wildKfree:
-            unsafe memory.value.kmalloc.value.free(UnsafeMutableRawPointer(bitPattern: 0xffff_8880_000f_0000 as UInt))
+            unsafe memory.value.kmalloc.value.free(
+                UnsafeMutableRawPointer(bitPattern: memory.value.directMap.base &+ 0xf_0000))
         case .interiorKfree: Self.interiorKfree(memory)
         case .doubleFreePages: Self.doubleFreePages(memory)
         case .doubleVfree: Self.doubleVfree(memory)

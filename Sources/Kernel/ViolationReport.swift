@@ -43,7 +43,7 @@ enum ViolationReport {
     /// What is said of a frame is said of its physical address: no kernel pointer is that low.
     private static func isFrame(_ violation: MemoryViolation) -> Bool {
         violation.kind != .lockMisuse && violation.kind != .brokenPromise
-            && violation.address < AddressSpaceLayout.x86FourLevel.objectAlias.start.rawValue
+            && KernelLayout.isBelowEveryRegion(violation.address)
     }
 
     /// Names the frame, its state and, where that is noted down, who had it.

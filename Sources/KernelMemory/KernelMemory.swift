@@ -68,7 +68,7 @@ public struct KernelMemory<P: Platform>: ~Copyable {
         unsafe bootPointer.pointee.free(machine.image.bootPart)
         unsafe observer.memoryIsMapped(&bootPointer.pointee)
         if unsafe bootPointer.pointee.hasLostReservation { throw .mapTooLarge }
-        let frames = try unsafe startPageFrames(&root, &bootPointer.pointee, machine)
+        let frames = try unsafe startPageFrames(&root, bootPointer, machine, pageTables)
         // In the root's memory for good; from here on nobody changes it.
         let keptBoot = unsafe Permanent(to: bootPointer)
         observer.pageFramesAreReady(frames.value, keptBoot.value)
@@ -120,15 +120,19 @@ public struct KernelMemory<P: Platform>: ~Copyable {
 
     @inline(never)
     private static func startPageFrames(
-        _ root: inout RootMemory, _ boot: inout BootAllocator, _ machine: borrowing MachineDescription
+        _ root: inout RootMemory, _ boot: UnsafeMutablePointer<BootAllocator>, _ machine: borrowing MachineDescription,
+        _ pageTables: Permanent<PageTables<P>>
     ) throws(BringUpError) -> Permanent<PageFrameAllocator<P>> {
-        guard
-            let frames = PageFrameAllocator<P>(
-                takingOver: &boot, directMap: machine.directMap, options: machine.frames)
-        else {
+        // The boot allocator that bring-up alone uses meanwhile.
+        guard let metadata = unsafe MetadataMemory<P>(from: &boot.pointee, options: machine.frames) else {
             throw .outOfBootMemory
         }
-        return root.place(frames)
+        let tableMap = try unsafe FrameTableRegion<P>.map(metadata.tableRange, machine, pageTables, from: boot)
+        // Taken just now for these options, and mapped there.
+        return root.place(
+            unsafe PageFrameAllocator<P>(
+                takingOver: &boot.pointee, metadata, directMap: machine.directMap, tableMap: tableMap,
+                options: machine.frames))
     }
 
     /// Before anything is allocated that could be lost.

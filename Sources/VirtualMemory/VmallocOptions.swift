@@ -3,7 +3,11 @@ import MemoryPrimitives
 /// What the first touch of a page brings, for areas that ask for more than the page (`AreaRequest.bringsNeighbours`).
 public struct VmallocOptions: Sendable {
     /// The most pages that a touch may map around it, a power of two: 16 at most, 1 for the touched one alone.
-    public private(set) var faultAroundPages: UInt = VmallocOptions.mostFaultAroundPages
+    @inline(__always)
+    public var faultAroundPages: UInt { 1 &<< UInt(faultAroundOrder) }
+
+    /// log2 of it.
+    private var faultAroundOrder: UInt8 = 4
 
     /// Whether a touch may map a page of 2 MiB.
     public var mapsLargePages = true
@@ -17,6 +21,6 @@ public struct VmallocOptions: Sendable {
     /// where it is less than one, for 64 KiB where it is more.
     public mutating func setFaultAround(byteCount: UInt) {
         let pages = max(1, min(byteCount >> PageSize.shift, Self.mostFaultAroundPages))
-        faultAroundPages = 1 << UInt(UInt.bitWidth - 1 - pages.leadingZeroBitCount)
+        faultAroundOrder = UInt8(UInt.bitWidth - 1 - pages.leadingZeroBitCount)
     }
 }

@@ -67,7 +67,7 @@ import VirtualMemory
     private func expectBalance(_ machine: KernelMachine, location: SourceLocation = #_sourceLocation) throws {
         let numbers = try report(machine)
         // The tables from before the page frames were there are not theirs.
-        let bootTables = UInt(machine.observer.tablesAtActivation + 1) * 4
+        let bootTables = UInt(machine.tablesOfBootMemory) * 4
         let pool = UInt(machine.memory.value.guardedPool?.value.objectCount ?? 0) * 4
         let used =
             numbers["Slab"]! + numbers["VmallocUsed"]! + numbers["PageTables"]! - bootTables + pool

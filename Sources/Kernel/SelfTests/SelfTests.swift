@@ -23,6 +23,7 @@ enum SelfTests {
         ShrinkerTests.run(memory)
         PageFrameCallTests.run(memory)
         ContiguousTests.run(memory)
+        LayoutTests.run(memory)
         PagingTests.run(memory)
         KmallocTests.run(memory)
         GuardedObjectTests.run(memory)
