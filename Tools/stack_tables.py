@@ -36,7 +36,8 @@ INDIRECT_CALLS = {
     "FrameMoverList.move(from:to:order:)": ["closure #1 in FrameMoverList.register(_:name:)"],
     "SlabCache.construct(_:_:)": ["closure #1 in CacheTests.objects(_:)"],
     "LeakDetector.note(_:)": ["closure #1 in KernelMemory.startLeakDetection(_:_:_:_:_:)"],
-    "exception_dispatch": ["closure #1 in CrashTest.waitInHandler()", "closure #1 in ExceptionTests.contexts(_:)"],
+    "exception_dispatch": ["closure #1 in CrashTest.waitInHandler()", "closure #1 in ExceptionTests.contexts(_:)",
+                           "closure #1 in DemandTests.handlers(_:)"],
     # Guarded objects and the leak detector, which the floors below call through what they were given at bring-up.
     "Kmalloc.sizeUncommon(_:in:)": GUARDED_OBJECTS,
     "Kmalloc.freeUncommon(_:_:)": GUARDED_OBJECTS + LEAK_WATCHER,
@@ -138,9 +139,10 @@ OF_ONE_VECTOR = {
     "Exceptions.doubleFault(_:)": 8,
     "closure #1 in CrashTest.waitInHandler()": 3,
     "closure #1 in ExceptionTests.contexts(_:)": 3,
+    "closure #1 in DemandTests.handlers(_:)": 3,
 }
 # Functions that raise an exception which is answered: as if they called it.
-RAISED = {"ExceptionTests.contexts(_:)": 3, "CrashTest.waitInHandler()": 3}
+RAISED = {"ExceptionTests.contexts(_:)": 3, "DemandTests.handlers(_:)": 3, "CrashTest.waitInHandler()": 3}
 
 VECTORS = range(32)
 # Vectors with a stack of their own in the interrupt stack table (DescriptorTables.swift).

@@ -3,13 +3,14 @@ import DeviceMemory
 import MemoryPrimitives
 import PageFrames
 import Slab
+import VirtualMemory
 
 /// What the command line asks for. docs/boot.md lists the words.
 struct BootParameters {
     var logLevel = LogLevel.info
     var runsSelfTests = true
-    /// Measure instead of testing.
-    var runsBenchmarks = false
+    /// What to measure instead of testing; nil for nothing.
+    var benchmarks: BenchmarkSelection?
     /// Whether the regions of the address space lie where chance puts them.
     var drawsLayout = true
     /// How the page frames are to work, and what is checked of them.
@@ -18,6 +19,8 @@ struct BootParameters {
     var slab = SlabOptions()
     /// How memory is given to devices.
     var dma = DMAOptions()
+    /// What a first touch brings.
+    var vmalloc = VmallocOptions()
     /// Whether lost memory is looked for, and how.
     var leaks = LeakParameters()
     /// How often free memory is tested; 0 for not at all.
@@ -59,7 +62,11 @@ struct BootParameters {
         } else if word.hasKey("selftest") {
             runsSelfTests = try word.flag()
         } else if word.hasKey("bench") {
-            runsBenchmarks = try word.flag()
+            benchmarks = word.hasValue("demand") ? .demand : try word.flag() ? .calls : nil
+        } else if word.hasKey("fault_around") {
+            vmalloc.setFaultAround(byteCount: try word.size())
+        } else if word.hasKey("nohugevmalloc") && !word.hasValue {
+            vmalloc.mapsLargePages = false
         } else if word.hasKey("kmemleak") {
             try leaks.read(word)
         } else if word.hasKey("crash") {

@@ -78,6 +78,7 @@ enum BringUp {
         machine.frames = parameters.frames
         machine.slab = parameters.slab
         machine.dma = parameters.dma
+        machine.vmalloc = parameters.vmalloc
         machine.findsLeaks = parameters.leaks.isOn
         return machine
     }

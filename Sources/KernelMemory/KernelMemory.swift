@@ -79,7 +79,7 @@ public struct KernelMemory<P: Platform>: ~Copyable {
         let kmalloc = try startKmalloc(&root, frames, machine)
         if let leaks { kmalloc.value.forEachOwnMemory { range in leaks.value.addRoot(range) } }
         observer.kmallocIsReady(kmalloc.value)
-        let vmalloc = try startVmalloc(&root, machine.layout, frames, pageTables, kmalloc)
+        let vmalloc = try startVmalloc(&root, machine, frames, pageTables, kmalloc)
         observer.vmallocIsReady(vmalloc.value)
         let dma = try startDMA(&root, machine.dma, frames, kmalloc)
         let guardedPool = startGuardedPool(&root, machine.slab, vmalloc, kmalloc)
@@ -183,12 +183,13 @@ public struct KernelMemory<P: Platform>: ~Copyable {
 
     @inline(never)
     private static func startVmalloc(
-        _ root: inout RootMemory, _ layout: AddressSpaceLayout, _ frames: Permanent<PageFrameAllocator<P>>,
-        _ pageTables: Permanent<PageTables<P>>, _ kmalloc: Permanent<Kmalloc<P>>
+        _ root: inout RootMemory, _ machine: borrowing MachineDescription,
+        _ frames: Permanent<PageFrameAllocator<P>>, _ pageTables: Permanent<PageTables<P>>,
+        _ kmalloc: Permanent<Kmalloc<P>>
     ) throws(BringUpError) -> Permanent<Vmalloc<P>> {
         let vmalloc = Vmalloc<P>(
-            range: layout.areas, frames: frames, pageTables: pageTables, kmalloc: kmalloc,
-            directMap: layout.directMap)
+            range: machine.layout.areas, frames: frames, pageTables: pageTables, kmalloc: kmalloc,
+            directMap: machine.layout.directMap, options: machine.vmalloc)
         guard let vmalloc else { throw .outOfBootMemory }
         return root.place(vmalloc)
     }

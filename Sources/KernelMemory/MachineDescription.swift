@@ -3,6 +3,7 @@ import MemoryPrimitives
 import PageFrames
 import Paging
 import Slab
+import VirtualMemory
 
 /// What bring-up has to be told about the machine; the rest it reads from the firmware's map.
 public struct MachineDescription: Sendable {
@@ -18,6 +19,8 @@ public struct MachineDescription: Sendable {
     public var slab = SlabOptions()
     /// How memory is given to devices.
     public var dma = DMAOptions()
+    /// What the first touch of memory on demand brings.
+    public var vmalloc = VmallocOptions()
     /// Whether every allocation is noted down, so that those can be found that nothing refers to any more.
     public var findsLeaks = false
 

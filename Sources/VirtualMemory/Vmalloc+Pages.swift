@@ -9,14 +9,14 @@ import Paging
 /// taken away is the batch that was mapped.
 extension Vmalloc {
     /// How many frames are allocated, mapped or freed at a time.
-    private static var batchSize: Int { 64 }
+    static var batchSize: Int { 64 }
 
     /// The order of the largest block that a batch has room for.
     private static var batchOrder: Int { 6 }
 
     /// Calls `body` with room for a batch of frames.
     @inline(__always)
-    private func withBatch<Result>(_ body: (UnsafeMutableBufferPointer<PageFrameNumber>) -> Result) -> Result {
+    func withBatch<Result>(_ body: (UnsafeMutableBufferPointer<PageFrameNumber>) -> Result) -> Result {
         // Numbers, for which any memory will do.
         unsafe withUnsafeTemporaryAllocation(of: PageFrameNumber.self, capacity: Self.batchSize) { batch in
             unsafe body(batch)
@@ -93,7 +93,7 @@ extension Vmalloc {
 
     /// Frees the blocks that the first `count` frames of a batch are.
     @inline(__always)
-    private func giveBack(_ batch: UnsafeMutableBufferPointer<PageFrameNumber>, _ count: Int) {
+    func giveBack(_ batch: UnsafeMutableBufferPointer<PageFrameNumber>, _ count: Int) {
         var index = 0
         while index < count {
             // Callers have filled the batch that far.
@@ -111,11 +111,14 @@ extension Vmalloc {
 
     /// Is told of a range that somebody changes the permissions of, and what the direct map shows of its frames with them,
     /// before that: so the frames' next owner finds them writable. Any context.
-    public func notePermissionChange(in range: VirtualRange) { ranges.notePermissionChange(in: range) }
+    public func notePermissionChange(in range: VirtualRange) {
+        splitBlocks(atEndsOf: range)
+        ranges.notePermissionChange(in: range)
+    }
 
     /// Makes the direct map's pages of the first `count` frames of a batch writable, for their next owner.
     @inline(never)
-    private func showWritable(
+    func showWritable(
         _ batch: UnsafeMutableBufferPointer<PageFrameNumber>, _ count: Int, _ source: inout BuddyTableSource<P>
     ) {
         // Callers have filled the batch that far.
@@ -131,10 +134,7 @@ extension Vmalloc {
             try pageTables.value.adjustRange(
                 VirtualRange(alias, alias + PageSize.byteCount), adding: .write, removing: .none, using: &source)
         } catch {
-            P.report(
-                MemoryViolation(
-                    .corruption, in: "vfree", at: alias.rawValue, "a frame stays read-only in the direct map",
-                    UInt(error.rawValue)))
+            reportReadOnly(alias, error)
         }
     }
 
@@ -142,7 +142,8 @@ extension Vmalloc {
     /// - Returns: how many frames there were; nil, reported, where the tables are damaged.
     @inline(__always)
     func takePagesAway(from area: borrowing Area) -> UInt? {
-        area.hasLargePages ? takeLargePagesAway(from: area) : takeSmallPagesAway(from: area)
+        if area.isOnDemand { return takeTouchedPagesAway(from: area) }
+        return area.hasLargePages ? takeLargePagesAway(from: area) : takeSmallPagesAway(from: area)
     }
 
     @inline(never)
@@ -169,10 +170,15 @@ extension Vmalloc {
             return nil
         }
         guard let failure else { return count }
+        reportForeignTables(of: area, failure)
+        return nil
+    }
+
+    @inline(never)
+    func reportForeignTables(of area: borrowing Area, _ failure: PagingError) {
         P.report(
             MemoryViolation(
                 .corruption, in: "vfree", at: area.usable.start.rawValue, "the area's tables are not its own",
                 UInt(failure.rawValue)))
-        return nil
     }
 }
