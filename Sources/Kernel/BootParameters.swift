@@ -13,6 +13,8 @@ struct BootParameters {
     var frames = PageFrameOptions()
     /// How caches and kmalloc are to work, and what is checked of them.
     var slab = SlabOptions()
+    /// How many pages of freed areas may wait for a purge; nil for the usual number.
+    var purgeThreshold: UInt?
     /// Whether lost memory is looked for, and how.
     var leaks = LeakParameters()
     /// How often free memory is tested; 0 for not at all.
@@ -39,6 +41,8 @@ struct BootParameters {
             // FirmwareMap reads them; no5lvl has done its work in boot/entry.S.
         } else if word.hasKey("min_free_kbytes") {
             frames.minimumFreeKiB = try word.number()
+        } else if word.hasKey("vmalloc_purge") {
+            purgeThreshold = try word.number()
         } else if word.hasKey("cma") {
             frames.contiguousByteCount = try word.size()
         } else if word.hasKey("loglevel") {

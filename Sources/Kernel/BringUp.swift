@@ -60,6 +60,7 @@ enum BringUp {
         machine.frames = parameters.frames
         machine.slab = parameters.slab
         machine.findsLeaks = parameters.leaks.isOn
+        machine.purgeThreshold = parameters.purgeThreshold
         let boot = unsafe BootAllocator(
             memoryStorage: BootStorage.memoryRegions, reservedStorage: BootStorage.reservedRegions)
         var log = observer

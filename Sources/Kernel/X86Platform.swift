@@ -45,6 +45,12 @@ enum X86Platform: Platform {
         }
     }
 
+    // All the CPUs that there are.
+    @inline(__always)
+    static func flushOwnPage(_ address: VirtualAddress) { flushPage(address) }
+
+    static func flushAllOwnPages() { flushAllPages() }
+
     /// Whether string stores are the fast way to clear pages on this CPU. True until its features are known.
     nonisolated(unsafe) static var hasFastStringStores = true
 

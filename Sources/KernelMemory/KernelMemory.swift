@@ -76,7 +76,7 @@ public struct KernelMemory<P: Platform>: ~Copyable {
         let kmalloc = try startKmalloc(&root, frames, machine)
         if let leaks { kmalloc.value.forEachOwnMemory { range in leaks.value.addRoot(range) } }
         observer.kmallocIsReady(kmalloc.value)
-        let vmalloc = try startVmalloc(&root, machine.layout, frames, pageTables, kmalloc)
+        let vmalloc = try startVmalloc(&root, machine, frames, pageTables, kmalloc)
         observer.vmallocIsReady(vmalloc.value)
         let guardedPool = startGuardedPool(&root, machine.slab, vmalloc, kmalloc)
         return root.place(
@@ -175,14 +175,17 @@ public struct KernelMemory<P: Platform>: ~Copyable {
 
     @inline(never)
     private static func startVmalloc(
-        _ root: inout RootMemory, _ layout: AddressSpaceLayout, _ frames: Permanent<PageFrameAllocator<P>>,
+        _ root: inout RootMemory, _ machine: borrowing MachineDescription, _ frames: Permanent<PageFrameAllocator<P>>,
         _ pageTables: Permanent<PageTables<P>>, _ kmalloc: Permanent<Kmalloc<P>>
     ) throws(BringUpError) -> Permanent<Vmalloc<P>> {
         let vmalloc = Vmalloc<P>(
-            range: layout.areas, frames: frames, pageTables: pageTables, kmalloc: kmalloc,
-            directMap: layout.directMap)
+            range: machine.layout.areas, frames: frames, pageTables: pageTables, kmalloc: kmalloc,
+            directMap: machine.layout.directMap, purgeThreshold: machine.purgeThreshold)
         guard let vmalloc else { throw .outOfBootMemory }
-        return root.place(vmalloc)
+        let placed = root.place(vmalloc)
+        // The second of them: there is room.
+        if placed.value.purgeThreshold != 0 { _ = frames.value.shrinkers.register(placed) }
+        return placed
     }
 
     /// Debugging is asked for, not needed: without memory for it the kernel comes up all the same.

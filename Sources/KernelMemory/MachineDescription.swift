@@ -15,6 +15,8 @@ public struct MachineDescription: Sendable {
     public var frames: PageFrameOptions
     /// How caches and kmalloc are to work.
     public var slab = SlabOptions()
+    /// How many pages of freed areas may wait for a flush of all CPUs; nil for the usual number, see `Vmalloc`.
+    public var purgeThreshold: UInt?
     /// Whether every allocation is noted down, so that those can be found that nothing refers to any more.
     public var findsLeaks = false
 

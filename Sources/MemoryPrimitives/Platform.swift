@@ -41,6 +41,13 @@ public protocol Platform {
     /// Drops all translations, global ones included, from the TLB of every CPU.
     static func flushAllPages()
 
+    /// Drops the translation of the page at `address` from the TLB of this CPU alone: for a page that all others are told of
+    /// later, in one round for many.
+    static func flushOwnPage(_ address: VirtualAddress)
+
+    /// Drops all translations, global ones included, from the TLB of this CPU alone.
+    static func flushAllOwnPages()
+
     /// Tells the CPU that this is a spin loop.
     static func relax()
 
@@ -84,6 +91,14 @@ extension Platform {
         // The caller's buffer, which it keeps for the call.
         for index in addresses.indices { unsafe flushPage(addresses[index]) }
     }
+
+    /// Tells every CPU, which is more than is asked for.
+    @inline(__always)
+    public static func flushOwnPage(_ address: VirtualAddress) { flushPage(address) }
+
+    /// Tells every CPU, which is more than is asked for.
+    @inline(__always)
+    public static func flushAllOwnPages() { flushAllPages() }
 
     @inline(__always)
     public static func clear(_ start: UnsafeMutableRawPointer, byteCount: UInt) {

@@ -30,6 +30,7 @@ public enum AreaKind: UInt8, Sendable {
 /// How far an area has come.
 ///
 ///     reserved --publish--> live --beginFree--> dying --finishFree--> (no area; its range rests or is free)
+///         |                                       '--retire--> retired --purge--^
 ///         '----------------------------------------- abandon ---------^
 ///
 /// Only the caller that reserved an area publishes or abandons it, and only the one that `beginFree` chose finishes it.
@@ -40,10 +41,16 @@ public enum AreaState: UInt8, Sendable {
     case live
     /// Being freed: its pages are being taken away.
     case dying
+    /// Freed, and no area any more; its frames and its range wait until every CPU knows, see `RetiredAreas`.
+    case retired
     /// Freed, and no area any more; its range waits for a request for as many pages, see `RestingAreas`.
     case resting
     /// Freed, and its range is free. Nothing that the allocator holds is in this state.
     case gone
+
+    /// Whether it is an area still.
+    @inline(__always)
+    var isInUse: Bool { rawValue < AreaState.retired.rawValue }
 }
 
 /// A range of address space and what it is for; a copy, as it was when it was asked for.
@@ -62,6 +69,8 @@ public struct Area: Sendable {
     public let range: VirtualRange
     /// What its owner called it.
     public let name: StaticString
+    /// Whether a retired area's pages have yet to be taken away, see `Vmalloc.retire`.
+    var isMapped = false
     /// Who asked for it: a return address, or another number that the caller chose; 0 where unknown.
     public let caller: UInt
     /// Pages that have a frame now. Never above `reservedPages`.

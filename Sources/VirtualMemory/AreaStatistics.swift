@@ -10,6 +10,8 @@ public struct AreaStatistics: Equatable, Sendable {
     public internal(set) var presentPages: UInt = 0
     /// Of these, the pages of kernel stacks.
     public internal(set) var stackPages: UInt = 0
+    /// Frames of areas that were freed, which wait for a purge; in none of the above.
+    public internal(set) var retiredPages: UInt = 0
 
     /// Notes that `count` pages of an area of `kind` have got a frame.
     @inline(__always)

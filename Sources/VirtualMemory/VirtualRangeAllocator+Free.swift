@@ -60,7 +60,7 @@ extension VirtualRangeAllocator {
         }
         let area = reference.node.area
         switch area.state {
-        case .resting: return area.usable.start == start ? .freedAlready(area) : .unknown
+        case .retired, .resting: return area.usable.start == start ? .freedAlready(area) : .unknown
         case _ where area.kind != kind: return .otherKind(area)
         case _ where area.usable.start != start: return .notAStart(area)
         case .reserved, .live: return .notAStart(area)
@@ -97,10 +97,10 @@ extension VirtualRangeAllocator {
     /// Lets a range rest, or frees it. The lock is held.
     /// - Returns: its note where that is in the tree no more.
     @inline(__always)
-    private func letRest(_ reference: AreaReference) -> AreaReference? {
+    func letRest(_ reference: AreaReference) -> AreaReference? {
         let pages = reference.node.area.range.byteCount &>> PageSize.shift
         if unlockedState.resting.put(reference, pageCount: pages) { return nil }
-        if reference.node.area.state == .dying { unlockedState.freed.note(reference.node.area) }
+        if reference.node.area.state != .reserved { unlockedState.freed.note(reference.node.area) }
         unlockedState.tree.remove(reference)
         reference.node.area.state = .gone
         return reference

@@ -23,6 +23,9 @@ public struct VirtualRangeAllocator<P: Platform>: ~Copyable, @unchecked Sendable
         var figures = AreaStatistics()
         var freed = FreedAreas()
         var resting: RestingAreas
+        var retired = RetiredAreas()
+        /// How many were taken out of `retired` by purges that are not over.
+        var areasBeingPurged = 0
         var first: FirstAreaNotes
         var cache: CacheReference<P>?
 
@@ -233,7 +236,7 @@ public struct VirtualRangeAllocator<P: Platform>: ~Copyable, @unchecked Sendable
     public func range(around address: VirtualAddress) -> VirtualRange? {
         let interrupts = lock.acquire()
         defer { lock.release(interrupts) }
-        guard let reference = unlockedState.tree.find(containing: address), reference.node.area.state != .resting else {
+        guard let reference = unlockedState.tree.find(containing: address), reference.node.area.state.isInUse else {
             return nil
         }
         return reference.node.area.range
@@ -266,7 +269,7 @@ public struct VirtualRangeAllocator<P: Platform>: ~Copyable, @unchecked Sendable
     public func area(containing address: VirtualAddress) -> Area? {
         let interrupts = lock.acquire()
         defer { lock.release(interrupts) }
-        guard let reference = unlockedState.tree.find(containing: address), reference.node.area.state != .resting else {
+        guard let reference = unlockedState.tree.find(containing: address), reference.node.area.state.isInUse else {
             return nil
         }
         return reference.node.area

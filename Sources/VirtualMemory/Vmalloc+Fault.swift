@@ -61,7 +61,7 @@ extension Vmalloc {
 
     private func makePresent(_ address: VirtualAddress) -> Touch {
         // From here on a `free` of the area waits for the fault lock; where one has begun, the page is no longer due.
-        guard ranges.notePresentPage(at: address) else { return .refused(.pageMissing) }
+        guard ranges.notePresentPage(at: address) else { return .missing }
         guard let frame = frames.value.allocatePromised(flags: .zero | .noLeakTrace) else {
             ranges.forgetPresentPage(at: address)
             return .refused(.brokenPromise)

@@ -24,7 +24,7 @@ extension Vmalloc {
             if unsafe !self.frames.value.manages(frames[index]) { return nil }
         }
         let request = AreaRequest(.map, pageCount: UInt(bitPattern: frames.count), name: name, caller: caller)
-        guard let area = ranges.allocate(request) else { return nil }
+        guard let area = reserve(request, .kernel) else { return nil }
         var source = BuddyTableSource<P>(frames: self.frames)
         var done = 0
         while done < frames.count {

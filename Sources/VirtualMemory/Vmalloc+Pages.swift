@@ -139,32 +139,75 @@ extension Vmalloc {
     /// - Returns: how many frames there were; nil, reported, where the tables are damaged.
     @inline(never)
     func takePagesAway(from area: borrowing Area) -> UInt? {
+        let pages = AreaPages(area)
         var source = BuddyTableSource<P>(frames: frames)
-        var count: UInt = 0
-        var left = area.usable
-        let isOwner = area.kind.ownsFrames
-        let hasOtherPermissions = area.hasOtherPermissions
-        let failure = unsafe withBatch { batch -> PagingError? in
-            while !left.isEmpty {
-                do throws(PagingError) {
-                    // Areas are mapped page by page: no frame here belongs to a larger page.
-                    let found = try unsafe pageTables.value.takeFrames(from: &left, into: batch, using: &source)
-                    if isOwner {
-                        if hasOtherPermissions { unsafe showWritable(batch, found, &source) }
-                        unsafe giveBack(batch, found)
-                    }
-                    count &+= UInt(bitPattern: found)
-                } catch {
-                    return error
-                }
+        return unsafe withBatch { batch -> UInt? in
+            unsafe take(pages, &source, batch) { (left, source) throws(PagingError) in
+                // Areas are mapped page by page: no frame here belongs to a larger page.
+                try unsafe pageTables.value.takeFrames(from: &left, into: batch, using: &source)
             }
-            return nil
         }
-        guard let failure else { return count }
+    }
+
+    /// Empties the entries of a retired area, of which every CPU has been told, and gives back its frames.
+    /// - Parameter tables: gets the tables that became empty.
+    /// - Returns: as `takePagesAway`.
+    @inline(never)
+    func takeRetiredPages(of area: borrowing Area, unlinking tables: inout UnlinkedTables<P>) -> UInt? {
+        let pages = AreaPages(area)
+        var source = BuddyTableSource<P>(frames: frames)
+        return unsafe withBatch { batch -> UInt? in
+            unsafe take(pages, &source, batch) { (left, _) throws(PagingError) in
+                try unsafe pageTables.value.takeRetiredFrames(from: &left, into: batch, unlinking: &tables)
+            }
+        }
+    }
+
+    /// Calls `take` until nothing is left of an area, and gives back the frames that it finds.
+    @inline(__always)
+    private func take(
+        _ pages: AreaPages, _ source: inout BuddyTableSource<P>,
+        _ batch: UnsafeMutableBufferPointer<PageFrameNumber>,
+        _ takeBatch: (inout VirtualRange, inout BuddyTableSource<P>) throws(PagingError) -> Int
+    ) -> UInt? {
+        var count: UInt = 0
+        var left = pages.range
+        while !left.isEmpty {
+            do throws(PagingError) {
+                let found = try takeBatch(&left, &source)
+                if pages.areOwned {
+                    if pages.haveOtherPermissions { unsafe showWritable(batch, found, &source) }
+                    unsafe giveBack(batch, found)
+                }
+                count &+= UInt(bitPattern: found)
+            } catch {
+                reportDamage(left.start, error)
+                return nil
+            }
+        }
+        return count
+    }
+
+    @inline(never)
+    func reportDamage(_ page: VirtualAddress, _ error: PagingError) {
         P.report(
             MemoryViolation(
-                .corruption, in: "vfree", at: area.usable.start.rawValue, "the area's tables are not its own",
-                UInt(failure.rawValue)))
-        return nil
+                .corruption, in: "vfree", at: page.rawValue, "the area's tables are not its own",
+                UInt(error.rawValue)))
+    }
+}
+
+/// What is to be known of an area to take its pages away.
+private struct AreaPages {
+    let range: VirtualRange
+    /// Whether the frames go with the area.
+    let areOwned: Bool
+    let haveOtherPermissions: Bool
+
+    @inline(__always)
+    init(_ area: borrowing Area) {
+        range = area.usable
+        areOwned = area.kind.ownsFrames
+        haveOtherPermissions = area.hasOtherPermissions
     }
 }

@@ -28,6 +28,9 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     /// Where the page tables show all RAM; nil where they do not.
     let directMap: VirtualRange?
     let faultLocks: FaultLocks<P>
+    /// Pages of freed areas from which on a purge begins; 0 where each free ends at once. See `retire`.
+    public let purgeThreshold: UInt
+    let isPurging = Atomic<Bool>(false)
     let resolvedFaults = Atomic<UInt>(0)
     let spuriousFaults = Atomic<UInt>(0)
 
@@ -35,11 +38,13 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     ///   - range: the addresses to hand out, whole pages; nothing may be mapped there yet.
     ///   - directMap: where `pageTables` show all RAM, whose pages somebody may make read-only with those of an area.
     ///   - restingPages: how many pages of one size may wait, after they were freed, for a request for as many.
+    ///   - purgeThreshold: how many pages of freed areas may wait for a flush of all CPUs; 0 where each free flushes. Nil for
+    ///     the usual number.
     /// - Returns: nil where there is no memory.
     public init?(
         range: VirtualRange, frames: Permanent<PageFrameAllocator<P>>, pageTables: Permanent<PageTables<P>>,
         kmalloc: Permanent<Kmalloc<P>>, directMap: VirtualRange? = nil,
-        restingPages: UInt = VirtualRangeAllocator<P>.usualRestingPages
+        restingPages: UInt = VirtualRangeAllocator<P>.usualRestingPages, purgeThreshold: UInt? = nil
     ) {
         guard let memory = unsafe kmalloc.value.allocate(FaultLocks<P>.byteCount) else { return nil }
         // Not looked through for references: what was freed lately is noted down here, and would keep new areas from
@@ -67,6 +72,7 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
         self.pageTables = pageTables
         self.kmalloc = kmalloc
         self.directMap = directMap
+        self.purgeThreshold = purgeThreshold ?? Self.usualPurgeThreshold
     }
 
     // MARK: Allocating
@@ -102,12 +108,11 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
         var request = request
         request.isOnDemand = true
         // First of all, so that an impossible size fails before any work is done.
-        guard request.pageCount > 0, let count = Int(exactly: request.pageCount), frames.value.promise(frames: count)
-        else {
+        guard request.pageCount > 0, let count = Int(exactly: request.pageCount), promise(count) else {
             reportLack(request, flags)
             return nil
         }
-        guard let area = ranges.allocate(request, flags: flags) else {
+        guard let area = reserve(request, flags) else {
             frames.value.withdrawPromise(frames: count)
             return nil
         }
@@ -136,7 +141,7 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
             reportLack(request, flags)
             return nil
         }
-        guard let area = ranges.allocate(request, flags: flags) else { return nil }
+        guard let area = reserve(request, flags) else { return nil }
         if !mapFrames(behind: area, flags: flags, isPrepared: isPrepared, preparing: prepare) {
             dropUnpublished(area)
             return nil
@@ -221,13 +226,10 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
         // A fault that saw the area live is over after this; a later one sees it dying. Where all pages are there from the
         // beginning, no fault changes anything.
         if area.isOnDemand { faultLocks.passThroughAll() }
+        if purgeThreshold != 0 && area.kind.ownsFrames { return retire(area, call: call) }
         // Tables that are not the area's own are reported; the area stays dying for good, so that nobody gets its range.
         guard let given = takePagesAway(from: area) else { return }
-        if given != area.presentPages {
-            P.report(
-                MemoryViolation(
-                    .corruption, in: call, at: area.usable.start.rawValue, "not so many pages as were counted", given))
-        }
+        checkCount(of: area, given, call)
         // By the area's own count: the promises of pages that were ever present are used up.
         if area.isOnDemand { frames.value.withdrawPromise(frames: Int(area.reservedPages &- area.presentPages)) }
         ranges.finishFree(area)
