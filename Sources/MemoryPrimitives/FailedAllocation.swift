@@ -8,6 +8,8 @@ public struct FailedAllocation: Sendable {
         case addresses
         /// Frames to be promised for all pages of an area, or there are not so many at all.
         case areaFrames
+        /// Memory to note the area down in.
+        case notes
     }
 
     public var lack: Lack

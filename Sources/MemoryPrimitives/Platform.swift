@@ -38,6 +38,9 @@ public protocol Platform {
     /// may hold them: one round of messages where other CPUs are to be told.
     static func flushPages(_ addresses: UnsafeBufferPointer<VirtualAddress>)
 
+    /// As `flushPages`, of the pages of `range`, which are few and at least one.
+    static func flushPages(in range: VirtualRange)
+
     /// Drops all translations, global ones included, from the TLB of every CPU.
     static func flushAllPages()
 
@@ -90,6 +93,18 @@ extension Platform {
     public static func flushPages(_ addresses: UnsafeBufferPointer<VirtualAddress>) {
         // The caller's buffer, which it keeps for the call.
         for index in addresses.indices { unsafe flushPage(addresses[index]) }
+    }
+
+    @inline(__always)
+    public static func flushPages(in range: VirtualRange) {
+        let count = Int(bitPattern: range.byteCount &>> PageSize.shift)
+        // Filled to its end.
+        unsafe withUnsafeTemporaryAllocation(of: VirtualAddress.self, capacity: count) { pages in
+            for index in 0..<count {
+                unsafe pages.initializeElement(at: index, to: range.start + UInt(bitPattern: index) &<< PageSize.shift)
+            }
+            unsafe flushPages(UnsafeBufferPointer(pages))
+        }
     }
 
     /// Tells every CPU, which is more than is asked for.

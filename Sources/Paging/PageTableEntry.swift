@@ -96,8 +96,8 @@ public struct PageTableEntry: RawRepresentable, Equatable, Sendable {
     /// The frame of a leaf of 4 KiB, or of one that was retired.
     @inline(__always)
     var frame: PageFrameNumber {
-        let inverted = isPresent ? 0 : Self.addressMask
-        return PageFrameNumber(containing: PhysicalAddress((rawValue ^ inverted) & Self.addressMask))
+        let bits = _fastPath(isPresent) ? rawValue : ~rawValue
+        return PageFrameNumber(rawValue: (bits & Self.addressMask) &>> PageSize.shift)
     }
 
     /// Permissions as a 4 KiB leaf has them.

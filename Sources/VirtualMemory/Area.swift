@@ -86,6 +86,9 @@ public struct Area: Sendable {
             VirtualAddress(range.end.rawValue &- UInt(guardPagesAbove) &<< PageSize.shift))
     }
 
+    /// What a watcher is told of: a stack with its guard pages, where the addresses in its description lead to.
+    var watched: VirtualRange { kind == .stack ? range : usable }
+
     /// The pages that the owner may touch.
     public var reservedPages: UInt { usable.byteCount >> PageSize.shift }
 }

@@ -29,6 +29,9 @@ public struct AreaStatistics: Equatable, Sendable {
 }
 
 extension VirtualRangeAllocator {
+    /// Bytes of the largest free range of addresses. - Complexity: O(1).
+    public var largestGap: UInt { lock.withLock { unlockedState.tree.tree.root?.node.largestGap ?? 0 } }
+
     /// Figures over all areas. - Complexity: O(1).
     public var statistics: AreaStatistics { lock.withLock { unlockedState.figures } }
 }

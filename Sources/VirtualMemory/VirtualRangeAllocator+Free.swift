@@ -26,6 +26,22 @@ extension VirtualRangeAllocator {
         return .begun(Self.copy(reference))
     }
 
+    /// As `beginFree`; the area's note, which is the caller's until `finishFree`, or nil: see `diagnosis`.
+    @inline(__always)
+    func claim(_ start: VirtualAddress, _ kind: AreaKind) -> AreaReference? {
+        let interrupts = lock.acquire()
+        let reference = live(start, kind)
+        reference?.node.area.state = .dying
+        lock.release(interrupts)
+        return reference
+    }
+
+    /// Why `claim` found nothing.
+    @inline(never)
+    func diagnosis(of start: VirtualAddress, _ kind: AreaKind) -> FreeOutcome {
+        lock.withLock { diagnose(start, kind) }
+    }
+
     /// Frees the live area of `kind` whose first usable address is `start`, behind which there are no pages to be taken
     /// away. - Returns: nil where that is done; else why not. - Complexity: O(log n).
     public func free(_ start: VirtualAddress, kind: AreaKind = .vmalloc) -> FreeOutcome? {
@@ -42,7 +58,7 @@ extension VirtualRangeAllocator {
     /// The live area of `kind` whose first usable address is `start`. The lock is held.
     @inline(__always)
     private func live(_ start: VirtualAddress, _ kind: AreaKind) -> AreaReference? {
-        guard let reference = unlockedState.tree.find(containing: start), reference.node.area.state == .live,
+        guard let reference = find(start), reference.node.area.state == .live,
             reference.node.area.kind == kind,
             reference.start.rawValue &+ UInt(reference.node.area.guardPagesBelow) &<< PageSize.shift == start.rawValue
         else { return nil }
@@ -52,7 +68,7 @@ extension VirtualRangeAllocator {
     /// Why there is no such area. The lock is held.
     @inline(never)
     private func diagnose(_ start: VirtualAddress, _ kind: AreaKind) -> FreeOutcome {
-        guard let reference = unlockedState.tree.find(containing: start) else {
+        guard let reference = find(start) else {
             if let area = unlockedState.freed.latest(containing: start), area.usable.start == start {
                 return .freedAlready(area)
             }
@@ -71,6 +87,10 @@ extension VirtualRangeAllocator {
     /// Ends the freeing of an area whose pages are gone: its range is free. - Complexity: O(log n).
     public func finishFree(_ area: Area) { release(area, from: .dying, in: "VirtualRangeAllocator.finishFree") }
 
+    /// As above, by the area's note.
+    @inline(__always)
+    func finishFree(_ reference: AreaReference) { release(reference, lock.acquire()) }
+
     @inline(__always)
     func release(_ area: borrowing Area, from state: AreaState, in call: StaticString) {
         let interrupts = lock.acquire()
@@ -84,10 +104,9 @@ extension VirtualRangeAllocator {
     /// Ends an area that nobody uses any more, and releases the lock, which is held.
     @inline(__always)
     private func release(_ reference: AreaReference, _ interrupts: InterruptState) {
-        let area = reference.node.area
         unlockedState.figures.areas &-= 1
-        unlockedState.figures.reservedPages &-= area.reservedPages
-        unlockedState.figures.remove(area.presentPages, of: area.kind)
+        unlockedState.figures.reservedPages &-= reference.node.area.reservedPages
+        unlockedState.figures.remove(reference.node.area.presentPages, of: reference.node.area.kind)
         let gone = letRest(reference)
         lock.release(interrupts)
         // In the tree no more.
@@ -101,6 +120,7 @@ extension VirtualRangeAllocator {
         let pages = reference.node.area.range.byteCount &>> PageSize.shift
         if unlockedState.resting.put(reference, pageCount: pages) { return nil }
         if reference.node.area.state != .reserved { unlockedState.freed.note(reference.node.area) }
+        unlockedState.starts.forget(reference)
         unlockedState.tree.remove(reference)
         reference.node.area.state = .gone
         return reference
@@ -136,6 +156,7 @@ extension VirtualRangeAllocator {
     func takeOutResting() -> AreaReference? {
         guard let reference = unlockedState.resting.takeAny() else { return nil }
         unlockedState.freed.note(reference.node.area)
+        unlockedState.starts.forget(reference)
         unlockedState.tree.remove(reference)
         reference.node.area.state = .gone
         return reference

@@ -5,19 +5,15 @@ extension VirtualRangeAllocator {
     /// Lets an area whose freeing the caller began wait for a purge. It is no area any more.
     /// - Parameter isMapped: whether its pages have yet to be taken away.
     /// - Returns: how many pages wait now. - Complexity: O(1).
-    func retire(_ area: borrowing Area, isMapped: Bool) -> UInt {
+    func retire(_ reference: AreaReference, isMapped: Bool) -> UInt {
         let interrupts = lock.acquire()
         defer { lock.release(interrupts) }
-        guard let reference = Self.exact(area, in: .dying) else {
-            Self.reportState(area, in: "VirtualRangeAllocator.retire")
-            return 0
-        }
         reference.node.area.state = .retired
         reference.node.area.isMapped = isMapped
         unlockedState.figures.areas &-= 1
-        unlockedState.figures.reservedPages &-= area.reservedPages
-        unlockedState.figures.remove(area.presentPages, of: area.kind)
-        unlockedState.figures.retiredPages &+= area.presentPages
+        unlockedState.figures.reservedPages &-= reference.node.area.reservedPages
+        unlockedState.figures.remove(reference.node.area.presentPages, of: reference.node.area.kind)
+        unlockedState.figures.retiredPages &+= reference.node.area.presentPages
         unlockedState.retired.append(reference)
         return unlockedState.retired.pageCount
     }

@@ -9,7 +9,7 @@ import Paging
 /// taken away is the batch that was mapped.
 extension Vmalloc {
     /// How many frames are allocated, mapped or freed at a time.
-    private static var batchSize: Int { 64 }
+    static var batchSize: Int { 64 }
 
     /// The order of the largest block that a batch has room for.
     private static var batchOrder: Int { 6 }
@@ -27,10 +27,9 @@ extension Vmalloc {
     /// - Returns: false where something is lacking; some may be mapped then.
     @inline(never)
     func mapFrames(
-        behind area: borrowing Area, flags: AllocationFlags, isPrepared: Bool,
+        behind usable: VirtualRange, flags: AllocationFlags, isPrepared: Bool,
         preparing prepare: (PageFrameNumber) -> Void
     ) -> Bool {
-        let usable = area.usable
         var source = BuddyTableSource<P>(frames: frames)
         return unsafe withBatch { batch in
             var page = usable.start
@@ -138,9 +137,9 @@ extension Vmalloc {
     /// Empties the entries of an area that nobody uses, and gives back the frames once no CPU can reach them.
     /// - Returns: how many frames there were; nil, reported, where the tables are damaged.
     @inline(never)
-    func takePagesAway(from area: borrowing Area) -> UInt? {
-        let pages = AreaPages(area)
+    func takePagesAway(from pages: AreaPages) -> UInt? {
         var source = BuddyTableSource<P>(frames: frames)
+        if !pages.areOwned { return emptyPages(pages, &source) }
         return unsafe withBatch { batch -> UInt? in
             unsafe take(pages, &source, batch) { (left, source) throws(PagingError) in
                 // Areas are mapped page by page: no frame here belongs to a larger page.
@@ -153,14 +152,29 @@ extension Vmalloc {
     /// - Parameter tables: gets the tables that became empty.
     /// - Returns: as `takePagesAway`.
     @inline(never)
-    func takeRetiredPages(of area: borrowing Area, unlinking tables: inout UnlinkedTables<P>) -> UInt? {
-        let pages = AreaPages(area)
+    func takeRetiredPages(_ pages: AreaPages, unlinking tables: inout UnlinkedTables<P>) -> UInt? {
         var source = BuddyTableSource<P>(frames: frames)
         return unsafe withBatch { batch -> UInt? in
             unsafe take(pages, &source, batch) { (left, _) throws(PagingError) in
                 try unsafe pageTables.value.takeRetiredFrames(from: &left, into: batch, unlinking: &tables)
             }
         }
+    }
+
+    /// Empties the entries of an area whose frames are somebody else's. - Returns: as `takePagesAway`.
+    @inline(__always)
+    private func emptyPages(_ pages: AreaPages, _ source: inout BuddyTableSource<P>) -> UInt? {
+        var count: UInt = 0
+        var left = pages.range
+        while !left.isEmpty {
+            do throws(PagingError) {
+                count &+= UInt(bitPattern: try pageTables.value.emptyPages(from: &left, using: &source))
+            } catch {
+                reportDamage(left.start, error)
+                return nil
+            }
+        }
+        return count
     }
 
     /// Calls `take` until nothing is left of an area, and gives back the frames that it finds.
@@ -175,10 +189,8 @@ extension Vmalloc {
         while !left.isEmpty {
             do throws(PagingError) {
                 let found = try takeBatch(&left, &source)
-                if pages.areOwned {
-                    if pages.haveOtherPermissions { unsafe showWritable(batch, found, &source) }
-                    unsafe giveBack(batch, found)
-                }
+                if pages.haveOtherPermissions { unsafe showWritable(batch, found, &source) }
+                unsafe giveBack(batch, found)
                 count &+= UInt(bitPattern: found)
             } catch {
                 reportDamage(left.start, error)
@@ -198,16 +210,16 @@ extension Vmalloc {
 }
 
 /// What is to be known of an area to take its pages away.
-private struct AreaPages {
+struct AreaPages {
     let range: VirtualRange
     /// Whether the frames go with the area.
     let areOwned: Bool
     let haveOtherPermissions: Bool
 
     @inline(__always)
-    init(_ area: borrowing Area) {
-        range = area.usable
-        areOwned = area.kind.ownsFrames
-        haveOtherPermissions = area.hasOtherPermissions
+    init(_ area: AreaReference) {
+        range = area.node.area.usable
+        areOwned = area.node.area.kind.ownsFrames
+        haveOtherPermissions = area.node.area.hasOtherPermissions
     }
 }

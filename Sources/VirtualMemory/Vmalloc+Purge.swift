@@ -26,24 +26,22 @@ extension Vmalloc {
     ///
     /// - Complexity: O(pages), and a purge at the threshold; where the context may not wait O(1), without a purge.
     @inline(never)
-    func retire(_ area: borrowing Area, call: StaticString) {
+    func retire(_ area: AreaReference, call: StaticString) {
         let mayWait = P.mayWait
-        let isLarge = area.reservedPages > Self.atomicPageLimit
-        let isMapped = !mayWait && isLarge
+        let isMapped = !mayWait && area.node.area.reservedPages > Self.atomicPageLimit
         if !isMapped {
             if !takeAccessAway(from: area, call: call) { return }
-            pageTables.value.flushOwn(area.usable)
+            pageTables.value.flushOwn(area.node.area.usable)
         }
-        // By the area's own count: the promises of pages that were ever present are used up.
-        if area.isOnDemand { frames.value.withdrawPromise(frames: Int(area.reservedPages &- area.presentPages)) }
+        if area.node.area.isOnDemand { withdrawPromises(of: area) }
         if ranges.retire(area, isMapped: isMapped) >= purgeThreshold && mayWait { _ = purgeUnlessBusy() }
     }
 
     /// Makes the pages of an area not present; their entries keep the frames.
     /// - Returns: false, reported, where the tables are damaged: the area stays dying for good, so that nobody gets its range.
-    private func takeAccessAway(from area: borrowing Area, call: StaticString) -> Bool {
-        if area.presentPages == 0 { return true }
-        var left = area.usable
+    private func takeAccessAway(from area: AreaReference, call: StaticString) -> Bool {
+        if area.node.area.presentPages == 0 { return true }
+        var left = area.node.area.usable
         var count: UInt = 0
         while !left.isEmpty {
             do throws(PagingError) {
@@ -53,15 +51,16 @@ extension Vmalloc {
                 return false
             }
         }
-        checkCount(of: area, count, call)
+        if count != area.node.area.presentPages { reportCount(of: area, count, call) }
         return true
     }
 
-    func checkCount(of area: borrowing Area, _ found: UInt, _ call: StaticString) {
-        if found == area.presentPages { return }
+    @inline(never)
+    func reportCount(of area: AreaReference, _ found: UInt, _ call: StaticString) {
         P.report(
             MemoryViolation(
-                .corruption, in: call, at: area.usable.start.rawValue, "not so many pages as were counted", found))
+                .corruption, in: call, at: area.node.area.usable.start.rawValue, "not so many pages as were counted",
+                found))
     }
 
     // MARK: Purging
@@ -94,7 +93,7 @@ extension Vmalloc {
         let retired = ranges.takeRetired()
         if retired.first == nil { return 0 }
         retired.forEach { area in
-            if area.node.area.isMapped { _ = takeAccessAway(from: area.node.area, call: "vfree") }
+            if area.node.area.isMapped { _ = takeAccessAway(from: area, call: "vfree") }
         }
         flush(retired)
         let freed = giveBackPages(of: retired)
@@ -118,7 +117,7 @@ extension Vmalloc {
         var tables = UnlinkedTables<P>()
         var freed: UInt = 0
         retired.forEach { area in
-            if let count = takeRetiredPages(of: area.node.area, unlinking: &tables) {
+            if let count = takeRetiredPages(AreaPages(area), unlinking: &tables) {
                 freed &+= count
             } else {
                 ranges.keepForGood(area)
@@ -134,19 +133,19 @@ extension Vmalloc {
 extension Vmalloc {
     /// Reserves a range, after a purge where there is none otherwise.
     @inline(__always)
-    func reserve(_ request: borrowing AreaRequest, _ flags: AllocationFlags) -> Area? {
-        if purgeThreshold == 0 { return ranges.allocate(copy request, flags: flags) }
+    func reserve(_ request: borrowing AreaRequest, _ flags: AllocationFlags) -> AreaReference? {
+        if purgeThreshold == 0 { return ranges.reserve(copy request, flags) }
         return reserveOrPurge(request, flags)
     }
 
     @inline(never)
-    private func reserveOrPurge(_ request: borrowing AreaRequest, _ flags: AllocationFlags) -> Area? {
+    private func reserveOrPurge(_ request: borrowing AreaRequest, _ flags: AllocationFlags) -> AreaReference? {
         // What contexts that may not wait have left is purged by the next that may.
         let waiting = ranges.waitingPages
         if waiting >= purgeThreshold && P.mayWait { _ = purgeUnlessBusy() }
-        if waiting != 0, let area = ranges.allocate(copy request, flags: flags | .noWarn) { return area }
+        if waiting != 0, let area = ranges.reserve(copy request, flags | .noWarn) { return area }
         purge()
-        return ranges.allocate(copy request, flags: flags)
+        return ranges.reserve(copy request, flags)
     }
 
     /// Promises frames, after a purge where there are not so many otherwise.
