@@ -42,7 +42,7 @@ FINDINGS = [
     ("wild-kfree", CORRUPTION, [r"never allocated", r"address 0xffff8880000f0000"]),
     ("interior-kfree", CORRUPTION, [r"within an object", r"address 0x[0-9a-f]+"]),
     ("double-free-pages", CORRUPTION, [r"double free", r"address 0x[0-9a-f]+"]),
-    ("double-vfree", CORRUPTION, [r"double free", r"address 0xffffc9[0-9a-f]+"]),
+    ("double-vfree", CORRUPTION, [r"Trying to vfree\(\) nonexistent vm area \(ffffc9[0-9a-f]+\)", r"double free", r"address 0xffffc9[0-9a-f]+"]),
     ("slab-free-page", CORRUPTION, [r"never allocated", r"address 0xffff888[0-9a-f]+000: the address is not kmalloc's"]),
     ("slab-wrong-cache", CORRUPTION,
      [r"a cache that the object is not of", r"Wrong slab cache\. Object is from own", r"objects=\d+ used=\d+"]),
