@@ -45,7 +45,7 @@ enum AllocationFailureLog {
         AllocationFailureReport.writeMemory(report, frames.value, to: &writer)
     }
 
-    /// What Linux says of an area that there are no addresses for, and the like where there are no frames; with figures.
+    /// What Linux says of an area that cannot be had, and how full addresses and memory are.
     @inline(never)
     private static func writeArea(_ failure: FailedAllocation) {
         if failure.lack == .deviceAddresses {
@@ -61,20 +61,15 @@ enum AllocationFailureLog {
                 """)
             return Backtrace.printCallers(ofFrame: x86_frame_pointer())
         }
-        if failure.lack == .addresses {
-            Log.warning("vmap allocation for size \(failure.byteCount) failed: no such gap in the address space")
-        } else {
-            Log.warning("vmalloc error: size \(failure.byteCount), failed to allocate pages")
-        }
-        if let memory = unsafe Quarry.memory {
-            let figures = memory.value.vmalloc.value.statistics.areas
-            let frames = memory.value.frames
-            Log.warning(
-                """
-                vmalloc: \(figures.areas) areas, \(figures.reservedPages) pages, \(figures.presentPages) of them there; page \
-                frames: \(frames.value.freeFrames) free, \(frames.value.promisedFrames) promised
-                """)
-        }
+        var writer = SerialReportWriter()
+        AreaFailureReport.writeHeading(failure, name: "kernel", cpu: X86Platform.currentCPU, to: &writer)
         Backtrace.printCallers(ofFrame: x86_frame_pointer())
+        guard let memory = unsafe Quarry.memory else { return }
+        memory.value.vmalloc.value.writeFigures(to: &writer)
+        if failure.lack == .addresses { return }
+        var report = AllocationFailure(
+            name: "kernel", order: 0, flags: AllocationFlags(rawValue: failure.flags), cpu: X86Platform.currentCPU)
+        report.pageTables = UInt(memory.value.pageTables.value.tableCount)
+        AllocationFailureReport.writeMemory(report, memory.value.frames.value, to: &writer)
     }
 }

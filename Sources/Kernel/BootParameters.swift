@@ -21,6 +21,8 @@ struct BootParameters {
     var dma = DMAOptions()
     /// What a first touch brings.
     var vmalloc = VmallocOptions()
+    /// How many pages of freed areas may wait for a purge; nil for the usual number.
+    var purgeThreshold: UInt?
     /// Whether lost memory is looked for, and how.
     var leaks = LeakParameters()
     /// How often free memory is tested; 0 for not at all.
@@ -47,6 +49,8 @@ struct BootParameters {
             // FirmwareMap reads them; no5lvl has done its work in boot/entry.S.
         } else if word.hasKey("min_free_kbytes") {
             frames.minimumFreeKiB = try word.number()
+        } else if word.hasKey("vmalloc_purge") {
+            purgeThreshold = try word.number()
         } else if word.hasKey("cma") {
             frames.contiguousByteCount = try word.size()
         } else if (word.hasKey("kaslr") || word.hasKey("nokaslr")) && !word.hasValue {

@@ -80,6 +80,7 @@ enum BringUp {
         machine.dma = parameters.dma
         machine.vmalloc = parameters.vmalloc
         machine.findsLeaks = parameters.leaks.isOn
+        machine.purgeThreshold = parameters.purgeThreshold
         return machine
     }
 

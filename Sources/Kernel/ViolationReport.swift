@@ -2,6 +2,7 @@ import KernelMemory
 import MemoryPrimitives
 import PageFrames
 import Slab
+import VirtualMemory
 import X86
 
 /// What the kernel does about a broken rule of memory management: name it, and stop before harm spreads.
@@ -21,6 +22,8 @@ enum ViolationReport {
         if violation.mayContinue { return goOn(after: violation) }
         FatalReport.begin()
         GuardedReport.write(violation)
+        let isBadFreeOfArea = AreaFailureReport.isBadFree(violation)
+        if isBadFreeOfArea { writeBadFree(violation) }
         Log.fatal("\(violation.call): \(name(of: violation.kind))")
         Log.fatal("address \(hex: violation.address, digits: 16): \(violation.detail) (\(violation.value))")
         if violation.byteCount > 0 {
@@ -30,14 +33,21 @@ enum ViolationReport {
                 offset \(hex: violation.address &- violation.origin) from \(hex: violation.origin, digits: 12)
                 """)
         }
-        if isFrame(violation) {
+        if !isBadFreeOfArea && isFrame(violation) {
             reportFrame(violation)
         } else {
             Log.fatal("that address is \(describing: violation.address)")
-            if violation.kind != .lockMisuse { reportSlab(violation) }
+            if violation.kind != .lockMisuse && !isBadFreeOfArea { reportSlab(violation) }
         }
         Backtrace.printCallers(ofFrame: x86_frame_pointer())
         FatalReport.end(.memoryCorruption)
+    }
+
+    /// Linux's line, of an area.
+    @inline(never)
+    private static func writeBadFree(_ violation: MemoryViolation) {
+        var writer = SerialReportWriter()
+        AreaFailureReport.writeBadFree(violation, cpu: X86Platform.currentCPU, to: &writer)
     }
 
     /// What is said of a frame is said of its physical address: no kernel pointer is that low.

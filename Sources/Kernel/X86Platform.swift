@@ -33,6 +33,15 @@ enum X86Platform: Platform {
     @inline(__always)
     static func flushPage(_ address: VirtualAddress) { x86_invalidate_page(address.rawValue) }
 
+    @inline(__always)
+    static func flushPages(in range: VirtualRange) {
+        var page = range.start
+        while page < range.end {
+            x86_invalidate_page(page.rawValue)
+            page = page + PageSize.byteCount
+        }
+    }
+
     /// Writing CR4 with another PGE drops global translations too (Intel SDM vol. 3, 4.10.4.1); without global pages
     /// reloading CR3 drops all there are.
     static func flushAllPages() {
@@ -44,6 +53,12 @@ enum X86Platform: Platform {
             x86_write_cr3(x86_read_cr3())
         }
     }
+
+    // All the CPUs that there are.
+    @inline(__always)
+    static func flushOwnPage(_ address: VirtualAddress) { flushPage(address) }
+
+    static func flushAllOwnPages() { flushAllPages() }
 
     /// Whether string stores are the fast way to clear pages on this CPU. True until its features are known.
     nonisolated(unsafe) static var hasFastStringStores = true

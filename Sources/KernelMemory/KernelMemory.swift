@@ -183,15 +183,17 @@ public struct KernelMemory<P: Platform>: ~Copyable {
 
     @inline(never)
     private static func startVmalloc(
-        _ root: inout RootMemory, _ machine: borrowing MachineDescription,
-        _ frames: Permanent<PageFrameAllocator<P>>, _ pageTables: Permanent<PageTables<P>>,
-        _ kmalloc: Permanent<Kmalloc<P>>
+        _ root: inout RootMemory, _ machine: borrowing MachineDescription, _ frames: Permanent<PageFrameAllocator<P>>,
+        _ pageTables: Permanent<PageTables<P>>, _ kmalloc: Permanent<Kmalloc<P>>
     ) throws(BringUpError) -> Permanent<Vmalloc<P>> {
         let vmalloc = Vmalloc<P>(
             range: machine.layout.areas, frames: frames, pageTables: pageTables, kmalloc: kmalloc,
-            directMap: machine.layout.directMap, options: machine.vmalloc)
+            directMap: machine.layout.directMap, purgeThreshold: machine.purgeThreshold, options: machine.vmalloc)
         guard let vmalloc else { throw .outOfBootMemory }
-        return root.place(vmalloc)
+        let placed = root.place(vmalloc)
+        // The second of them: there is room.
+        if placed.value.purgeThreshold != 0 { _ = frames.value.shrinkers.register(placed) }
+        return placed
     }
 
     /// Takes no memory, unless mappings are to be noted down.

@@ -21,6 +21,8 @@ public struct MachineDescription: Sendable {
     public var dma = DMAOptions()
     /// What the first touch of memory on demand brings.
     public var vmalloc = VmallocOptions()
+    /// How many pages of freed areas may wait for a flush of all CPUs; nil for the usual number, see `Vmalloc`.
+    public var purgeThreshold: UInt?
     /// Whether every allocation is noted down, so that those can be found that nothing refers to any more.
     public var findsLeaks = false
 

@@ -12,6 +12,8 @@ public struct FailedAllocation: Sendable {
         case deviceAddresses
         /// Room in the pool through which devices reach memory that is too high for them.
         case bounceSlots
+        /// Memory to note the area down in.
+        case notes
     }
 
     public var lack: Lack

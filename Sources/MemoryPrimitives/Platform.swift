@@ -38,8 +38,18 @@ public protocol Platform {
     /// may hold them: one round of messages where other CPUs are to be told.
     static func flushPages(_ addresses: UnsafeBufferPointer<VirtualAddress>)
 
+    /// As `flushPages`, of the pages of `range`, which are few and at least one.
+    static func flushPages(in range: VirtualRange)
+
     /// Drops all translations, global ones included, from the TLB of every CPU.
     static func flushAllPages()
+
+    /// Drops the translation of the page at `address` from the TLB of this CPU alone: for a page that all others are told of
+    /// later, in one round for many.
+    static func flushOwnPage(_ address: VirtualAddress)
+
+    /// Drops all translations, global ones included, from the TLB of this CPU alone.
+    static func flushAllOwnPages()
 
     /// Tells the CPU that this is a spin loop.
     static func relax()
@@ -84,6 +94,26 @@ extension Platform {
         // The caller's buffer, which it keeps for the call.
         for index in addresses.indices { unsafe flushPage(addresses[index]) }
     }
+
+    @inline(__always)
+    public static func flushPages(in range: VirtualRange) {
+        let count = Int(bitPattern: range.byteCount &>> PageSize.shift)
+        // Filled to its end.
+        unsafe withUnsafeTemporaryAllocation(of: VirtualAddress.self, capacity: count) { pages in
+            for index in 0..<count {
+                unsafe pages.initializeElement(at: index, to: range.start + UInt(bitPattern: index) &<< PageSize.shift)
+            }
+            unsafe flushPages(UnsafeBufferPointer(pages))
+        }
+    }
+
+    /// Tells every CPU, which is more than is asked for.
+    @inline(__always)
+    public static func flushOwnPage(_ address: VirtualAddress) { flushPage(address) }
+
+    /// Tells every CPU, which is more than is asked for.
+    @inline(__always)
+    public static func flushAllOwnPages() { flushAllPages() }
 
     @inline(__always)
     public static func clear(_ start: UnsafeMutableRawPointer, byteCount: UInt) {

@@ -32,6 +32,20 @@ extension PageFrameAllocator {
         return unsafe descriptor.snapshot.state != .absent
     }
 
+    /// True when all of `frames` are such frames. - Complexity: O(frames).
+    public func manages(allOf frames: UnsafeBufferPointer<PageFrameNumber>) -> Bool {
+        let table = table
+        var index = 0
+        while index < frames.count {
+            // Within the buffer, by the comparison.
+            guard let descriptor = unsafe table.descriptor(of: frames[index]),
+                unsafe descriptor.snapshot.state != .absent
+            else { return false }
+            index &+= 1
+        }
+        return true
+    }
+
     /// The order of the block in use whose first frame this is; 0 for any other frame. The caller owns the block.
     /// - Complexity: O(1).
     @inline(__always)

@@ -12,6 +12,10 @@ struct FlushBatch<P: Platform> {
 
     init() {}
 
+    /// Whether everything will be flushed.
+    @inline(__always)
+    var isOverfull: Bool { count > Self.capacity }
+
     /// Adds the page at `address`, unless it is the one that was added last; any address within a large page stands for
     /// all of it.
     ///

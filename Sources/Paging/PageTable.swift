@@ -92,6 +92,22 @@ struct PageTable {
         return first..<end
     }
 
+    /// Empties `count` entries from `index` on. - Returns: how many were in use, and how many of these were pages.
+    @inline(__always)
+    func empty(from index: Int, count: Int) -> (used: Int, present: Int) {
+        var used = 0
+        var present: UInt = 0
+        for position in Self.part(from: index, count: count) {
+            // Within the frame, as part promises; below too.
+            let old = unsafe entries[position].load(ordering: .acquiring)
+            if old == 0 { continue }
+            unsafe entries[position].store(0, ordering: .releasing)
+            used &+= 1
+            present &+= old & PageTableEntry.presentBit
+        }
+        return (used, Int(bitPattern: present))
+    }
+
     /// Writes `count` entries from `index` on, each `difference` more than the one before.
     func fill(from index: Int, count: Int, with first: PageTableEntry, difference: UInt) {
         var entry = first.rawValue

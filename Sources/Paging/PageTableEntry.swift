@@ -6,10 +6,12 @@ import MemoryPrimitives
 ///     0                  empty             large page bit clear, level > 0   references a table
 ///     kind 1 (bits 9-10) demand            level 0 or large page bit set     leaf: maps a page
 ///     kind 2             guard
+///     kind 3             retired
 ///
 /// - A *demand* entry keeps its permission bits where a leaf has them: to resolve it is to fill in the frame.
 /// - Demand and guard entries have all address bits set, so that a CPU that speculates past a clear present bit
-///   (L1 terminal fault) finds no RAM there.
+///   (L1 terminal fault) finds no RAM there. A *retired* entry, of a page that was taken away and whose frame other CPUs
+///   may still reach, has the frame's address bits inverted for the same reason.
 /// - An entry that references a table keeps the number of that table's entries in use in bits 52 to 61, which the CPU
 ///   ignores there. In leaves those bits are 0.
 /// - Accessed and, where writable, dirty are set from the start, so that the CPU does not write to an entry unless
@@ -86,6 +88,19 @@ public struct PageTableEntry: RawRepresentable, Equatable, Sendable {
         return PageTableEntry(rawValue: permissions | Self.presentBit | (frame.rawValue & Self.addressMask))
     }
 
+    /// What this leaf becomes when its page is taken away, and its frame has to wait until all CPUs know.
+    @inline(__always)
+    var retired: PageTableEntry {
+        PageTableEntry(rawValue: (rawValue ^ (Self.addressMask | Self.presentBit)) | 3 << Self.kindShift)
+    }
+
+    /// The frame of a leaf of 4 KiB, or of one that was retired.
+    @inline(__always)
+    var frame: PageFrameNumber {
+        let bits = _fastPath(isPresent) ? rawValue : ~rawValue
+        return PageFrameNumber(rawValue: (bits & Self.addressMask) &>> PageSize.shift)
+    }
+
     /// Permissions as a 4 KiB leaf has them.
     @inline(__always)
     private static func permissionBits(_ permissions: PagePermissions, _ features: PagingFeatures) -> UInt {
@@ -117,6 +132,10 @@ extension PageTableEntry {
 
     /// True for a not-present entry that stands for a guard page.
     public var isGuard: Bool { !isPresent && (rawValue >> Self.kindShift) & 3 == 2 }
+
+    /// True for a not-present entry that keeps the frame of a page that was taken away.
+    @inline(__always)
+    var isRetired: Bool { !isPresent && (rawValue >> Self.kindShift) & 3 == 3 }
 
     /// True when the entry, found at `level` (0 for the last), references a table. Above 1 GiB there are no leaves.
     @inline(__always)

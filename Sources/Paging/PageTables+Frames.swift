@@ -20,7 +20,10 @@ extension PageTables {
     ) throws(PagingError) {
         if frames.isEmpty { return }
         try unsafe validate(start, frames, permissions)
-        let leaf = PageTableEntry(leaf: .zero, size: .size4KiB, permissions: permissions, features: features)
+        let leaf =
+            permissions == .readWrite
+            ? readWriteLeaf
+            : PageTableEntry(leaf: .zero, size: .size4KiB, permissions: permissions, features: features)
         let first = PageTable.index(of: start.rawValue, atLevel: 0)
         let state = lock.acquire()
         do throws(PagingError) {
@@ -90,7 +93,9 @@ extension PageTables {
     ) throws(PagingError) -> LastLevelPlace {
         if let place = place(of: address) {
             let index = PageTable.index(of: address, atLevel: 0)
-            if place.table.emptyEntries(from: index, limit: count) != count { throw .alreadyMapped }
+            let areEmpty =
+                count == 1 ? place.table[index].isEmpty : place.table.emptyEntries(from: index, limit: count) == count
+            if !areEmpty { throw .alreadyMapped }
             return place
         }
         try makeTable(for: address, using: &source)
@@ -129,20 +134,35 @@ extension PageTables {
     }
 
     /// Empties the entries at the start of `range`, whatever is in them, until the range or the last-level table ends or
-    /// `frames` is full.
+    /// `frames` is full; then flushes, and gives back the tables that became empty.
     ///
     /// - Parameters:
     ///   - range: whole 4 KiB pages, which the caller owns; its start moves up to what is left to do.
-    ///   - frames: gets the frames of pages that were present; no CPU reaches them through these pages any more.
+    ///   - frames: gets the frames of pages that were present or retired; no CPU reaches the former through these pages
+    ///     any more, and of the latter the caller knows it.
     ///   - source: takes the tables that become empty.
-    /// - Returns: how many frames there are. - Throws: `insideLargePage` where a larger page is found, `sharedSubtree`;
-    ///   nothing has changed then.
+    /// - Returns: how many frames there are. - Throws: `insideLargePage` where a larger page is found, `sharedSubtree`,
+    ///   `misaligned`, `notCanonical`; nothing has changed then.
     /// - Complexity: O(pages), empty parts of the tree skipped whole, with interrupts disabled. Any context.
     public func takeFrames(
         from range: inout VirtualRange, into frames: UnsafeMutableBufferPointer<PageFrameNumber>,
         using source: inout some TableFrameSource & ~Copyable
     ) throws(PagingError) -> Int {
         let start = range.start
+        var unlinked = TableList()
+        let found = try unsafe empty(&range, into: frames, &unlinked)
+        if found.hasPresent || unlinked.count > 0 { flush(VirtualRange(start, range.start)) }
+        unlinked.drain(into: &source, directMap)
+        return found.count
+    }
+
+    /// As `takeFrames`, for pages whose frames are of no interest: of all of the range that one last-level table maps.
+    /// - Returns: how many pages were there.
+    public func emptyPages(
+        from range: inout VirtualRange, using source: inout some TableFrameSource & ~Copyable
+    ) throws(PagingError) -> Int {
+        let start = range.start
+        try validate(start, range.byteCount)
         let state = lock.acquire()
         guard let place = place(of: start.rawValue) else {
             defer { lock.release(state) }
@@ -150,29 +170,105 @@ extension PageTables {
             return 0
         }
         let first = PageTable.index(of: start.rawValue, atLevel: 0)
+        let count = min(PageTable.entryCount &- first, Int(bitPattern: range.byteCount &>> PageSize.shift))
+        let found = place.table.empty(from: first, count: count)
+        range.start = start + UInt(bitPattern: count) &<< PageSize.shift
+        var unlinked = TableList()
+        if place.count(0 &- found.used) { unlinkTables(for: start.rawValue, into: &unlinked) }
+        lock.release(state)
+        if found.present > 0 || unlinked.count > 0 { flush(VirtualRange(start, range.start)) }
+        unlinked.drain(into: &source, directMap)
+        return found.present
+    }
+
+    @inline(__always)
+    private func validate(_ start: VirtualAddress, _ byteCount: UInt) throws(PagingError) {
+        if (start.rawValue | byteCount) & (PageSize.byteCount &- 1) != 0 { throw .misaligned }
+        if !features.isCanonical(start.rawValue) { throw .notCanonical }
+    }
+
+    /// As `takeFrames`, of a range that no page is present in any more: flushes nothing, and leaves the tables that
+    /// became empty to `free(_:using:)`.
+    public func takeRetiredFrames(
+        from range: inout VirtualRange, into frames: UnsafeMutableBufferPointer<PageFrameNumber>,
+        unlinking tables: inout UnlinkedTables<P>
+    ) throws(PagingError) -> Int {
+        let start = range.start
+        let before = tables.list.count
+        let found = try unsafe empty(&range, into: frames, &tables.list)
+        if found.hasPresent { flush(VirtualRange(start, range.start)) }
+        if tables.list.count != before { tables.stale.add(start.rawValue) }
+        return found.count
+    }
+
+    /// Empties entries as `takeFrames` does. - Returns: how many frames there were, and whether any was of a page.
+    @inline(__always)
+    private func empty(
+        _ range: inout VirtualRange, into frames: UnsafeMutableBufferPointer<PageFrameNumber>,
+        _ unlinked: inout TableList
+    ) throws(PagingError) -> (count: Int, hasPresent: Bool) {
+        let start = range.start
+        try validate(start, range.byteCount)
+        let state = lock.acquire()
+        guard let place = place(of: start.rawValue) else {
+            defer { lock.release(state) }
+            try skip(&range)
+            return (0, false)
+        }
+        let first = PageTable.index(of: start.rawValue, atLevel: 0)
         let end = min(PageTable.entryCount, first &+ Int(bitPattern: range.byteCount &>> PageSize.shift))
         var index = first
         var emptied = 0
         var count = 0
+        var seen: UInt = 0
         while index < end && count < frames.count {
             let entry = place.table[index]
             if !entry.isEmpty {
                 place.table[index] = .empty
                 emptied &+= 1
-                if entry.isPresent {
+                // Only a page's entry has the present bit.
+                seen |= entry.rawValue
+                if _fastPath(entry.isPresent) || entry.isRetired {
                     // Room was made sure of just now.
-                    unsafe frames[count] = PageFrameNumber(containing: entry.pageAddress(size: .size4KiB))
+                    unsafe frames[count] = entry.frame
                     count &+= 1
                 }
             }
             index &+= 1
         }
         range.start = start + UInt(bitPattern: index &- first) &<< PageSize.shift
-        var unlinked = TableList()
         if place.count(0 &- emptied) { unlinkTables(for: start.rawValue, into: &unlinked) }
         lock.release(state)
-        if count > 0 || unlinked.count > 0 { flush(VirtualRange(start, range.start)) }
-        unlinked.drain(into: &source, directMap)
+        return (count, seen & PageTableEntry.presentBit != 0)
+    }
+
+    /// Takes the pages at the start of `range` away, until the range or the last-level table ends. Their entries keep the
+    /// frames, for `takeRetiredFrames` once every CPU has been told that the pages are gone. **Nothing is flushed**.
+    ///
+    /// What is not present stays as it is, so that no table becomes empty. Large pages have no retired form: a caller that
+    /// maps such takes them away at once.
+    /// - Parameter range: whole 4 KiB pages, which the caller owns; its start moves up to what is left to do.
+    /// - Returns: how many pages were there. - Throws: as `takeFrames`; nothing has changed then.
+    /// - Complexity: O(pages), at most 512, with interrupts disabled. Any context.
+    public func retireFrames(from range: inout VirtualRange) throws(PagingError) -> Int {
+        let start = range.start
+        try validate(start, range.byteCount)
+        let state = lock.acquire()
+        defer { lock.release(state) }
+        guard let place = place(of: start.rawValue) else {
+            try skip(&range)
+            return 0
+        }
+        let first = PageTable.index(of: start.rawValue, atLevel: 0)
+        let end = min(PageTable.entryCount, first &+ Int(bitPattern: range.byteCount &>> PageSize.shift))
+        var count = 0
+        for index in first..<end {
+            let entry = place.table[index]
+            if !entry.isPresent { continue }
+            place.table[index] = entry.retired
+            count &+= 1
+        }
+        range.start = start + UInt(bitPattern: end &- first) &<< PageSize.shift
         return count
     }
 
@@ -181,7 +277,8 @@ extension PageTables {
     private func unlinkTables(for address: UInt, into unlinked: inout TableList) {
         var cursor = cursor
         cursor.seek(address)
-        if cursor.unlinkEmptyTables(into: &unlinked) { countTables(0 &- unlinked.count) }
+        let before = unlinked.count
+        if cursor.unlinkEmptyTables(into: &unlinked) { countTables(before &- unlinked.count) }
     }
 
     /// Moves the start of a range on to where the next last-level table may be. The lock is held.
@@ -210,34 +307,27 @@ extension PageTables {
     @inline(never)
     private func flushMany(_ range: VirtualRange) {
         if range.byteCount > UInt(FlushBatch<P>.capacity) &<< PageSize.shift { return P.flushAllPages() }
-        flushRound(range)
+        P.flushPages(in: range)
         if let other = alias?.alias(of: range.start.rawValue) {
-            flushRound(VirtualRange(VirtualAddress(other), VirtualAddress(other &+ range.byteCount)))
-        }
-    }
-
-    /// Flushes a few pages in one round. All of them lie in one slot.
-    @inline(__always)
-    private func flushRound(_ range: VirtualRange) {
-        // Filled as far as it is read; a `FlushBatch` would be cleared first.
-        unsafe withUnsafeTemporaryAllocation(of: VirtualAddress.self, capacity: FlushBatch<P>.capacity) { pages in
-            var count = 0
-            var page = range.start
-            while page < range.end {
-                unsafe pages.initializeElement(at: count, to: page)
-                count &+= 1
-                page = page + PageSize.byteCount
-            }
-            unsafe P.flushPages(UnsafeBufferPointer(rebasing: pages[0..<count]))
+            P.flushPages(in: VirtualRange(VirtualAddress(other), VirtualAddress(other &+ range.byteCount)))
         }
     }
 
     /// The frame that `virtual` is mapped to, without the tables' lock; nil where no page is.
     ///
-    /// For addresses that the caller owns: nobody may change what is mapped there meanwhile, nor take its tables away.
+    /// Nil for an address that is not canonical, too. For addresses that the caller owns: nobody may change what is mapped there meanwhile, nor take its tables away.
     /// - Complexity: O(1), at most a read a level. Any context.
     public func frame(at virtual: VirtualAddress) -> PageFrameNumber? {
-        guard var table = slotTable(of: virtual.rawValue) else { return nil }
+        var table = root
+        if _fastPath(!features.fiveLevels) {
+            // Canonical, by a shift that is known when this is compiled.
+            if (virtual.rawValue &+ 1 &<< 47) &>> 48 != 0 { return nil }
+        } else {
+            guard features.isCanonical(virtual.rawValue), let slots = slotTable(of: virtual.rawValue) else {
+                return nil
+            }
+            table = slots
+        }
         var level = PageTableCursor.slotLevel
         while true {
             let entry = PageTable(at: table, directMap)[PageTable.index(of: virtual.rawValue, atLevel: level)]

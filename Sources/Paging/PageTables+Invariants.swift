@@ -44,7 +44,7 @@ extension PageTables {
                 try checkReference(entry, level, address, &found)
             } else if entry.isPresent {
                 try checkLeaf(entry, pageSize(ofLevel: level), address)
-            } else if !(entry.isDemand && level <= 2 || entry.isGuard && level == 0) {
+            } else if !(entry.isDemand && level <= 2 || (entry.isGuard || entry.isRetired) && level == 0) {
                 throw InvariantViolation("a not-present entry is of a known kind", at: address, found: entry.rawValue)
             }
         }

@@ -35,7 +35,8 @@ extension PageTables {
             cursor.seek(address)
             let byteCount = cursor.byteCount
             let start = address & ~(byteCount &- 1)
-            if !cursor.entry.isEmpty, !visit(walked(cursor.entry, cursor.level, start, byteCount)) { return }
+            let entry = cursor.entry
+            if !entry.isEmpty, !entry.isRetired, !visit(walked(entry, cursor.level, start, byteCount)) { return }
             let (next, overflow) = start.addingReportingOverflow(byteCount)
             if overflow || next > last.rawValue { return }
             address = next

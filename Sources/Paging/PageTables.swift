@@ -19,6 +19,8 @@ public struct PageTables<P: Platform>: ~Copyable, @unchecked Sendable {
     public let features: PagingFeatures
     public let alias: TopLevelAlias?
 
+    /// A page of data without its frame, as most are.
+    let readWriteLeaf: PageTableEntry
     let lock = SpinLock<P>()
     private let tables = Atomic<Int>(0)
 
@@ -32,6 +34,7 @@ public struct PageTables<P: Platform>: ~Copyable, @unchecked Sendable {
         self.directMap = directMap
         self.features = features
         self.alias = alias
+        readWriteLeaf = PageTableEntry(leaf: .zero, size: .size4KiB, permissions: .readWrite, features: features)
     }
 
     /// How many tables a translation goes through at most: 4 or 5.

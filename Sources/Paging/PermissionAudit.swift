@@ -15,6 +15,8 @@ public struct PermissionAudit: Equatable, Sendable {
     public private(set) var aliasedPages: UInt = 0
     public private(set) var demandEntries: UInt = 0
     public private(set) var guardEntries: UInt = 0
+    /// Entries that keep the frame of a page that was taken away.
+    public private(set) var retiredEntries: UInt = 0
     public private(set) var writablePages: UInt = 0
     public private(set) var executablePages: UInt = 0
     public private(set) var userPages: UInt = 0
@@ -88,6 +90,8 @@ public struct PermissionAudit: Equatable, Sendable {
             demandEntries &+= 1
         } else if level == 0 && entry.isGuard {
             guardEntries &+= 1
+        } else if level == 0 && entry.isRetired {
+            retiredEntries &+= 1
         } else {
             badEntries &+= 1
         }

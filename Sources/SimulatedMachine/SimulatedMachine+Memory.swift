@@ -171,6 +171,18 @@ extension SimulatedMachine {
         for tlb in tlbs { tlb.flush { cache in for address in addresses { cache.drop(address.rawValue) } } }
     }
 
+    /// By one CPU alone.
+    func flushPage(_ address: VirtualAddress, of cpu: Int) {
+        ownFlushes.add(1, ordering: .relaxed)
+        tlbs[cpu].flush { $0.drop(address.rawValue) }
+    }
+
+    /// By one CPU alone.
+    func flushAllPages(of cpu: Int) {
+        ownFlushes.add(1, ordering: .relaxed)
+        tlbs[cpu].flush { $0.dropAll() }
+    }
+
     func flushAllPages() {
         flushHandler?()
         fullFlushes.add(1, ordering: .relaxed)

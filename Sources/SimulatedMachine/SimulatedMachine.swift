@@ -61,6 +61,7 @@ public final class SimulatedMachine: @unchecked Sendable {
     let pageFlushes = Atomic<Int>(0)
     let fullFlushes = Atomic<Int>(0)
     let flushRounds = Atomic<Int>(0)
+    let ownFlushes = Atomic<Int>(0)
     let cycles = Atomic<UInt64>(0)
 
     /// How often `flushPages` was called.
@@ -70,6 +71,9 @@ public final class SimulatedMachine: @unchecked Sendable {
     public var pageFlushCount: Int { pageFlushes.load(ordering: .relaxed) }
     /// How often `flushAllPages` was called.
     public var fullFlushCount: Int { fullFlushes.load(ordering: .relaxed) }
+
+    /// How often a CPU flushed pages that it alone forgot.
+    public var ownFlushCount: Int { ownFlushes.load(ordering: .relaxed) }
 
     public init(
         memory: UInt = 64 << 20, cpuCount: Int = 1, violations: ViolationPolicy = .record

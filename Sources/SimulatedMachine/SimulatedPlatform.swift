@@ -39,6 +39,12 @@ public enum SimulatedPlatform: Platform {
 
     public static func flushAllPages() { SimulatedMachine.current.flushAllPages() }
 
+    public static func flushOwnPage(_ address: VirtualAddress) {
+        SimulatedMachine.current.flushPage(address, of: currentCPU)
+    }
+
+    public static func flushAllOwnPages() { SimulatedMachine.current.flushAllPages(of: currentCPU) }
+
     /// The holder of the lock may be a thread that the host does not run just now.
     public static func relax() { host_thread_yield() }
 

@@ -30,6 +30,7 @@ public enum AreaKind: UInt8, Sendable {
 /// How far an area has come.
 ///
 ///     reserved --publish--> live --beginFree--> dying --finishFree--> (no area; its range rests or is free)
+///         |                                       '--retire--> retired --purge--^
 ///         '----------------------------------------- abandon ---------^
 ///
 /// Only the caller that reserved an area publishes or abandons it, and only the one that `beginFree` chose finishes it.
@@ -40,10 +41,16 @@ public enum AreaState: UInt8, Sendable {
     case live
     /// Being freed: its pages are being taken away.
     case dying
+    /// Freed, and no area any more; its frames and its range wait until every CPU knows, see `RetiredAreas`.
+    case retired
     /// Freed, and no area any more; its range waits for a request for as many pages, see `RestingAreas`.
     case resting
     /// Freed, and its range is free. Nothing that the allocator holds is in this state.
     case gone
+
+    /// Whether it is an area still.
+    @inline(__always)
+    var isInUse: Bool { rawValue < AreaState.retired.rawValue }
 }
 
 /// A range of address space and what it is for; a copy, as it was when it was asked for.
@@ -52,8 +59,7 @@ public struct Area: Sendable {
     public internal(set) var state: AreaState
     /// True when pages are mapped at their first touch, each with a frame that was promised; else all are mapped.
     public let isOnDemand: Bool
-    /// `hasOtherPermissions`, `hasLargePages` and `bringsNeighbours`: bits of one byte, so that notes of areas are no
-    /// larger for them.
+    /// `hasOtherPermissions` and those below it: bits of one byte, so that notes of areas are no larger for them.
     var traits: UInt8 = 0
     /// Unmapped pages at the low end of `range`, which catch an underflow.
     public let guardPagesBelow: UInt16
@@ -75,6 +81,8 @@ public struct Area: Sendable {
     private static var otherPermissionsTrait: UInt8 { 1 }
     private static var largePagesTrait: UInt8 { 2 }
     private static var neighboursTrait: UInt8 { 4 }
+    private static var mappedTrait: UInt8 { 8 }
+    private static var withdrawnTrait: UInt8 { 16 }
 
     /// What an area has from the beginning because it was asked for.
     static func traits(of request: AreaRequest) -> UInt8 {
@@ -83,15 +91,32 @@ public struct Area: Sendable {
 
     /// Whether pages have been allowed other things than at first: see `Vmalloc.notePermissionChange(in:)`.
     var hasOtherPermissions: Bool {
-        get { traits & Self.otherPermissionsTrait != 0 }
-        set { traits = newValue ? traits | Self.otherPermissionsTrait : traits & ~Self.otherPermissionsTrait }
+        get { has(Self.otherPermissionsTrait) }
+        set { set(Self.otherPermissionsTrait, newValue) }
+    }
+
+    /// Whether a retired area's pages have yet to be taken away, see `Vmalloc.retire`.
+    var isMapped: Bool {
+        get { has(Self.mappedTrait) }
+        set { set(Self.mappedTrait, newValue) }
+    }
+
+    /// Whether nothing is promised to an area on demand any more, because its freeing has begun.
+    var isPromiseWithdrawn: Bool {
+        get { has(Self.withdrawnTrait) }
+        set { set(Self.withdrawnTrait, newValue) }
     }
 
     /// Whether there may be pages larger than 4 KiB behind the area, all there from the beginning.
-    public var hasLargePages: Bool { traits & Self.largePagesTrait != 0 }
+    public var hasLargePages: Bool { has(Self.largePagesTrait) }
 
     /// Whether a touch of one page maps those around it too, where they are untouched and memory is at hand.
-    public var bringsNeighbours: Bool { traits & Self.neighboursTrait != 0 }
+    public var bringsNeighbours: Bool { has(Self.neighboursTrait) }
+
+    @inline(__always)
+    private func has(_ trait: UInt8) -> Bool { traits & trait != 0 }
+
+    private mutating func set(_ trait: UInt8, _ isSet: Bool) { traits = isSet ? traits | trait : traits & ~trait }
 
     /// What the owner may touch: the range without its guard pages.
     public var usable: VirtualRange {
@@ -101,11 +126,21 @@ public struct Area: Sendable {
             VirtualAddress(range.end.rawValue &- UInt(guardPagesAbove) &<< PageSize.shift))
     }
 
+    /// What a watcher is told of: a stack with its guard pages, where the addresses in its description lead to.
+    var watched: VirtualRange { kind == .stack ? range : usable }
+
     /// The pages that the owner may touch.
     public var reservedPages: UInt { usable.byteCount >> PageSize.shift }
 
     /// The frames that are promised to the area and not taken yet: for its pages, and for the tables that these may need.
-    public var promisedFrames: UInt { isOnDemand ? reservedPages &- presentPages &+ promisedTables : 0 }
+    public var promisedFrames: UInt {
+        isOnDemand && !isPromiseWithdrawn ? reservedPages &- presentPages &+ promisedTables : 0
+    }
+
+    /// Whether its freeing may be put off: the frames are its own, and no page is larger than 4 KiB.
+    var canRetire: Bool {
+        kind.ownsFrames && !hasLargePages && !(isOnDemand && reservedPages >= PageSize.size2MiB.frameCount)
+    }
 }
 
 /// What `VirtualRangeAllocator.allocate` is asked for.

@@ -11,7 +11,7 @@ struct AreaNode {
     /// The areas before and after this one in address order.
     var previous: AreaReference?
     var next: AreaReference?
-    /// The next of those that rest and are as large; see `RestingAreas`.
+    /// The next of those that rest and are as large, or that were retired; see `RestingAreas` and `RetiredAreas`.
     var nextResting: AreaReference?
     /// Free bytes between the end of this area and the next one, or the end of the space.
     var gap: UInt = 0

@@ -10,6 +10,8 @@ public struct AreaStatistics: Equatable, Sendable {
     public internal(set) var presentPages: UInt = 0
     /// Of these, the pages of kernel stacks.
     public internal(set) var stackPages: UInt = 0
+    /// Frames of areas that were freed, which wait for a purge; in none of the above.
+    public internal(set) var retiredPages: UInt = 0
 
     /// Frames promised to areas on demand and not taken yet: for pages, and for the tables that these may need.
     public internal(set) var promisedFrames: UInt = 0
@@ -35,6 +37,9 @@ public struct AreaStatistics: Equatable, Sendable {
 }
 
 extension VirtualRangeAllocator {
+    /// Bytes of the largest free range of addresses. - Complexity: O(1).
+    public var largestGap: UInt { lock.withLock { unlockedState.tree.tree.root?.node.largestGap ?? 0 } }
+
     /// Figures over all areas. - Complexity: O(1).
     public var statistics: AreaStatistics { lock.withLock { unlockedState.figures } }
 }

@@ -122,8 +122,7 @@ extension Vmalloc {
     /// The writable pages go, and are flushed, before any page becomes executable.
     fileprivate func seal(_ code: borrowing Area, _ alias: borrowing Area) {
         let range = code.usable
-        _ = takePagesAway(from: alias)
-        ranges.abandon(copy alias)
+        dropUnpublished(copy alias)
         var source = BuddyTableSource<P>(frames: frames)
         do throws(PagingError) {
             try pageTables.value.adjustRange(range, adding: .execute, using: &source)

@@ -19,6 +19,9 @@ extension Vmalloc {
     /// `vfree` for contexts in which Linux's may not be called; here any may call either.
     public func vfree_atomic(_ address: VirtualAddress?) { free(address) }
 
+    /// Ends all frees that were put off: on return no CPU remembers a page of what was freed before. See `purge`.
+    public func vm_unmap_aliases() { purge() }
+
     /// As `vmalloc`, from the one memory node that there is.
     public func vmalloc_node(_ byteCount: UInt, _ node: Int) -> VirtualAddress? {
         node == 0 || node == -1 ? allocate(byteCount, name: "vmalloc_node") : nil

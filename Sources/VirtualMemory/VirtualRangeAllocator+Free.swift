@@ -26,6 +26,22 @@ extension VirtualRangeAllocator {
         return .begun(Self.copy(reference))
     }
 
+    /// As `beginFree`; the area's note, which is the caller's until `finishFree`, or nil: see `diagnosis`.
+    @inline(__always)
+    func claim(_ start: VirtualAddress, _ kind: AreaKind) -> AreaReference? {
+        let interrupts = lock.acquire()
+        let reference = live(start, kind)
+        reference?.node.area.state = .dying
+        lock.release(interrupts)
+        return reference
+    }
+
+    /// Why `claim` found nothing.
+    @inline(never)
+    func diagnosis(of start: VirtualAddress, _ kind: AreaKind) -> FreeOutcome {
+        lock.withLock { diagnose(start, kind) }
+    }
+
     /// Frees the live area of `kind` whose first usable address is `start`, behind which there are no pages to be taken
     /// away. - Returns: nil where that is done; else why not. - Complexity: O(log n).
     public func free(_ start: VirtualAddress, kind: AreaKind = .vmalloc) -> FreeOutcome? {
@@ -42,7 +58,7 @@ extension VirtualRangeAllocator {
     /// The live area of `kind` whose first usable address is `start`. The lock is held.
     @inline(__always)
     private func live(_ start: VirtualAddress, _ kind: AreaKind) -> AreaReference? {
-        guard let reference = unlockedState.tree.find(containing: start), reference.node.area.state == .live,
+        guard let reference = find(start), reference.node.area.state == .live,
             reference.node.area.kind == kind,
             reference.start.rawValue &+ UInt(reference.node.area.guardPagesBelow) &<< PageSize.shift == start.rawValue
         else { return nil }
@@ -52,7 +68,7 @@ extension VirtualRangeAllocator {
     /// Why there is no such area. The lock is held.
     @inline(never)
     private func diagnose(_ start: VirtualAddress, _ kind: AreaKind) -> FreeOutcome {
-        guard let reference = unlockedState.tree.find(containing: start) else {
+        guard let reference = find(start) else {
             if let area = unlockedState.freed.latest(containing: start), area.usable.start == start {
                 return .freedAlready(area)
             }
@@ -60,7 +76,7 @@ extension VirtualRangeAllocator {
         }
         let area = reference.node.area
         switch area.state {
-        case .resting: return area.usable.start == start ? .freedAlready(area) : .unknown
+        case .retired, .resting: return area.usable.start == start ? .freedAlready(area) : .unknown
         case _ where area.kind != kind: return .otherKind(area)
         case _ where area.usable.start != start: return .notAStart(area)
         case .reserved, .live: return .notAStart(area)
@@ -70,6 +86,10 @@ extension VirtualRangeAllocator {
 
     /// Ends the freeing of an area whose pages are gone: its range is free. - Complexity: O(log n).
     public func finishFree(_ area: Area) { release(area, from: .dying, in: "VirtualRangeAllocator.finishFree") }
+
+    /// As above, by the area's note.
+    @inline(__always)
+    func finishFree(_ reference: AreaReference) { release(reference, lock.acquire()) }
 
     @inline(__always)
     func release(_ area: borrowing Area, from state: AreaState, in call: StaticString) {
@@ -84,15 +104,11 @@ extension VirtualRangeAllocator {
     /// Ends an area that nobody uses any more, and releases the lock, which is held.
     @inline(__always)
     private func release(_ reference: AreaReference, _ interrupts: InterruptState) {
-        let area = reference.node.area
         unlockedState.figures.areas &-= 1
-        unlockedState.figures.reservedPages &-= area.reservedPages
-        unlockedState.figures.remove(area.presentPages, of: area.kind)
+        unlockedState.figures.reservedPages &-= reference.node.area.reservedPages
+        unlockedState.figures.remove(reference.node.area.presentPages, of: reference.node.area.kind)
         // What was never published has not been counted.
-        if area.isOnDemand && area.state == .dying {
-            unlockedState.figures.promisedFrames &-= area.promisedFrames
-            unlockedState.figures.touchedPages &-= area.presentPages
-        }
+        if reference.node.area.isOnDemand && reference.node.area.state == .dying { forgetTouches(of: reference) }
         let gone = letRest(reference)
         lock.release(interrupts)
         // In the tree no more.
@@ -102,10 +118,11 @@ extension VirtualRangeAllocator {
     /// Lets a range rest, or frees it. The lock is held.
     /// - Returns: its note where that is in the tree no more.
     @inline(__always)
-    private func letRest(_ reference: AreaReference) -> AreaReference? {
+    func letRest(_ reference: AreaReference) -> AreaReference? {
         let pages = reference.node.area.range.byteCount &>> PageSize.shift
         if unlockedState.resting.put(reference, pageCount: pages) { return nil }
-        if reference.node.area.state == .dying { unlockedState.freed.note(reference.node.area) }
+        if reference.node.area.state != .reserved { unlockedState.freed.note(reference.node.area) }
+        unlockedState.starts.forget(reference)
         unlockedState.tree.remove(reference)
         reference.node.area.state = .gone
         return reference
@@ -141,6 +158,7 @@ extension VirtualRangeAllocator {
     func takeOutResting() -> AreaReference? {
         guard let reference = unlockedState.resting.takeAny() else { return nil }
         unlockedState.freed.note(reference.node.area)
+        unlockedState.starts.forget(reference)
         unlockedState.tree.remove(reference)
         reference.node.area.state = .gone
         return reference

@@ -8,11 +8,15 @@ extension VirtualRangeAllocator {
             try unlockedState.tree.checkInvariants(in: space)
             var sum = AreaStatistics()
             var resting = 0
+            var retired = 0
             var current = unlockedState.tree.first
             while let reference = current {
                 try Self.check(reference.node.area)
                 if reference.node.area.state == .resting {
                     resting += 1
+                } else if reference.node.area.state == .retired {
+                    retired += 1
+                    sum.retiredPages += reference.node.area.presentPages
                 } else {
                     sum.areas += 1
                     sum.reservedPages += reference.node.area.reservedPages
@@ -27,6 +31,11 @@ extension VirtualRangeAllocator {
             let queued = try unlockedState.resting.checkInvariants()
             if resting != queued {
                 throw InvariantViolation("what rests is in the tree", found: UInt(resting), expected: UInt(queued))
+            }
+            let waiting = try unlockedState.retired.checkInvariants() + unlockedState.areasBeingPurged
+            if retired != waiting {
+                throw InvariantViolation(
+                    "what was retired is in the tree", found: UInt(retired), expected: UInt(waiting))
             }
             let figures = unlockedState.figures
             if sum != figures {
@@ -61,7 +70,7 @@ extension VirtualRangeAllocator {
         try lock.withLock { () throws(Failure) in
             var current = unlockedState.tree.first
             while let reference = current {
-                if reference.node.area.state != .resting { try body(reference.node.area) }
+                if reference.node.area.state.isInUse { try body(reference.node.area) }
                 current = reference.node.next
             }
         }

@@ -13,16 +13,16 @@ extension VirtualRangeAllocator {
         return nearestInUse(to: address)?.node.area
     }
 
-    /// The nearest area that does not rest. The lock is held. - Complexity: O(log n + ranges that rest).
+    /// The nearest area in use. The lock is held. - Complexity: O(log n + ranges that rest or were retired).
     private func nearestInUse(to address: VirtualAddress) -> AreaReference? {
         guard let nearest = unlockedState.tree.nearest(to: address) else { return nil }
         // The head, which has none before it, is no area.
         var below: AreaReference? = nearest
-        while let area = below, area.node.area.state == .resting || area.node.previous == nil || area.start > address {
+        while let area = below, !area.node.area.state.isInUse || area.node.previous == nil || area.start > address {
             below = area.node.previous
         }
         var above: AreaReference? = nearest
-        while let area = above, area.node.area.state == .resting || area.start <= address { above = area.node.next }
+        while let area = above, !area.node.area.state.isInUse || area.start <= address { above = area.node.next }
         guard let below else { return above }
         guard let above else { return below }
         if address < below.end { return below }
@@ -45,7 +45,7 @@ extension VirtualRangeAllocator {
     private func freedArea(containing address: VirtualAddress) -> Area? {
         guard let interrupts = lock.tryAcquire() else { return nil }
         defer { lock.release(interrupts) }
-        if let reference = unlockedState.tree.find(containing: address), reference.node.area.state == .resting {
+        if let reference = unlockedState.tree.find(containing: address), !reference.node.area.state.isInUse {
             return reference.node.area
         }
         return unlockedState.freed.latest(containing: address)
@@ -61,11 +61,11 @@ extension VirtualRangeAllocator {
             guard let reference = current, isReadable(reference) else { break }
             let area = reference.node.area
             let isBelow = area.range.end <= address
-            if area.range.contains(address) && area.state != .resting { return area }
+            if area.range.contains(address) && area.state.isInUse { return area }
             let distance =
                 isBelow ? address.rawValue &- area.range.end.rawValue : area.range.start.rawValue &- address.rawValue
             // The head is empty, and no area.
-            if distance < bestDistance, !area.range.isEmpty, area.state != .resting {
+            if distance < bestDistance, !area.range.isEmpty, area.state.isInUse {
                 best = area
                 bestDistance = distance
             }

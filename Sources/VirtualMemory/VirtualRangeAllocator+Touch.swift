@@ -36,12 +36,20 @@ extension VirtualRangeAllocator {
         count(pages: 0 &- pages, tables: 0 &- tables, of: reference)
     }
 
-    /// What an area that the caller takes apart has, now that no fault is under way in it: the pages that are there, and the
-    /// frames that are still promised. - Complexity: O(1).
-    func countAfterLastTouch(of area: borrowing Area) -> (pages: UInt, promised: UInt) {
-        let interrupts = lock.acquire()
-        defer { lock.release(interrupts) }
-        guard let reference = Self.exact(area, in: .dying) else { return (area.presentPages, area.promisedFrames) }
-        return (reference.node.area.presentPages, reference.node.area.promisedFrames)
+    /// Takes an area on demand, which nobody can touch any more, out of the sums. The lock is held.
+    func forgetTouches(of reference: AreaReference) {
+        unlockedState.figures.promisedFrames &-= reference.node.area.promisedFrames
+        unlockedState.figures.touchedPages &-= reference.node.area.presentPages
+    }
+
+    /// Takes what is still promised to a dying area for withdrawn, once no fault is under way in it.
+    /// - Returns: the frames that the caller has to withdraw the promise of. - Complexity: O(1).
+    func withdrawPromise(of reference: AreaReference) -> UInt {
+        lock.withLock {
+            let frames = reference.node.area.promisedFrames
+            unlockedState.figures.promisedFrames &-= frames
+            reference.node.area.isPromiseWithdrawn = true
+            return frames
+        }
     }
 }

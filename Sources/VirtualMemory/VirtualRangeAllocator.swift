@@ -20,14 +20,21 @@ public struct VirtualRangeAllocator<P: Platform>: ~Copyable, @unchecked Sendable
     /// What changes, all of it under the lock but `cache`, which is set once.
     struct State: ~Copyable {
         var tree: AreaTree
+        let starts: AreaStarts
         var figures = AreaStatistics()
         var freed = FreedAreas()
         var resting: RestingAreas
+        var retired = RetiredAreas()
+        /// How many were taken out of `retired` by purges that are not over.
+        var areasBeingPurged = 0
         var first: FirstAreaNotes
         var cache: CacheReference<P>?
 
-        init(space: VirtualRange, resting: RestingAreas, first: FirstAreaNotes, head: AreaReference) {
+        init(
+            space: VirtualRange, starts: AreaStarts, resting: RestingAreas, first: FirstAreaNotes, head: AreaReference
+        ) {
             tree = AreaTree(space: space, head: head)
+            self.starts = starts
             self.resting = resting
             self.first = first
         }
@@ -39,7 +46,8 @@ public struct VirtualRangeAllocator<P: Platform>: ~Copyable, @unchecked Sendable
     /// Bytes of memory that `init` needs, with room for the notes of 13 areas.
     public static var byteCount: UInt { UInt(notesOffset + 13 * FirstAreaNotes.stride) }
 
-    private static var queuesOffset: Int { (MemoryLayout<State>.size + 63) & ~63 }
+    private static var startsOffset: Int { (MemoryLayout<State>.size + 63) & ~63 }
+    private static var queuesOffset: Int { startsOffset + AreaStarts.byteCount }
     private static var notesOffset: Int { (queuesOffset + RestingAreas.byteCount + 63) & ~63 }
 
     /// An allocator that can note down 12 areas, until `useCache` gives it a slab cache: it works before slab.
@@ -60,6 +68,7 @@ public struct VirtualRangeAllocator<P: Platform>: ~Copyable, @unchecked Sendable
         self.frames = frames
         // Each part of the caller's memory has room for what is put there.
         unsafe statePointer = memory.bindMemory(to: State.self, capacity: 1)
+        let starts = unsafe AreaStarts(in: memory + Self.startsOffset)
         let resting = unsafe RestingAreas(pageLimit: restingPages, in: memory + Self.queuesOffset)
         var first = unsafe FirstAreaNotes(
             in: UnsafeMutableRawBufferPointer(
@@ -71,7 +80,8 @@ public struct VirtualRangeAllocator<P: Platform>: ~Copyable, @unchecked Sendable
             range: VirtualRange(space.start, space.start), name: "", caller: 0, presentPages: 0)
         // The room is the head's for good.
         let reference = unsafe AreaReference(head, in: room)
-        unsafe statePointer.initialize(to: State(space: space, resting: resting, first: first, head: reference))
+        unsafe statePointer.initialize(
+            to: State(space: space, starts: starts, resting: resting, first: first, head: reference))
     }
 
     /// The state, for whoever holds the lock, and for reports that cannot wait for it.
@@ -80,6 +90,14 @@ public struct VirtualRangeAllocator<P: Platform>: ~Copyable, @unchecked Sendable
         // Initialised by init and never given back; callers hold the lock unless they only report.
         unsafeAddress { unsafe UnsafePointer(statePointer) }
         nonmutating unsafeMutableAddress { unsafe statePointer }
+    }
+
+    /// The area whose range contains `address`. The lock is held. - Complexity: O(1) for the first page of most areas, else
+    /// O(log n).
+    @inline(__always)
+    func find(_ address: VirtualAddress) -> AreaReference? {
+        if let area = unlockedState.starts.area(at: address) { return area }
+        return unlockedState.tree.find(containing: address)
     }
 
     // MARK: Coming
@@ -93,6 +111,12 @@ public struct VirtualRangeAllocator<P: Platform>: ~Copyable, @unchecked Sendable
     /// - Returns: nil, with nothing changed, where no gap is large enough, the size overflows, or there is no memory.
     /// - Complexity: O(log n); where there is no gap, O(ranges that rest) besides.
     public func allocate(_ request: AreaRequest, flags: AllocationFlags = .kernel) -> Area? {
+        guard let reference = reserve(request, flags) else { return nil }
+        return Self.copy(reference)
+    }
+
+    /// As `allocate`; the area's note, which is the caller's until it publishes the area.
+    func reserve(_ request: AreaRequest, _ flags: AllocationFlags) -> AreaReference? {
         guard let pages = pagesTaken(by: request) else {
             reportLack(request, flags)
             return nil
@@ -100,11 +124,14 @@ public struct VirtualRangeAllocator<P: Platform>: ~Copyable, @unchecked Sendable
         if request.bounds == nil, request.alignment == PageSize.byteCount,
             let reference = takeOver(request, pages)
         {
-            return Self.copy(reference)
+            return reference
         }
-        guard let room = unsafe takeNote(flags) else { return nil }
-        if let reference = unsafe place(request, pages, in: room) { return Self.copy(reference) }
-        if giveUpResting(), let reference = unsafe place(request, pages, in: room) { return Self.copy(reference) }
+        guard let room = unsafe takeNote(flags) else {
+            reportLack(request, flags, .notes)
+            return nil
+        }
+        if let reference = unsafe place(request, pages, in: room) { return reference }
+        if giveUpResting(), let reference = unsafe place(request, pages, in: room) { return reference }
         // Taken above and given to nobody.
         unsafe giveBack(note: room)
         reportLack(request, flags)
@@ -113,12 +140,14 @@ public struct VirtualRangeAllocator<P: Platform>: ~Copyable, @unchecked Sendable
 
     /// Reports that there is no gap for a request, unless the flags forbid it.
     @inline(never)
-    private func reportLack(_ request: AreaRequest, _ flags: AllocationFlags) {
+    private func reportLack(
+        _ request: AreaRequest, _ flags: AllocationFlags, _ lack: FailedAllocation.Lack = .addresses
+    ) {
         if flags.contains(.noWarn) || request.pageCount == 0 { return }
         let guards = UInt(request.guardPagesBelow) &+ UInt(request.guardPagesAbove)
         let (pages, overflow) = request.pageCount.addingReportingOverflow(guards)
         let byteCount = overflow || pages >> (64 &- PageSize.shift) != 0 ? UInt.max : pages << PageSize.shift
-        P.report(FailedAllocation(areaOf: byteCount, lack: .addresses, flags: flags.rawValue))
+        P.report(FailedAllocation(areaOf: byteCount, lack: lack, flags: flags.rawValue))
     }
 
     /// The pages that a request takes, guard pages included; nil where it cannot be.
@@ -184,6 +213,7 @@ public struct VirtualRangeAllocator<P: Platform>: ~Copyable, @unchecked Sendable
         // The room is the note's from here until `release` gives it back.
         let reference = unsafe AreaReference(Self.area(request, at: range), in: room)
         unlockedState.tree.insert(reference, after: previous)
+        unlockedState.starts.note(reference)
         unlockedState.figures.areas &+= 1
         unlockedState.figures.reservedPages &+= request.pageCount
         return reference
@@ -197,10 +227,24 @@ public struct VirtualRangeAllocator<P: Platform>: ~Copyable, @unchecked Sendable
         guard let reference = Self.exact(area, in: .reserved) else {
             return Self.reportState(area, in: "VirtualRangeAllocator.publish")
         }
+        makeLive(reference, presentPages, promisedTables)
+    }
+
+    /// As above, by the area's note.
+    @inline(__always)
+    func publish(_ reference: AreaReference, presentPages: UInt, promisedTables: UInt = 0) {
+        let interrupts = lock.acquire()
+        makeLive(reference, presentPages, promisedTables)
+        lock.release(interrupts)
+    }
+
+    /// The lock is held.
+    @inline(__always)
+    private func makeLive(_ reference: AreaReference, _ presentPages: UInt, _ promisedTables: UInt) {
         reference.node.area.state = .live
         reference.node.area.presentPages = presentPages
-        unlockedState.figures.add(presentPages, of: area.kind)
-        if area.isOnDemand {
+        unlockedState.figures.add(presentPages, of: reference.node.area.kind)
+        if reference.node.area.isOnDemand {
             reference.node.area.promisedTables = promisedTables
             unlockedState.figures.promisedFrames &+= reference.node.area.promisedFrames
             unlockedState.figures.touchedPages &+= presentPages
@@ -214,10 +258,11 @@ public struct VirtualRangeAllocator<P: Platform>: ~Copyable, @unchecked Sendable
 
     /// The range, guard pages included, of the area that `address` lies in; as `area(containing:)`, for those who want no
     /// more. - Complexity: O(log n).
+    @inline(__always)
     public func range(around address: VirtualAddress) -> VirtualRange? {
         let interrupts = lock.acquire()
         defer { lock.release(interrupts) }
-        guard let reference = unlockedState.tree.find(containing: address), reference.node.area.state != .resting else {
+        guard let reference = find(address), reference.node.area.state.isInUse else {
             return nil
         }
         return reference.node.area.range
@@ -227,7 +272,7 @@ public struct VirtualRangeAllocator<P: Platform>: ~Copyable, @unchecked Sendable
     func notePermissionChange(in range: VirtualRange) {
         lock.withLock {
             var address = range.start
-            while address < range.end, let reference = unlockedState.tree.find(containing: address) {
+            while address < range.end, let reference = find(address) {
                 reference.node.area.hasOtherPermissions = true
                 address = reference.node.area.range.end
             }
@@ -240,7 +285,7 @@ public struct VirtualRangeAllocator<P: Platform>: ~Copyable, @unchecked Sendable
     func withLiveArea<Result>(at address: VirtualAddress, _ body: (Area) -> Result) -> Result? {
         let interrupts = lock.acquire()
         defer { lock.release(interrupts) }
-        guard let reference = unlockedState.tree.find(containing: address), reference.node.area.state == .live else {
+        guard let reference = find(address), reference.node.area.state == .live else {
             return nil
         }
         return body(reference.node.area)
@@ -250,7 +295,7 @@ public struct VirtualRangeAllocator<P: Platform>: ~Copyable, @unchecked Sendable
     public func area(containing address: VirtualAddress) -> Area? {
         let interrupts = lock.acquire()
         defer { lock.release(interrupts) }
-        guard let reference = unlockedState.tree.find(containing: address), reference.node.area.state != .resting else {
+        guard let reference = find(address), reference.node.area.state.isInUse else {
             return nil
         }
         return reference.node.area

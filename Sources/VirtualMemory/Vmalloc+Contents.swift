@@ -72,8 +72,7 @@ extension Vmalloc {
         guard let old = ranges.area(containing: address), old.kind == .vmalloc, old.state == .live,
             old.usable.start == address
         else {
-            // Says what is wrong with the address.
-            free(address, kind: .vmalloc, call: "vrealloc")
+            refuse(address, .vmalloc, call: "vrealloc")
             return nil
         }
         if pageCount(forBytes: byteCount) <= old.reservedPages { return address }

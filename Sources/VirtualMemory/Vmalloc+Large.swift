@@ -174,9 +174,9 @@ extension Vmalloc {
 
     /// As `takePagesAway`, for an area whose pages may have any size: also one that was large, and of which a part has
     /// been given other permissions since.
-    func takeLargePagesAway(from area: borrowing Area) -> UInt? {
-        if area.hasOtherPermissions, area.kind.ownsFrames { showWritable(area.usable) }
-        return clearPages(of: area)
+    func takeLargePagesAway(from pages: AreaPages) -> UInt? {
+        if pages.haveOtherPermissions, pages.areOwned { showWritable(pages.range) }
+        return clear(pages)
     }
 
     /// Makes the direct map's pages of an area's frames writable, for their next owner. No address may execute them then;
@@ -197,14 +197,13 @@ extension Vmalloc {
     }
 
     @inline(never)
-    private func clearPages(of area: borrowing Area) -> UInt? {
+    private func clear(_ pages: AreaPages) -> UInt? {
         var source = BuddyTableSource<P>(frames: frames)
         var count: UInt = 0
         var pending = PendingBlock()
-        let isOwner = area.kind.ownsFrames
-        let start = area.usable.start
+        let isOwner = pages.areOwned
         do throws(PagingError) {
-            try pageTables.value.clear(area.usable, using: &source) { address, size in
+            try pageTables.value.clear(pages.range, using: &source) { address, size in
                 if !isOwner { return }
                 count &+= size.frameCount
                 let frame = PageFrameNumber(containing: address)
@@ -212,10 +211,7 @@ extension Vmalloc {
                 giveBack(frame, size.frameCount, &pending)
             }
         } catch {
-            P.report(
-                MemoryViolation(
-                    .corruption, in: "vfree", at: start.rawValue, "the area's tables are not its own",
-                    UInt(error.rawValue)))
+            reportDamage(pages.range.start, error)
             return nil
         }
         if pending.count > 0 { reportPart(pending) }

@@ -19,17 +19,14 @@ extension Vmalloc {
         name: StaticString = "vmap", caller: UInt = 0
     ) -> VirtualAddress? {
         if permissions.contains(.execute) { return nil }
-        for index in 0..<frames.count {
-            // Within the buffer.
-            if unsafe !self.frames.value.manages(frames[index]) { return nil }
-        }
+        if unsafe !self.frames.value.manages(allOf: frames) { return nil }
         let request = AreaRequest(.map, pageCount: UInt(bitPattern: frames.count), name: name, caller: caller)
-        guard let area = ranges.allocate(request) else { return nil }
+        guard let area = reserve(request, .kernel) else { return nil }
         var source = BuddyTableSource<P>(frames: self.frames)
         var done = 0
         while done < frames.count {
             // No further than to the end of the last-level table.
-            let page = area.range.start + UInt(bitPattern: done) &<< PageSize.shift
+            let page = area.start + UInt(bitPattern: done) &<< PageSize.shift
             let inTable = 512 &- Int(bitPattern: (page.rawValue &>> PageSize.shift) & 511)
             let count = min(frames.count &- done, inTable)
             do throws(PagingError) {
@@ -42,8 +39,9 @@ extension Vmalloc {
             }
             done &+= count
         }
-        ranges.publish(area, presentPages: area.reservedPages)
-        return area.range.start
+        let start = area.start
+        ranges.publish(area, presentPages: UInt(bitPattern: frames.count))
+        return start
     }
 
     /// Takes away what `mapFrames` returned; the frames stay their owner's. `nil` is a no-op; anything else is an error, as

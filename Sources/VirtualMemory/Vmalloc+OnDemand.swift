@@ -20,39 +20,37 @@ extension Vmalloc {
         let mostTables = Self.largeEntries(inPages: request.pageCount)
         // First of all, so that an impossible size fails before any work is done.
         guard request.pageCount > 0, let count = Int(exactly: request.pageCount), count <= Int.max >> PageSize.shift,
-            frames.value.promise(frames: count &+ Int(bitPattern: mostTables))
+            promise(count &+ Int(bitPattern: mostTables))
         else {
             reportLack(request, flags)
             return nil
         }
-        guard let area = mostTables == 0 ? ranges.allocate(request, flags: flags) : allocateAligned(request, flags)
-        else {
+        guard let area = mostTables == 0 ? reserve(request, flags) : reserveAligned(request, flags) else {
             frames.value.withdrawPromise(frames: count &+ Int(bitPattern: mostTables))
             return nil
         }
         var source = BuddyTableSource<P>(frames: frames)
         do throws(PagingError) {
-            try reserveEntries(area.usable, using: &source)
+            try reserveEntries(area.node.area.usable, using: &source)
         } catch {
-            _ = takeTouchedPagesAway(from: area)
-            ranges.abandon(area)
+            dropUnpublished(area)
             frames.value.withdrawPromise(frames: count &+ Int(bitPattern: mostTables))
             return nil
         }
-        let tables = mostTables == 0 ? 0 : Self.largeEntries(in: area.usable)
+        let tables = mostTables == 0 ? 0 : Self.largeEntries(in: area.node.area.usable)
         if tables < mostTables { frames.value.withdrawPromise(frames: Int(bitPattern: mostTables &- tables)) }
         ranges.publish(area, presentPages: 0, promisedTables: tables)
         tell(of: area, flags)
-        return area
+        return VirtualRangeAllocator<P>.copy(area)
     }
 
     /// An area whose large entries begin where it does; where there is no room for that, any.
     @inline(never)
-    private func allocateAligned(_ request: AreaRequest, _ flags: AllocationFlags) -> Area? {
+    private func reserveAligned(_ request: AreaRequest, _ flags: AllocationFlags) -> AreaReference? {
         var aligned = request
         let size = request.pageCount < PageSize.size1GiB.frameCount ? PageSize.size2MiB : .size1GiB
         aligned.alignment = max(request.alignment, size.byteCount)
-        return ranges.allocate(aligned, flags: flags | .noWarn) ?? ranges.allocate(request, flags: flags)
+        return reserve(aligned, flags | .noWarn) ?? reserve(request, flags)
     }
 
     /// How many entries that stand for more than a page, and for more than one of those, `count` pages come to: each may be
@@ -89,23 +87,21 @@ extension Vmalloc {
         }
     }
 
-    /// Returns when no fault in an area that is being freed is under way any more.
-    /// - Returns: the pages that are there then, and the frames that are still promised.
+    /// Returns when no fault in an area that is being freed is under way any more: its counts stay as they are.
     @inline(never)
-    func awaitTouches(of area: borrowing Area) -> (pages: UInt, promised: UInt) {
-        faultLocks.passThroughAll(includingLarge: area.reservedPages >= PageSize.size2MiB.frameCount)
-        return ranges.countAfterLastTouch(of: area)
+    func awaitTouches(of area: AreaReference) {
+        faultLocks.passThroughAll(includingLarge: area.node.area.reservedPages >= PageSize.size2MiB.frameCount)
     }
 
     /// Empties the entries of an area on demand that nobody uses, and gives back the frames once no CPU can reach them.
     /// - Returns: how many frames there were; nil, reported, where the tables are damaged.
     @inline(never)
-    func takeTouchedPagesAway(from area: borrowing Area) -> UInt? {
+    func takeTouchedPagesAway(from pages: AreaPages) -> UInt? {
         var source = BuddyTableSource<P>(frames: frames)
         var count: UInt = 0
-        let usable = area.usable
-        let hasOtherPermissions = area.hasOtherPermissions
-        let failure = unsafe withBatch { batch -> PagingError? in
+        let usable = pages.range
+        let hasOtherPermissions = pages.haveOtherPermissions
+        return unsafe withBatch { batch -> UInt? in
             var start = usable.start
             while start < usable.end {
                 do throws(PagingError) {
@@ -130,14 +126,12 @@ extension Vmalloc {
                     }
                     start = left.start
                 } catch {
-                    return error
+                    reportDamage(start, error)
+                    return nil
                 }
             }
-            return nil
+            return count
         }
-        guard let failure else { return count }
-        reportForeignTables(of: area, failure)
-        return nil
     }
 
     /// Makes all pages of an area that are due at their first touch present, as touching each would: `MAP_POPULATE`.

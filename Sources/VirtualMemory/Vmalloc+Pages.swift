@@ -27,10 +27,9 @@ extension Vmalloc {
     /// - Returns: false where something is lacking; some may be mapped then.
     @inline(never)
     func mapFrames(
-        behind area: borrowing Area, flags: AllocationFlags, isPrepared: Bool,
+        behind usable: VirtualRange, flags: AllocationFlags, isPrepared: Bool,
         preparing prepare: (PageFrameNumber) -> Void
     ) -> Bool {
-        let usable = area.usable
         var source = BuddyTableSource<P>(frames: frames)
         return unsafe withBatch { batch in
             var page = usable.start
@@ -141,44 +140,100 @@ extension Vmalloc {
     /// Empties the entries of an area that nobody uses, and gives back the frames once no CPU can reach them.
     /// - Returns: how many frames there were; nil, reported, where the tables are damaged.
     @inline(__always)
-    func takePagesAway(from area: borrowing Area) -> UInt? {
-        if area.isOnDemand { return takeTouchedPagesAway(from: area) }
-        return area.hasLargePages ? takeLargePagesAway(from: area) : takeSmallPagesAway(from: area)
+    func takePagesAway(from pages: AreaPages) -> UInt? {
+        if pages.areSmall { return takeSmallPagesAway(from: pages) }
+        return pages.areOnDemand ? takeTouchedPagesAway(from: pages) : takeLargePagesAway(from: pages)
     }
 
     @inline(never)
-    private func takeSmallPagesAway(from area: borrowing Area) -> UInt? {
+    private func takeSmallPagesAway(from pages: AreaPages) -> UInt? {
         var source = BuddyTableSource<P>(frames: frames)
-        var count: UInt = 0
-        var left = area.usable
-        let isOwner = area.kind.ownsFrames
-        let hasOtherPermissions = area.hasOtherPermissions
-        let failure = unsafe withBatch { batch -> PagingError? in
-            while !left.isEmpty {
-                do throws(PagingError) {
-                    // Areas are mapped page by page: no frame here belongs to a larger page.
-                    let found = try unsafe pageTables.value.takeFrames(from: &left, into: batch, using: &source)
-                    if isOwner {
-                        if hasOtherPermissions { unsafe showWritable(batch, found, &source) }
-                        unsafe giveBack(batch, found)
-                    }
-                    count &+= UInt(bitPattern: found)
-                } catch {
-                    return error
-                }
+        if !pages.areOwned { return emptyPages(pages, &source) }
+        return unsafe withBatch { batch -> UInt? in
+            unsafe take(pages, &source, batch) { (left, source) throws(PagingError) in
+                // Areas are mapped page by page: no frame here belongs to a larger page.
+                try unsafe pageTables.value.takeFrames(from: &left, into: batch, using: &source)
             }
-            return nil
         }
-        guard let failure else { return count }
-        reportForeignTables(of: area, failure)
-        return nil
+    }
+
+    /// Empties the entries of a retired area, of which every CPU has been told, and gives back its frames.
+    /// - Parameter tables: gets the tables that became empty.
+    /// - Returns: as `takePagesAway`.
+    @inline(never)
+    func takeRetiredPages(_ pages: AreaPages, unlinking tables: inout UnlinkedTables<P>) -> UInt? {
+        var source = BuddyTableSource<P>(frames: frames)
+        return unsafe withBatch { batch -> UInt? in
+            unsafe take(pages, &source, batch) { (left, _) throws(PagingError) in
+                try unsafe pageTables.value.takeRetiredFrames(from: &left, into: batch, unlinking: &tables)
+            }
+        }
+    }
+
+    /// Empties the entries of an area whose frames are somebody else's. - Returns: as `takePagesAway`.
+    @inline(__always)
+    private func emptyPages(_ pages: AreaPages, _ source: inout BuddyTableSource<P>) -> UInt? {
+        var count: UInt = 0
+        var left = pages.range
+        while !left.isEmpty {
+            do throws(PagingError) {
+                count &+= UInt(bitPattern: try pageTables.value.emptyPages(from: &left, using: &source))
+            } catch {
+                reportDamage(left.start, error)
+                return nil
+            }
+        }
+        return count
+    }
+
+    /// Calls `take` until nothing is left of an area, and gives back the frames that it finds.
+    @inline(__always)
+    private func take(
+        _ pages: AreaPages, _ source: inout BuddyTableSource<P>,
+        _ batch: UnsafeMutableBufferPointer<PageFrameNumber>,
+        _ takeBatch: (inout VirtualRange, inout BuddyTableSource<P>) throws(PagingError) -> Int
+    ) -> UInt? {
+        var count: UInt = 0
+        var left = pages.range
+        while !left.isEmpty {
+            do throws(PagingError) {
+                let found = try takeBatch(&left, &source)
+                if pages.haveOtherPermissions { unsafe showWritable(batch, found, &source) }
+                unsafe giveBack(batch, found)
+                count &+= UInt(bitPattern: found)
+            } catch {
+                reportDamage(left.start, error)
+                return nil
+            }
+        }
+        return count
     }
 
     @inline(never)
-    func reportForeignTables(of area: borrowing Area, _ failure: PagingError) {
+    func reportDamage(_ page: VirtualAddress, _ error: PagingError) {
         P.report(
             MemoryViolation(
-                .corruption, in: "vfree", at: area.usable.start.rawValue, "the area's tables are not its own",
-                UInt(failure.rawValue)))
+                .corruption, in: "vfree", at: page.rawValue, "the area's tables are not its own",
+                UInt(error.rawValue)))
+    }
+}
+
+/// What is to be known of an area to take its pages away.
+struct AreaPages {
+    let range: VirtualRange
+    /// Whether the frames go with the area.
+    let areOwned: Bool
+    let haveOtherPermissions: Bool
+    /// Whether they were there when the area was published, each of them 4 KiB.
+    let areSmall: Bool
+    let areOnDemand: Bool
+
+    @inline(__always)
+    init(_ area: AreaReference) {
+        range = area.node.area.usable
+        areOwned = area.node.area.kind.ownsFrames
+        haveOtherPermissions = area.node.area.hasOtherPermissions
+        areOnDemand = area.node.area.isOnDemand
+        areSmall = !area.node.area.isOnDemand && !area.node.area.hasLargePages
     }
 }

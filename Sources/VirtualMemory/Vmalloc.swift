@@ -30,6 +30,9 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     let faultLocks: FaultLocks<P>
     /// What a touch brings.
     public let options: VmallocOptions
+    /// Pages of freed areas from which on a purge begins; 0 where each free ends at once. See `retire`.
+    public let purgeThreshold: UInt
+    let isPurging = Atomic<Bool>(false)
     let resolvedFaults = Atomic<UInt>(0)
     let spuriousFaults = Atomic<UInt>(0)
 
@@ -38,11 +41,14 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     ///   - directMap: where `pageTables` show all RAM, whose pages somebody may make read-only with those of an area.
     ///   - restingPages: how many pages of one size may wait, after they were freed, for a request for as many.
     ///   - options: what a touch brings.
+    ///   - purgeThreshold: how many pages of freed areas may wait for a flush of all CPUs; 0 where each free flushes. Nil for
+    ///     the usual number.
     /// - Returns: nil where there is no memory.
     public init?(
         range: VirtualRange, frames: Permanent<PageFrameAllocator<P>>, pageTables: Permanent<PageTables<P>>,
         kmalloc: Permanent<Kmalloc<P>>, directMap: VirtualRange? = nil,
-        restingPages: UInt = VirtualRangeAllocator<P>.usualRestingPages, options: VmallocOptions = VmallocOptions()
+        restingPages: UInt = VirtualRangeAllocator<P>.usualRestingPages, purgeThreshold: UInt? = nil,
+        options: VmallocOptions = VmallocOptions()
     ) {
         guard let memory = unsafe kmalloc.value.allocate(FaultLocks<P>.byteCount) else { return nil }
         // Not looked through for references: what was freed lately is noted down here, and would keep new areas from
@@ -71,6 +77,7 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
         self.kmalloc = kmalloc
         self.directMap = directMap
         self.options = options
+        self.purgeThreshold = purgeThreshold ?? Self.usualPurgeThreshold
     }
 
     // MARK: Allocating
@@ -94,11 +101,8 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
         var request = AreaRequest(.vmalloc, pageCount: pageCount(forBytes: byteCount), name: name, caller: caller)
         request.bringsNeighbours = true
         let isPopulated = populate || !flags.isDisjoint(with: .dma | .dma32)
-        let area =
-            isPopulated
-            ? allocatePopulated(request, flags: flags, isPrepared: false) { _ in }
-            : allocateOnDemand(request, flags: flags)
-        return area?.usable.start
+        if isPopulated { return makePopulated(request, flags, isPrepared: false) { _ in }?.node.area.usable.start }
+        return allocateOnDemand(request, flags: flags)?.usable.start
     }
 
     /// Reserves an area and maps a frame behind each page.
@@ -110,17 +114,29 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
         _ request: AreaRequest, flags: AllocationFlags = .kernel, isPrepared: Bool = true,
         preparing prepare: (PageFrameNumber) -> Void
     ) -> Area? {
-        // An impossible size fails before any frame is taken.
-        if request.pageCount > frames.value.managedFrames {
+        guard let area = makePopulated(request, flags, isPrepared: isPrepared, preparing: prepare) else { return nil }
+        return VirtualRangeAllocator<P>.copy(area)
+    }
+
+    /// As `allocatePopulated`; the area's note, to be looked at at once.
+    @inline(__always)
+    private func makePopulated(
+        _ request: AreaRequest, _ flags: AllocationFlags, isPrepared: Bool,
+        preparing prepare: (PageFrameNumber) -> Void
+    ) -> AreaReference? {
+        // An impossible size fails before any frame is taken; a batch is never one.
+        if request.pageCount > UInt(Self.batchSize), request.pageCount > frames.value.managedFrames {
             reportLack(request, flags)
             return nil
         }
-        guard let area = ranges.allocate(request, flags: flags) else { return nil }
-        if !mapFrames(behind: area, flags: flags, isPrepared: isPrepared, preparing: prepare) {
+        guard let area = reserve(request, flags) else { return nil }
+        let usable = area.node.area.usable
+        if !mapFrames(behind: usable, flags: flags, isPrepared: isPrepared, preparing: prepare) {
             dropUnpublished(area)
+            reportLack(request, flags)
             return nil
         }
-        ranges.publish(area, presentPages: area.reservedPages)
+        ranges.publish(area, presentPages: usable.byteCount &>> PageSize.shift)
         tell(of: area, flags)
         return area
     }
@@ -134,16 +150,31 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
             FailedAllocation(areaOf: overflow ? UInt.max : byteCount, lack: .areaFrames, flags: flags.rawValue))
     }
 
-    /// Tells the watcher of a new area: of a stack with its guard pages, where the addresses in its description lead to.
-    func tell(of area: Area, _ flags: AllocationFlags) {
-        let range = area.kind == .stack ? area.range : area.usable
-        frames.value.noteAllocation(
-            range.start.rawValue, byteCount: range.byteCount, area.kind == .stack ? .stack : .area, flags)
+    /// Tells the watcher of a new area.
+    @inline(__always)
+    func tell(of area: AreaReference, _ flags: AllocationFlags) {
+        if frames.value.isWatched { tellWatcher(of: area, flags) }
     }
 
+    @inline(never)
+    private func tellWatcher(of reference: AreaReference, _ flags: AllocationFlags) {
+        let range = reference.node.area.watched
+        frames.value.noteAllocation(
+            range.start.rawValue, byteCount: range.byteCount, reference.node.area.kind == .stack ? .stack : .area, flags
+        )
+    }
+
+    /// Gives back an area that the caller reserved and could not set up. One whose tables are damaged stays reserved for
+    /// good, so that nobody gets its range: that was reported.
+    @inline(never)
+    func dropUnpublished(_ area: AreaReference) {
+        if takePagesAway(from: AreaPages(area)) == nil { return }
+        ranges.abandon(VirtualRangeAllocator<P>.copy(area))
+    }
+
+    /// As above, by what `VirtualRangeAllocator.allocate` returned.
     func dropUnpublished(_ area: Area) {
-        _ = takePagesAway(from: area)
-        ranges.abandon(area)
+        if let note = area.note { dropUnpublished(note) }
     }
 
     // MARK: Freeing
@@ -161,38 +192,50 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
 
     /// Frees the area of `kind` that starts at `address`; `call` is what reports name.
     func free(_ address: VirtualAddress, kind: AreaKind, call: StaticString) {
-        func refuse(_ violation: MemoryViolation.Kind, _ detail: StaticString, _ value: UInt = 0) {
-            P.report(MemoryViolation(violation, in: call, at: address.rawValue, detail, value))
+        guard let area = ranges.claim(address, kind) else { return refuse(address, kind, call: call) }
+        if frames.value.isWatched {
+            frames.value.noteFree(
+                area.node.area.watched.start.rawValue, byteCount: area.node.area.watched.byteCount)
         }
-        switch ranges.beginFree(address, kind: kind) {
-        case .begun(let area):
-            frames.value.noteFree(area.range.start.rawValue, byteCount: area.range.byteCount)
-            takeApart(area, call: call)
-        case .freedAlready: refuse(.doubleFree, "the area was freed before")
-        case .notAStart(let area):
-            refuse(.misalignedFree, "not the start of the area", address.rawValue &- area.usable.start.rawValue)
-        case .otherKind: refuse(.wildFree, "the area is of another kind")
-        case .unknown where !address.isAligned(to: PageSize.byteCount):
-            refuse(.wildFree, "bad address: no multiple of a page, in no area")
-        case .unknown: refuse(.wildFree, "nonexistent vm area: no area starts there")
-        }
-    }
-
-    private func takeApart(_ area: Area, call: StaticString) {
-        var counted = (pages: area.presentPages, promised: area.promisedFrames)
         // A fault that saw the area live is over after this; a later one sees it dying. Where all pages are there from the
         // beginning, no fault changes anything.
-        if area.isOnDemand { counted = awaitTouches(of: area) }
+        if area.node.area.isOnDemand { awaitTouches(of: area) }
+        if purgeThreshold != 0 && area.node.area.canRetire { return retire(area, call: call) }
+        takeApart(area, call: call)
+    }
+
+    @inline(__always)
+    private func takeApart(_ area: AreaReference, call: StaticString) {
         // Tables that are not the area's own are reported; the area stays dying for good, so that nobody gets its range.
-        guard let given = takePagesAway(from: area) else { return }
-        if given != counted.pages {
-            P.report(
-                MemoryViolation(
-                    .corruption, in: call, at: area.usable.start.rawValue, "not so many pages as were counted", given))
-        }
-        // By the area's own count: the promises of pages that were ever present are used up.
-        if counted.promised > 0 { frames.value.withdrawPromise(frames: Int(bitPattern: counted.promised)) }
+        guard let given = takePagesAway(from: AreaPages(area)) else { return }
+        if given != area.node.area.presentPages { reportCount(of: area, given, call) }
+        if area.node.area.isOnDemand { withdrawPromises(of: area) }
         ranges.finishFree(area)
+    }
+
+    /// By the area's own count: the promises of pages that were ever present are used up.
+    func withdrawPromises(of area: AreaReference) {
+        let promised = ranges.withdrawPromise(of: area)
+        if promised > 0 { frames.value.withdrawPromise(frames: Int(bitPattern: promised)) }
+    }
+
+    /// Reports what is wrong with an address that is to be freed as the start of an area of `kind`.
+    @inline(never)
+    func refuse(_ address: VirtualAddress, _ kind: AreaKind, call: StaticString) {
+        let violation: MemoryViolation.Kind
+        let detail: StaticString
+        var value: UInt = 0
+        switch ranges.diagnosis(of: address, kind) {
+        case .freedAlready, .begun: (violation, detail) = (.doubleFree, "the area was freed before")
+        case .notAStart(let area):
+            (violation, detail) = (.misalignedFree, "not the start of the area")
+            value = address.rawValue &- area.usable.start.rawValue
+        case .otherKind: (violation, detail) = (.wildFree, "the area is of another kind")
+        case .unknown where !address.isAligned(to: PageSize.byteCount):
+            (violation, detail) = (.wildFree, "bad address: no multiple of a page, in no area")
+        case .unknown: (violation, detail) = (.wildFree, "nonexistent vm area: no area starts there")
+        }
+        P.report(MemoryViolation(violation, in: call, at: address.rawValue, detail, value))
     }
 
     // MARK: Asking

@@ -110,3 +110,8 @@ def test_iomem(boot, memory):
     assert nested["Kernel rodata"] == (address["image_text_end"], address["image_rodata_end"])
     assert nested["Kernel data"] == (address["image_data_start"], address["image_bss_start"])
     assert nested["Kernel bss"] == (address["image_bss_start"], address["image_data_end"])
+
+
+@pytest.mark.parametrize("pages", [1, 64, 1 << 30])
+def test_frees_of_areas_are_put_off(boot, pages):
+    boot(memory="128M", arguments=f"vmalloc_purge={pages}").expect_end(SUCCESS)

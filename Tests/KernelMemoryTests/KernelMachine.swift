@@ -35,6 +35,8 @@ struct Configuration: Sendable {
     /// What counts to the last frame has neither frame caches nor reserves.
     var frames = PageFrameOptions(frameCaches: false, minimumFreeKiB: 0)
     var slab = SlabOptions()
+    /// How many pages of freed areas may wait for a purge; none, for what counts to the last frame.
+    var purgeThreshold: UInt? = 0
     var findsLeaks = false
     /// Memory each byte of which is `pattern` before bring-up; the rest is clear.
     var patterned: [PhysicalRange] = []
@@ -83,6 +85,7 @@ final class KernelMachine: @unchecked Sendable {
             features: configuration.features, frames: configuration.frames)
         description.slab = configuration.slab
         description.findsLeaks = configuration.findsLeaks
+        description.purgeThreshold = configuration.purgeThreshold
         let lists = BootLists(configuration)
         var observer = RecordingObserver(
             machine: machine, layout: layout, badWords: configuration.badWords,

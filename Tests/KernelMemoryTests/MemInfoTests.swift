@@ -70,7 +70,8 @@ import VirtualMemory
         let bootTables = UInt(machine.tablesOfBootMemory) * 4
         let pool = UInt(machine.memory.value.guardedPool?.value.objectCount ?? 0) * 4
         let used =
-            numbers["Slab"]! + numbers["VmallocUsed"]! + numbers["PageTables"]! - bootTables + pool
+            numbers["Slab"]! + numbers["VmallocUsed"]! + numbers["VmallocLazy", default: 0] + numbers["PageTables"]!
+            - bootTables + pool
         #expect(numbers["MemTotal"]! == numbers["MemFree"]! + used, sourceLocation: location)
         #expect(numbers["Slab"]! == numbers["SReclaimable"]! + numbers["SUnreclaim"]!, sourceLocation: location)
         #expect(numbers["MemAvailable"]! <= numbers["MemTotal"]!, sourceLocation: location)

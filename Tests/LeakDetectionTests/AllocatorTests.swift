@@ -45,6 +45,22 @@ import VirtualMemory
         try test.check()
     }
 
+    /// What is noted down of an area is found again when it is freed, wherever its guard pages are.
+    @Test(arguments: [0, 1, 3] as [UInt16])
+    func guardPagesBelowAnAreaAreNoneOfItsMemory(guardPagesBelow: UInt16) throws {
+        let test = LeakMachine()
+        try test.run {
+            let request = AreaRequest(.vmalloc, pageCount: 2, guardPagesBelow: guardPagesBelow, name: "guarded")
+            let found = test.vmalloc.value.allocateOnDemand(request)
+            let area = try #require(found)
+            #expect(test.scanForLeaks() == [area.usable.start.rawValue])
+            test.vmalloc.value.free(area.usable.start)
+            #expect(!test.contains(area.usable.start.rawValue))
+            #expect(test.scanForLeaks() == [])
+        }
+        try test.check()
+    }
+
     @Test func stackIsKnownByItsDescription() throws {
         let test = LeakMachine()
         try test.run {

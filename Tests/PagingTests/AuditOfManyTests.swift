@@ -25,7 +25,7 @@ import Testing
         Damage(testDescription: "other memory") { $0 + (8 << 30) },
         Damage(testDescription: "the memory before it again") { $0 - (2 << 20) },
         Damage(testDescription: "bits of no page address") { $0 | 0x4000 },
-        Damage(testDescription: "an unknown kind") { _ in 0x600 },
+        Damage(testDescription: "an unknown kind") { _ in 0x800 },
         Damage(testDescription: "nothing") { _ in 0 },
     ]
 
@@ -184,7 +184,7 @@ import Testing
             let count = [1, 2, 7, 8, 9, 30, 64, 200].randomElement(using: &random)!
             let frame = UInt.random(in: 0..<64, using: &random) * size
             let entry: UInt = [
-                0, 0x600, 0x200 | 0x8000_0000_0000_0042, frame | large | 0x8000_0000_0000_0163,
+                0, 0x800, 0x200 | 0x8000_0000_0000_0042, frame | large | 0x8000_0000_0000_0163,
                 frame | large | 0x8000_0000_0000_0163, frame | large | 0x121, frame | large | 0x163,
                 frame | large | 0x8000_0000_0000_0167,
                 // Bits of no page address where the page is large.

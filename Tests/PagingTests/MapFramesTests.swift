@@ -40,6 +40,78 @@ import Testing
         return all
     }
 
+    /// Behind an address that no CPU takes there is nothing, and nothing is taken away.
+    @Test func addressesThatCannotBeAreRefused() throws {
+        let bench = Bench(features: Self.features)
+        try bench.machine.run {
+            try map(bench, areas, frames([1, 2]))
+            // The same bits, but for those above that are translated.
+            let twin = VirtualAddress(areas & 0x0000_ffff_ffff_ffff)
+            #expect(bench.tables.value.frame(at: twin) == nil)
+            #expect(bench.tables.value.frame(at: VirtualAddress(1 << 47)) == nil)
+            let before = bench.snapshot()
+            var buffer = [PageFrameNumber](repeating: PageFrameNumber(0), count: 4)
+            let cases: [(VirtualRange, PagingError)] = [
+                (VirtualRange(twin, twin + 8192), .notCanonical), (pages(areas + 8, 8192), .misaligned),
+                (pages(areas, 8200), .misaligned),
+            ]
+            for (range, error) in cases {
+                var left = range
+                #expect(throws: error) {
+                    try buffer.withUnsafeMutableBufferPointer {
+                        _ = try bench.tables.value.takeFrames(from: &left, into: $0, using: &bench.source)
+                    }
+                }
+                #expect(throws: error) { _ = try bench.tables.value.emptyPages(from: &left, using: &bench.source) }
+                #expect(throws: error) { _ = try bench.tables.value.retireFrames(from: &left) }
+                #expect(left == range)
+            }
+            #expect(bench.snapshot() == before)
+            #expect(bench.tables.value.frame(at: page(areas)) == frames([1])[0])
+        }
+    }
+
+    /// As `takeFrames`, without the frames.
+    @Test func pagesCanBeEmptied() throws {
+        let bench = Bench(features: Self.features)
+        try bench.machine.run {
+            let before = bench.snapshot()
+            try map(bench, areas + 5 * 4096, frames((0..<500).map { $0 }))
+            _ = try bench.machine.load(page(areas + 5 * 4096))
+            var left = pages(areas, 1024 * 4096)
+            var count = 0
+            while !left.isEmpty { count += try bench.tables.value.emptyPages(from: &left, using: &bench.source) }
+            #expect(count == 500)
+            #expect(bench.fault(at: page(areas + 5 * 4096)) != nil, "it is flushed")
+            #expect(bench.snapshot() == before)
+            try bench.tables.value.checkInvariants()
+        }
+    }
+
+    /// Retired pages keep their frames until every CPU was told.
+    @Test func retiredPagesKeepTheirFrames() throws {
+        let bench = Bench(features: Self.features)
+        try bench.machine.run {
+            let before = bench.snapshot()
+            let wanted = frames([7, 1, 5, 3])
+            try map(bench, areas + 510 * 4096, [wanted[0], wanted[1]])
+            try map(bench, areas + 512 * 4096, [wanted[2], wanted[3]])
+            let whole = pages(areas + 510 * 4096, 4 * 4096)
+            var left = whole
+            var count = 0
+            while !left.isEmpty { count += try bench.tables.value.retireFrames(from: &left) }
+            #expect(count == 4)
+            #expect(bench.tables.value.lookup(page(areas + 511 * 4096)) == .none)
+            #expect(bench.tables.value.frame(at: page(areas + 511 * 4096)) == nil)
+            try bench.tables.value.checkInvariants()
+            #expect(bench.tables.value.audit().retiredEntries == 4 && bench.tables.value.audit().badEntries == 0)
+            // Nobody can map there meanwhile.
+            #expect(throws: PagingError.alreadyMapped) { try map(bench, areas + 511 * 4096, frames([9])) }
+            #expect(try takeAll(bench, whole, room: 3) == wanted)
+            #expect(bench.snapshot() == before)
+        }
+    }
+
     @Test(arguments: [1, 7, 32, 33, 500], [1, 20, 64])
     func whatIsMappedIsTakenAway(count: Int, room: Int) throws {
         let bench = Bench(features: Self.features)

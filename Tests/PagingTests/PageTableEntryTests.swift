@@ -65,6 +65,24 @@ import Testing
         #expect(!PageTableEntry.empty.isGuard && !PageTableEntry.empty.isDemand && PageTableEntry.empty.isEmpty)
     }
 
+    @Test func aRetiredEntryKeepsItsFrameAndNamesNoRAM() {
+        for number in [0, 1, 0x12345, (1 << 40) - 1] as [UInt] {
+            let frame = PhysicalAddress(number << 12)
+            for permissions in [.readOnly, .readWrite, .readExecute] as [PagePermissions] {
+                let leaf = PageTableEntry(leaf: frame, size: .size4KiB, permissions: permissions, features: .all)
+                let retired = leaf.retired
+                #expect(
+                    retired.isRetired && !retired.isPresent && !retired.isEmpty && !retired.isDemand && !retired.isGuard
+                )
+                #expect(leaf.frame.rawValue == number && retired.frame.rawValue == number)
+                // What a CPU that goes on past the present bit would take for the page's memory.
+                #expect(retired.rawValue & 0x000f_ffff_ffff_f000 == ~frame.rawValue & 0x000f_ffff_ffff_f000)
+                #expect(!leaf.isRetired)
+            }
+        }
+        #expect(!PageTableEntry.guardPage.isRetired && !PageTableEntry.empty.isRetired)
+    }
+
     @Test func aTableReferenceKeepsItsCountApartFromEverythingElse() {
         for frame: UInt in [0x1000, 0x000f_ffff_ffff_f000] {
             for user in [false, true] {

@@ -46,6 +46,8 @@ struct ReferenceAudit {
                 let kind = raw >> 9 & 3
                 if level <= 2 && kind == 1 {
                     demand += 1
+                } else if level == 0 && kind == 3 {
+                    continue
                 } else if level == 0 && kind == 2 {
                     guards += 1
                 } else {

@@ -176,11 +176,11 @@ import Testing
         let machine = VmallocMachine(space: Self.space)
         try machine.run {
             typealias Allocator = VirtualRangeAllocator<SimulatedPlatform>
-            guard let frame = machine.frames.value.allocate(order: 1) else {
+            guard let frame = machine.frames.value.allocate(order: 2) else {
                 Issue.record("no memory for an allocator")
                 return
             }
-            #expect(Allocator.byteCount <= 8192)
+            #expect(Allocator.byteCount <= 16384)
             let ranges = Allocator(
                 space: Self.space, frames: machine.frames, memory: machine.frames.value.directMap.pointer(to: frame),
                 restingPages: 0)

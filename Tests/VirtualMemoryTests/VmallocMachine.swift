@@ -44,10 +44,12 @@ final class VmallocMachine: @unchecked Sendable {
     /// - Parameters:
     ///   - mebibytes: RAM, of which the first MiB is not used.
     ///   - restingPages: none, for what counts to the last range.
+    ///   - purgeThreshold: pages of freed areas that may wait; none, as above.
     init(
         mebibytes: UInt = 8, cpuCount: Int = 1, space: VirtualRange = VmallocMachine.space,
         options: PageFrameOptions = VmallocMachine.exact, slab: SlabOptions = SlabOptions(),
-        restingPages: UInt = 0, touches: VmallocOptions = VmallocMachine.onePage, features: PagingFeatures = .all
+        restingPages: UInt = 0, touches: VmallocOptions = VmallocMachine.onePage, features: PagingFeatures = .all,
+        purgeThreshold: UInt = 0
     ) {
         let machine = SimulatedMachine(memory: mebibytes << 20, cpuCount: cpuCount)
         let directMap = machine.arena.directMap
@@ -75,8 +77,10 @@ final class VmallocMachine: @unchecked Sendable {
             let kmalloc = place(TestedKmalloc(frames: frames, options: slab)!)
             let vmalloc = TestedVmalloc(
                 range: space, frames: frames, pageTables: tables, kmalloc: kmalloc, restingPages: restingPages,
-                options: touches)!
-            return (frames, tables, kmalloc, place(vmalloc))
+                purgeThreshold: purgeThreshold, options: touches)!
+            let placed = place(vmalloc)
+            if purgeThreshold != 0 { _ = frames.value.shrinkers.register(placed) }
+            return (frames, tables, kmalloc, placed)
         }
         (frames, tables, kmalloc, vmalloc) = brought
         self.machine = machine
@@ -85,6 +89,7 @@ final class VmallocMachine: @unchecked Sendable {
         for cpu in 0..<cpuCount { machine.loadRoot(tables.value.root, onCPU: cpu) }
         // kmalloc keeps the slab that the areas' notes come from, once it is there: so it is there from the beginning.
         free(allocate(4096))
+        purge()
     }
 
     deinit { for action in release.reversed() { action() } }
@@ -115,6 +120,9 @@ final class VmallocMachine: @unchecked Sendable {
     }
 
     func free(_ address: VirtualAddress?) { run { vmalloc.value.free(address) } }
+
+    @discardableResult
+    func purge() -> UInt { run { vmalloc.value.purge() } }
 
     func load(_ address: VirtualAddress) throws -> UInt64 { try run { try machine.load(address) } }
 

@@ -20,11 +20,13 @@ extension KernelMemory {
         info.total = frames.value.managedFrames
         info.free = frames.value.freeFrames
         // What of the slabs can be given back is in use in part: Linux, too, counts on half of it.
-        info.available = min(info.total, frames.value.promisableFrames + info.slab.reclaimable / 2)
         let areas = vmalloc.value.statistics.areas
+        info.available = min(
+            info.total, frames.value.promisableFrames + info.slab.reclaimable / 2 + areas.retiredPages)
         info.kernelStack = areas.stackPages
         info.vmallocUsed = areas.presentPages
         info.committed = areas.committedFrames
+        info.vmallocLazy = areas.retiredPages
         info.vmallocTotal = layout.areas.byteCount >> PageSize.shift
         info.pageTables = UInt(pageTables.value.tableCount) + 1
         let directMap = layout.directMap
@@ -50,6 +52,8 @@ struct MemInfo {
     var committed: UInt = 0
     var vmallocTotal: UInt = 0
     var vmallocUsed: UInt = 0
+    /// Frames of freed areas that wait for a purge.
+    var vmallocLazy: UInt = 0
     /// What of the direct map is mapped in pages of 4 KiB, 2 MiB and 1 GiB.
     var directMap = InlineArray<3, UInt>(repeating: 0)
     var hasGigabytePages = false
@@ -74,6 +78,8 @@ struct MemInfo {
         Self.write("VmallocTotal:", vmallocTotal, to: &writer)
         Self.write("VmallocUsed:", vmallocUsed, to: &writer)
         Self.write("VmallocChunk:", 0, to: &writer)
+        // Linux has no such line: it counts what waits nowhere.
+        if vmallocLazy > 0 { Self.write("VmallocLazy:", vmallocLazy, to: &writer) }
         Self.write("DirectMap4k:", directMap[0], to: &writer)
         Self.write("DirectMap2M:", directMap[1], to: &writer)
         if hasGigabytePages { Self.write("DirectMap1G:", directMap[2], to: &writer) }
