@@ -26,7 +26,6 @@ INDIRECT_CALLS = {
     "MultibootInformation.walk(_:_:_:)": ["* closure #1 in FirmwareMap.fill(from:commandLine:malformed:)"],
     "MultibootInformation.forEachModule(_:)": ["* closure #? in BootReservations.fill(_:from:_:_:)"],
     "Word.forEachMemoryMapRequest(_:malformed:)": ["* closure #1 in FirmwareMap.apply(_:malformed:)"],
-    "closure #1 in VirtualRangeAllocator.forEachArea(_:)": ["* closure #1 in Vmalloc.checkInvariants()"],
     "SwiftObjectTests.Shape.value.getter": ["* closure #1 in SwiftObjectTests.shapes(_:)"],
     "CallbackList.unregister(_:)": ["closure #1 in CallbackList.unregister(_:)"],
     "PagingTests.withLargePage(_:_:)": ["closure #1 in PagingTests.*"],

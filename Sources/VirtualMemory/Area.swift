@@ -137,9 +137,11 @@ public struct Area: Sendable {
         isOnDemand && !isPromiseWithdrawn ? reservedPages &- presentPages &+ promisedTables : 0
     }
 
-    /// Whether its freeing may be put off: the frames are its own, and no page is larger than 4 KiB.
+    /// Whether its freeing may be put off: the frames are its own, no page is larger than 4 KiB, and a purge, which gives
+    /// back memory, does not need any to make the direct map's pages writable again.
     var canRetire: Bool {
-        kind.ownsFrames && !hasLargePages && !(isOnDemand && reservedPages >= PageSize.size2MiB.frameCount)
+        kind.ownsFrames && !hasLargePages && !hasOtherPermissions
+            && !(isOnDemand && reservedPages >= PageSize.size2MiB.frameCount)
     }
 }
 

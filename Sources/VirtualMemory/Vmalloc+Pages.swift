@@ -150,9 +150,11 @@ extension Vmalloc {
         var source = BuddyTableSource<P>(frames: frames)
         if !pages.areOwned { return emptyPages(pages, &source) }
         return unsafe withBatch { batch -> UInt? in
-            unsafe take(pages, &source, batch) { (left, source) throws(PagingError) in
+            unsafe take(pages, batch) { (left) throws(PagingError) in
                 // Areas are mapped page by page: no frame here belongs to a larger page.
-                try unsafe pageTables.value.takeFrames(from: &left, into: batch, using: &source)
+                let found = try unsafe pageTables.value.takeFrames(from: &left, into: batch, using: &source)
+                if pages.haveOtherPermissions { unsafe showWritable(batch, found, &source) }
+                return found
             }
         }
     }
@@ -162,9 +164,8 @@ extension Vmalloc {
     /// - Returns: as `takePagesAway`.
     @inline(never)
     func takeRetiredPages(_ pages: AreaPages, unlinking tables: inout UnlinkedTables<P>) -> UInt? {
-        var source = BuddyTableSource<P>(frames: frames)
-        return unsafe withBatch { batch -> UInt? in
-            unsafe take(pages, &source, batch) { (left, _) throws(PagingError) in
+        unsafe withBatch { batch -> UInt? in
+            unsafe take(pages, batch) { (left) throws(PagingError) in
                 try unsafe pageTables.value.takeRetiredFrames(from: &left, into: batch, unlinking: &tables)
             }
         }
@@ -189,16 +190,14 @@ extension Vmalloc {
     /// Calls `take` until nothing is left of an area, and gives back the frames that it finds.
     @inline(__always)
     private func take(
-        _ pages: AreaPages, _ source: inout BuddyTableSource<P>,
-        _ batch: UnsafeMutableBufferPointer<PageFrameNumber>,
-        _ takeBatch: (inout VirtualRange, inout BuddyTableSource<P>) throws(PagingError) -> Int
+        _ pages: AreaPages, _ batch: UnsafeMutableBufferPointer<PageFrameNumber>,
+        _ takeBatch: (inout VirtualRange) throws(PagingError) -> Int
     ) -> UInt? {
         var count: UInt = 0
         var left = pages.range
         while !left.isEmpty {
             do throws(PagingError) {
-                let found = try takeBatch(&left, &source)
-                if pages.haveOtherPermissions { unsafe showWritable(batch, found, &source) }
+                let found = try takeBatch(&left)
                 unsafe giveBack(batch, found)
                 count &+= UInt(bitPattern: found)
             } catch {
