@@ -14,12 +14,19 @@ struct FreedAreas: ~Copyable {
     }
 
     /// The area freed last of those that contained `address`. For reports; O(1), eight steps.
-    func latest(containing address: VirtualAddress) -> Area? {
-        var index = next
-        for _ in 0..<Self.capacity {
-            index = (index &- 1) & (Self.capacity &- 1)
-            if let area = areas[index], area.range.contains(address) { return area }
+    @inline(never)
+    mutating func latest(containing address: VirtualAddress) -> Area? {
+        // By address: an inline array copies itself for an index that is not constant, and reports have little stack left.
+        unsafe withUnsafeMutablePointer(to: &areas) { pointer in
+            // An array of so many lies at its start.
+            let first = unsafe UnsafeMutableRawPointer(pointer).assumingMemoryBound(to: Area?.self)
+            var index = next
+            for _ in 0..<Self.capacity {
+                index = (index &- 1) & (Self.capacity &- 1)
+                // Within the array by the mask.
+                if let range = unsafe first[index]?.range, range.contains(address) { return unsafe first[index] }
+            }
+            return nil
         }
-        return nil
     }
 }
