@@ -29,10 +29,7 @@ extension Vmalloc {
             frames.value.withdrawPromise(frames: count &+ Int(bitPattern: mostTables))
             return nil
         }
-        var source = BuddyTableSource<P>(frames: frames)
-        do throws(PagingError) {
-            try reserveEntries(area.node.area.usable, using: &source)
-        } catch {
+        if !reserveEntries(of: area) {
             dropUnpublished(area)
             frames.value.withdrawPromise(frames: count &+ Int(bitPattern: mostTables))
             return nil
@@ -68,6 +65,23 @@ extension Vmalloc {
         let first = (range.start.rawValue &+ (size.byteCount &- 1)) >> size.shift
         let end = range.end.rawValue >> size.shift
         return end > first ? end &- first : 0
+    }
+
+    /// Has the pages of an area due, after a purge where there is no frame for a table otherwise.
+    /// - Returns: false where there was none; some entries may have been written then.
+    private func reserveEntries(of area: AreaReference) -> Bool {
+        if writeEntries(area.node.area.usable) { return true }
+        return takePagesAway(from: AreaPages(area)) != nil && purge() != 0 && writeEntries(area.node.area.usable)
+    }
+
+    private func writeEntries(_ range: VirtualRange) -> Bool {
+        var source = BuddyTableSource<P>(frames: frames)
+        do throws(PagingError) {
+            try reserveEntries(range, using: &source)
+            return true
+        } catch {
+            return false
+        }
     }
 
     /// - Throws: where there was no frame for a table; some entries may have been written then.

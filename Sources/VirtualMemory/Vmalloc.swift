@@ -131,7 +131,10 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
         }
         guard let area = reserve(request, flags) else { return nil }
         let usable = area.node.area.usable
-        if !mapFrames(behind: usable, flags: flags, isPrepared: isPrepared, preparing: prepare) {
+        if !mapFrames(behind: usable, flags: flags, isPrepared: isPrepared, preparing: prepare),
+            takePagesAway(from: AreaPages(area)) == nil || purge() == 0
+                || !mapFrames(behind: usable, flags: flags, isPrepared: isPrepared, preparing: prepare)
+        {
             dropUnpublished(area)
             reportLack(request, flags)
             return nil

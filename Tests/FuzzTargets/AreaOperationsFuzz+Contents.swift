@@ -46,6 +46,17 @@ extension AreaOperationsFuzz {
         note(index, page, found)
     }
 
+    /// Notes down the pages that came with one that was touched: they lie in its window, and hold zeros.
+    func noteNeighbours(_ index: Int) throws {
+        func window(_ page: Int) -> UInt { areas[index].page(page).rawValue >> 12 / touchedAtOnce }
+        let touched = Set(areas[index].pages.indices.filter { areas[index].pages[$0] != .untouched }.map(window))
+        for page in areas[index].pages.indices where areas[index].pages[page] == .untouched {
+            if tables.value.translate(areas[index].page(page)) == nil { continue }
+            try require(touched.contains(window(page)), "page \(page) is there, and none beside it was touched")
+            note(index, page, 0)
+        }
+    }
+
     func touch(_ which: UInt8, _ page: UInt8, isWrite: Bool) throws {
         if areas.isEmpty { return }
         let index = Int(which) % areas.count

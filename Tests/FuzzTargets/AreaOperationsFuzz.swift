@@ -39,6 +39,8 @@ public final class AreaOperationsFuzz {
     let space: VirtualRange
     private var places: [() -> Void] = []
 
+    /// The pages that a touch may bring, aligned to as many.
+    let touchedAtOnce: UInt
     var areas: [LiveArea] = []
     /// The last area that was freed; none once another may lie there.
     var lastFreed: VirtualAddress?
@@ -98,11 +100,15 @@ public final class AreaOperationsFuzz {
         features.fiveLevels = options & 8 != 0
         tables = place(
             PageTables<Platform>(root: source.allocateTableFrame()!, directMap: directMap, features: features))
+        var touches = VmallocOptions()
+        if options & 16 != 0 { touches.setFaultAround(byteCount: PageSize.byteCount) }
+        touchedAtOnce = touches.faultAroundPages
         kmalloc = place(Kmalloc<Platform>(frames: frames, options: SlabOptions())!)
         vmalloc = place(
             Vmalloc<Platform>(
                 range: space, frames: frames, pageTables: tables, kmalloc: kmalloc,
-                restingPages: options & 4 == 0 ? 0 : 64)!)
+                restingPages: options & 4 == 0 ? 0 : 64, purgeThreshold: options & 32 == 0 ? 0 : 48,
+                options: touches)!)
         self.places = places
         for _ in 0..<12 { ownFrames.append(frames.value.allocate(order: 0, flags: .zero)!) }
         ownWords = Array(repeating: Array(repeating: 0, count: 512), count: ownFrames.count)
@@ -128,6 +134,7 @@ public final class AreaOperationsFuzz {
     private func tryCalls() throws {
         // kmalloc keeps the slab that the areas' notes come from, once it is there.
         vmalloc.value.vfree(vmalloc.value.vmalloc(1))
+        vmalloc.value.purge()
         _ = vmalloc.value.ranges.giveUpResting()
         kmalloc.value.shrink()
         let before = frames.value.freeFrames
@@ -151,6 +158,7 @@ public final class AreaOperationsFuzz {
         for index in areas.indices { try checkContents(of: index, everything: true) }
         while let area = areas.popLast() { release(area) }
         try check(after: .vfree)
+        vmalloc.value.purge()
         _ = vmalloc.value.ranges.giveUpResting()
         kmalloc.value.shrink()
         try frames.value.checkInvariants()
@@ -161,6 +169,7 @@ public final class AreaOperationsFuzz {
 
     /// What must hold after each call.
     private func check(after call: Call) throws {
+        for index in areas.indices { try noteNeighbours(index) }
         try vmalloc.value.checkInvariants()
         let figures = vmalloc.value.statistics.areas
         try require(figures.areas == UInt(areas.count), "\(call): \(figures.areas) areas, and not \(areas.count)")

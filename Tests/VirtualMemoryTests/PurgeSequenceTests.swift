@@ -44,7 +44,7 @@ import Testing
                         onCPU: cpu, { machine.vmalloc.value.allocate(pages * 4096, populate: populate) })
                 else {
                     // Memory is full: of areas in use alone.
-                    #expect(machine.statistics.areas.retiredPages == 0)
+                    #expect(machine.statistics.areas.retiredPages == 0, "step \(step)")
                     break
                 }
                 for page in 0..<pages where Bool.random(using: &random) {
