@@ -2,6 +2,7 @@ import BootMemory
 import MemoryPrimitives
 import PageFrames
 import Slab
+import VirtualMemory
 
 /// What the command line asks for. docs/boot.md lists the words.
 struct BootParameters {
@@ -13,6 +14,8 @@ struct BootParameters {
     var frames = PageFrameOptions()
     /// How caches and kmalloc are to work, and what is checked of them.
     var slab = SlabOptions()
+    /// How kernel stacks are to be.
+    var stacks = StackOptions()
     /// Whether lost memory is looked for, and how.
     var leaks = LeakParameters()
     /// How often free memory is tested; 0 for not at all.
@@ -59,8 +62,7 @@ struct BootParameters {
             crash = CrashTest(named: word)
             if crash == nil { return false }
         } else {
-            let isOfFrames = try applyToFrames(word)
-            return isOfFrames ? true : try applyToSlab(word)
+            return try applyToFrames(word)
         }
         return true
     }
@@ -82,7 +84,8 @@ struct BootParameters {
         } else if word.hasKey("fail_page_alloc") {
             frames.failedRequest = try Self.failedRequest(word)
         } else {
-            return try applyToSlab(word)
+            let isOfStacks = try applyToStacks(word)
+            return isOfStacks ? true : try applyToSlab(word)
         }
         return true
     }
@@ -120,6 +123,8 @@ struct BootParameters {
         case .notANumber: "is not a number"
         case .notASize: "is not a size"
         case .notAChoice: "is none of the values that there are"
+        case .notAStackSize: "is not 8K to 64K in whole pages"
+        case .notAGuardGap: "is not 1 to 1024 pages"
         case .notAFlag: "is neither on nor off"
         case .notAMemoryRange: "has a part that is not SIZE, SIZE@START, SIZE#START, SIZE$START or SIZE!START"
         }

@@ -37,6 +37,7 @@ enum BringUp {
         CPUFeatures.setPageAttributes()
         unsafe X86Platform.hasFastStringStores = features.fastStringStores
 
+        if parameters.crash == .bootStackCanary { ImageStack.boot.damageCanary() }
         let log = BringUpLog(memoryTestPasses: parameters.memoryTestPasses, frames: parameters.frames)
         bringUp(fillMap(features, from: information, commandLine), information, features, parameters, log)
         GuardedReport.logPool(parameters.slab)
@@ -59,6 +60,7 @@ enum BringUp {
                 fiveLevels: features.usesFiveLevels))
         machine.frames = parameters.frames
         machine.slab = parameters.slab
+        machine.stacks = parameters.stacks
         machine.findsLeaks = parameters.leaks.isOn
         let boot = unsafe BootAllocator(
             memoryStorage: BootStorage.memoryRegions, reservedStorage: BootStorage.reservedRegions)

@@ -18,7 +18,11 @@ enum CrashTest: UInt8 {
         guardedOverflow, guardedUnderflow, guardedUseAfterFree, guardedDoubleFree, guardedInteriorFree,
         guardedCorruption, objectOverflow, objectUnderflow, objectWriteAfterFree, objectReadAfterFree, pageKfree,
         crossCacheFree,
-        kmallocExhaustion
+        kmallocExhaustion,
+        kernelStackOverflow, pageFaultStackOverflow, doubleFaultStackOverflow, interruptStackOverflow,
+        machineCheckStackOverflow, stackGuardLeading, stackGuardTrailing, stackGuardForeign, corruptStack,
+        bootStackCanary, stackCanary, nestedFault, stackReserveEmpty, overflowInFaultLock, overflowInRangesLock,
+        overflowInTablesLock, overflowInCacheLock, overflowInFrameCacheLock, overflowInZoneLock
 
     init?(named word: Word) {
         // Not allCases, which makes an array: there is no memory for one yet.
@@ -80,6 +84,25 @@ enum CrashTest: UInt8 {
         case .pageKfree: "slab-free-page"
         case .crossCacheFree: "slab-wrong-cache"
         case .kmallocExhaustion: "slab-exhaustion"
+        case .kernelStackOverflow: "kernel-stack-overflow"
+        case .pageFaultStackOverflow: "page-fault-stack-overflow"
+        case .doubleFaultStackOverflow: "double-fault-stack-overflow"
+        case .interruptStackOverflow: "nmi-stack-overflow"
+        case .machineCheckStackOverflow: "machine-check-stack-overflow"
+        case .stackGuardLeading: "stack-guard-leading"
+        case .stackGuardTrailing: "stack-guard-trailing"
+        case .stackGuardForeign: "stack-guard-foreign"
+        case .corruptStack: "corrupt-stack"
+        case .bootStackCanary: "boot-stack-canary"
+        case .stackCanary: "stack-canary"
+        case .nestedFault: "nested-fault"
+        case .stackReserveEmpty: "stack-reserve-empty"
+        case .overflowInFaultLock: "stack-overflow-fault-lock"
+        case .overflowInRangesLock: "stack-overflow-ranges-lock"
+        case .overflowInTablesLock: "stack-overflow-tables-lock"
+        case .overflowInCacheLock: "stack-overflow-cache-lock"
+        case .overflowInFrameCacheLock: "stack-overflow-frame-cache-lock"
+        case .overflowInZoneLock: "stack-overflow-zone-lock"
         }
     }
 
@@ -142,7 +165,7 @@ enum CrashTest: UInt8 {
         case .outOfMemory: Self.exhaustWithObjects()
         case .userPageAccess: Self.touchUserPage(memory, byExecuting: false)
         case .userPageExecution: Self.touchUserPage(memory, byExecuting: true)
-        default: break
+        default: misuseStack(memory)
         }
     }
 }

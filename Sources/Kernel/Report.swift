@@ -16,6 +16,7 @@ enum Report: UInt8 {
     case slabinfo
     case meminfo
     case pageTables
+    case stacks
 
     var name: StaticString {
         switch self {
@@ -26,6 +27,7 @@ enum Report: UInt8 {
         case .slabinfo: "slabinfo"
         case .meminfo: "meminfo"
         case .pageTables: "page_tables"
+        case .stacks: "stacks"
         }
     }
 
@@ -38,6 +40,7 @@ enum Report: UInt8 {
         case .slabinfo: SlabInfoReport.write(memory.value.kmalloc.value, to: &writer)
         case .meminfo: memory.value.writeMemInfo(to: &writer)
         case .pageTables: MappingReport.write(memory.value.pageTables.value, to: &writer)
+        case .stacks: StackTable.write(memory, to: &writer)
         }
     }
 

@@ -14,6 +14,7 @@ extension KernelMemory {
         try pageTables.value.checkInvariants()
         try kmalloc.value.checkInvariants()
         try vmalloc.value.checkInvariants()
+        try stacks.value.checkInvariants()
         try guardedPool?.value.checkInvariants()
     }
 }

@@ -8,7 +8,7 @@ import VirtualMemory
 
 /// The composition root: the one value that owns every allocator of a machine.
 ///
-///     firmware map -> BootAllocator -> PageTables -> PageFrameAllocator -> Kmalloc -> Vmalloc
+///     firmware map -> BootAllocator -> PageTables -> PageFrameAllocator -> Kmalloc -> Vmalloc -> KernelStacks
 ///
 /// Created once, by `bringUp`, and never moved: everything in it is reached by `Permanent` references. All calls may
 /// come from any context and any CPU unless the allocator they lead to says otherwise.
@@ -24,6 +24,7 @@ public struct KernelMemory<P: Platform>: ~Copyable {
     public let frames: Permanent<PageFrameAllocator<P>>
     public let kmalloc: Permanent<Kmalloc<P>>
     public let vmalloc: Permanent<Vmalloc<P>>
+    public let stacks: Permanent<KernelStacks<P>>
     /// Where sampled objects are guarded; nil where none are to be, or there was no memory for it.
     public let guardedPool: Permanent<GuardedPool<P>>?
     /// Finds lost memory; nil where that was not asked for.
@@ -40,7 +41,7 @@ public struct KernelMemory<P: Platform>: ~Copyable {
             + RootMemory.byteCount(of: KernelImage.self) + RootMemory.byteCount(of: BootAllocator.self)
             + RootMemory.byteCount(of: PageTables<P>.self) + RootMemory.byteCount(of: PageFrameAllocator<P>.self)
             + RootMemory.byteCount(of: Kmalloc<P>.self) + RootMemory.byteCount(of: Vmalloc<P>.self)
-            + RootMemory.byteCount(of: GuardedPool<P>.self)
+            + RootMemory.byteCount(of: KernelStacks<P>.self) + RootMemory.byteCount(of: GuardedPool<P>.self)
         return pageCount(forBytes: values) << PageSize.shift
     }
 
@@ -77,12 +78,14 @@ public struct KernelMemory<P: Platform>: ~Copyable {
         if let leaks { kmalloc.value.forEachOwnMemory { range in leaks.value.addRoot(range) } }
         observer.kmallocIsReady(kmalloc.value)
         let vmalloc = try startVmalloc(&root, machine.layout, frames, pageTables, kmalloc)
+        let stacks = try startStacks(&root, machine.stacks, frames, vmalloc)
         observer.vmallocIsReady(vmalloc.value)
         let guardedPool = startGuardedPool(&root, machine.slab, vmalloc, kmalloc)
         return root.place(
             KernelMemory(
                 layout: machine.layout, directMap: machine.directMap, firmwareMap: firmwareMap, image: image,
                 boot: keptBoot, pageTables: pageTables, frames: frames, kmalloc: kmalloc, vmalloc: vmalloc,
+                stacks: stacks,
                 guardedPool: guardedPool, leaks: leaks))
     }
 
@@ -185,6 +188,18 @@ public struct KernelMemory<P: Platform>: ~Copyable {
         return root.place(vmalloc)
     }
 
+    @inline(never)
+    private static func startStacks(
+        _ root: inout RootMemory, _ options: StackOptions, _ frames: Permanent<PageFrameAllocator<P>>,
+        _ vmalloc: Permanent<Vmalloc<P>>
+    ) throws(BringUpError) -> Permanent<KernelStacks<P>> {
+        guard let stacks = KernelStacks<P>(options: options, vmalloc: vmalloc) else { throw .outOfBootMemory }
+        let placed = root.place(stacks)
+        // The second of them: there is room.
+        _ = frames.value.shrinkers.register(placed)
+        return placed
+    }
+
     /// Debugging is asked for, not needed: without memory for it the kernel comes up all the same.
     @inline(never)
     private static func startGuardedPool(
@@ -203,7 +218,7 @@ public struct KernelMemory<P: Platform>: ~Copyable {
         layout: AddressSpaceLayout, directMap: DirectMap, firmwareMap: Permanent<FirmwareMap>,
         image: Permanent<KernelImage>, boot: Permanent<BootAllocator>, pageTables: Permanent<PageTables<P>>,
         frames: Permanent<PageFrameAllocator<P>>, kmalloc: Permanent<Kmalloc<P>>, vmalloc: Permanent<Vmalloc<P>>,
-        guardedPool: Permanent<GuardedPool<P>>?, leaks: Permanent<LeakDetector<P>>?
+        stacks: Permanent<KernelStacks<P>>, guardedPool: Permanent<GuardedPool<P>>?, leaks: Permanent<LeakDetector<P>>?
     ) {
         self.leaks = leaks
         self.layout = layout
@@ -215,6 +230,7 @@ public struct KernelMemory<P: Platform>: ~Copyable {
         self.frames = frames
         self.kmalloc = kmalloc
         self.vmalloc = vmalloc
+        self.stacks = stacks
         self.guardedPool = guardedPool
     }
 }

@@ -2,6 +2,7 @@ import MemoryPrimitives
 import PageFrames
 import Paging
 import Slab
+import VirtualMemory
 
 /// What bring-up has to be told about the machine; the rest it reads from the firmware's map.
 public struct MachineDescription: Sendable {
@@ -15,6 +16,8 @@ public struct MachineDescription: Sendable {
     public var frames: PageFrameOptions
     /// How caches and kmalloc are to work.
     public var slab = SlabOptions()
+    /// How kernel stacks are to be.
+    public var stacks = StackOptions()
     /// Whether every allocation is noted down, so that those can be found that nothing refers to any more.
     public var findsLeaks = false
 

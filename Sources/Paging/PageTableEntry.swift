@@ -6,9 +6,11 @@ import MemoryPrimitives
 ///     0                  empty             large page bit clear, level > 0   references a table
 ///     kind 1 (bits 9-10) demand            level 0 or large page bit set     leaf: maps a page
 ///     kind 2             guard
+///     kind 3             page of a stack, due when the stack grows
 ///
-/// - A *demand* entry keeps its permission bits where a leaf has them: to resolve it is to fill in the frame.
-/// - Demand and guard entries have all address bits set, so that a CPU that speculates past a clear present bit
+/// - A *demand* entry keeps its permission bits where a leaf has them: to resolve it is to fill in the frame. So does that of
+///   a stack's page, which is resolved without any lock (`growStack`).
+/// - Such entries and guard entries have all address bits set, so that a CPU that speculates past a clear present bit
 ///   (L1 terminal fault) finds no RAM there.
 /// - An entry that references a table keeps the number of that table's entries in use in bits 52 to 61, which the CPU
 ///   ignores there. In leaves those bits are 0.
@@ -78,7 +80,12 @@ public struct PageTableEntry: RawRepresentable, Equatable, Sendable {
         PageTableEntry(rawValue: (1 << kindShift) | permissionBits(permissions, features) | addressMask)
     }
 
-    /// The leaf that a demand entry becomes when `frame` fills it.
+    /// A page of a stack that is due when the stack grows. Always 4 KiB.
+    static func dueStackPage(_ permissions: PagePermissions, features: PagingFeatures) -> PageTableEntry {
+        PageTableEntry(rawValue: (3 << kindShift) | permissionBits(permissions, features) | addressMask)
+    }
+
+    /// The leaf that a demand entry, or that of a stack's page, becomes when `frame` fills it.
     @inline(__always)
     public func resolved(with frame: PhysicalAddress) -> PageTableEntry {
         let permissions = rawValue & ~(Self.addressMask | (3 << Self.kindShift))
@@ -113,6 +120,10 @@ extension PageTableEntry {
     /// True for a not-present entry that stands for a zeroed page at the first touch.
     @inline(__always)
     public var isDemand: Bool { !isPresent && (rawValue >> Self.kindShift) & 3 == 1 }
+
+    /// True for a not-present entry that stands for a page of a stack.
+    @inline(__always)
+    public var isDueStackPage: Bool { !isPresent && (rawValue >> Self.kindShift) & 3 == 3 }
 
     /// True for a not-present entry that stands for a guard page.
     public var isGuard: Bool { !isPresent && (rawValue >> Self.kindShift) & 3 == 2 }

@@ -57,7 +57,7 @@ extension PageTables {
     /// The table whose entries are slots of 512 GiB for `address`; nil where there is none. A place to begin at that is
     /// known when this is compiled, so that the levels below it need no loop.
     @inline(__always)
-    private func slotTable(of address: UInt) -> PhysicalAddress? {
+    func slotTable(of address: UInt) -> PhysicalAddress? {
         if _fastPath(!features.fiveLevels) { return root }
         let level = PageTableCursor.slotLevel &+ 1
         let entry = PageTable(at: root, directMap)[PageTable.index(of: address, atLevel: level)]

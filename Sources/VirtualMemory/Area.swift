@@ -61,10 +61,10 @@ public struct Area: Sendable {
     /// All that the area takes, guard pages included. Whole pages.
     public let range: VirtualRange
     /// What its owner called it.
-    public let name: StaticString
+    public internal(set) var name: StaticString
     /// Who asked for it: a return address, or another number that the caller chose; 0 where unknown.
-    public let caller: UInt
-    /// Pages that have a frame now. Never above `reservedPages`.
+    public internal(set) var caller: UInt
+    /// Pages that have a frame now; of a stack, those that had one from the beginning. Never above `reservedPages`.
     public internal(set) var presentPages: UInt
     /// Where the area is noted down, for the caller that is setting it up or taking it apart; nil in the note itself.
     var note: AreaReference?

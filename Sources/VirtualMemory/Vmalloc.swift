@@ -30,6 +30,8 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     let faultLocks: FaultLocks<P>
     let resolvedFaults = Atomic<UInt>(0)
     let spuriousFaults = Atomic<UInt>(0)
+    /// Pages that stacks have grown by: there without their areas' knowing.
+    let grownStackPages = Atomic<UInt>(0)
 
     /// - Parameters:
     ///   - range: the addresses to hand out, whole pages; nothing may be mapped there yet.
@@ -148,18 +150,16 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
 
     /// Reports that there are not so many frames, unless the flags forbid it. (Linux is silent.)
     @inline(never)
-    private func reportLack(_ request: AreaRequest, _ flags: AllocationFlags) {
+    func reportLack(_ request: AreaRequest, _ flags: AllocationFlags) {
         if flags.contains(.noWarn) || request.pageCount == 0 { return }
         let (byteCount, overflow) = request.pageCount.multipliedReportingOverflow(by: PageSize.byteCount)
         P.report(
             FailedAllocation(areaOf: overflow ? UInt.max : byteCount, lack: .areaFrames, flags: flags.rawValue))
     }
 
-    /// Tells the watcher of a new area: of a stack with its guard pages, where the addresses in its description lead to.
+    /// Tells the watcher of a new area.
     private func tell(of area: Area, _ flags: AllocationFlags) {
-        let range = area.kind == .stack ? area.range : area.usable
-        frames.value.noteAllocation(
-            range.start.rawValue, byteCount: range.byteCount, area.kind == .stack ? .stack : .area, flags)
+        frames.value.noteAllocation(area.usable.start.rawValue, byteCount: area.usable.byteCount, .area, flags)
     }
 
     func dropUnpublished(_ area: Area) {

@@ -115,12 +115,13 @@ def test_a_check_that_was_chosen_finds(boot, name, arguments, value, patterns):
 
 
 def test_each_crash_of_the_kernel_is_tested():
+    import test_stacks
     from test_kfence import ERRORS
     from toolchain import ROOT
 
     source = (ROOT / "Sources" / "Kernel" / "CrashTest.swift").read_text()
     known = set(re.findall(r'case \.\w+: "([a-z-]+)"', source))
-    assert known == {name for name, *_ in EXCEPTIONS + FINDINGS + CHECKED + ERRORS}
+    assert known == {name for name, *_ in EXCEPTIONS + FINDINGS + CHECKED + ERRORS + test_stacks.ENDS + test_stacks.FINDINGS}
 
 
 def test_a_page_fault_where_the_cpu_has_no_nx_names_no_fetch(boot):

@@ -14,6 +14,7 @@ typealias TestedTables = PageTables<SimulatedPlatform>
 typealias TestedKmalloc = Kmalloc<SimulatedPlatform>
 typealias TestedVmalloc = Vmalloc<SimulatedPlatform>
 typealias TestedStack = KernelStack<SimulatedPlatform>
+typealias TestedStacks = KernelStacks<SimulatedPlatform>
 
 /// A simulated machine up to vmalloc, whose page faults vmalloc handles.
 final class VmallocMachine: @unchecked Sendable {
@@ -24,6 +25,7 @@ final class VmallocMachine: @unchecked Sendable {
     let tables: Permanent<TestedTables>
     let kmalloc: Permanent<TestedKmalloc>
     let vmalloc: Permanent<TestedVmalloc>
+    let stacks: Permanent<TestedStacks>
     private let release: [() -> Void]
 
     /// The last fault that vmalloc refused, on any CPU.
@@ -39,7 +41,7 @@ final class VmallocMachine: @unchecked Sendable {
     init(
         mebibytes: UInt = 8, cpuCount: Int = 1, space: VirtualRange = VmallocMachine.space,
         options: PageFrameOptions = VmallocMachine.exact, slab: SlabOptions = SlabOptions(),
-        restingPages: UInt = 0
+        restingPages: UInt = 0, stacks: StackOptions = StackOptions()
     ) {
         let machine = SimulatedMachine(memory: mebibytes << 20, cpuCount: cpuCount)
         let directMap = machine.arena.directMap
@@ -56,19 +58,24 @@ final class VmallocMachine: @unchecked Sendable {
         let lists = (0..<2).map { _ in UnsafeMutableBufferPointer<Region>.allocate(capacity: 32) }
         defer { for list in lists { list.deallocate() } }
         let brought = machine.run {
-            () -> (Permanent<TestedFrames>, Permanent<TestedTables>, Permanent<TestedKmalloc>, Permanent<TestedVmalloc>)
-            in
+            () -> (
+                Permanent<TestedFrames>, Permanent<TestedTables>, Permanent<TestedKmalloc>, Permanent<TestedVmalloc>,
+                Permanent<TestedStacks>
+            ) in
             var boot = BootAllocator(memoryStorage: lists[0], reservedStorage: lists[1])
             boot.add(PhysicalRange(PhysicalAddress(1 << 20), PhysicalAddress(mebibytes << 20)))
             let frames = place(TestedFrames(takingOver: &boot, directMap: directMap, options: options)!)
             var source = BuddyTableSource<SimulatedPlatform>(frames: frames)
             let tables = place(TestedTables(root: source.allocateTableFrame()!, directMap: directMap, features: .all))
             let kmalloc = place(TestedKmalloc(frames: frames, options: slab)!)
-            let vmalloc = TestedVmalloc(
-                range: space, frames: frames, pageTables: tables, kmalloc: kmalloc, restingPages: restingPages)!
-            return (frames, tables, kmalloc, place(vmalloc))
+            let vmalloc = place(
+                TestedVmalloc(
+                    range: space, frames: frames, pageTables: tables, kmalloc: kmalloc, restingPages: restingPages)!)
+            let stacks = place(TestedStacks(options: stacks, vmalloc: vmalloc)!)
+            for cpu in 0..<cpuCount { machine.run(onCPU: cpu) { stacks.value.refillReserve() } }
+            return (frames, tables, kmalloc, vmalloc, stacks)
         }
-        (frames, tables, kmalloc, vmalloc) = brought
+        (frames, tables, kmalloc, vmalloc, self.stacks) = brought
         self.machine = machine
         self.release = release
         machine.pageFaultHandler = { [unowned self] address, access in handle(address, access) }
@@ -84,6 +91,11 @@ final class VmallocMachine: @unchecked Sendable {
         if kind == .store { access.insert(.write) }
         if kind == .fetch { access.insert(.execute) }
         if tables.value.translate(address) != nil { access.insert(.protection) }
+        switch stacks.value.grow(at: address, access: access) {
+        case .grown, .spurious: return true
+        case .reserveIsEmpty: return false
+        case .notDue: break
+        }
         switch vmalloc.value.handleFault(at: address, access: access) {
         case .resolved, .spurious: return true
         case .fatal(let reason, let place):
@@ -121,7 +133,9 @@ final class VmallocMachine: @unchecked Sendable {
     func check() throws {
         try run {
             try vmalloc.value.checkInvariants()
-            #expect(frames.value.promisedFrames == vmalloc.value.untouchedPages)
+            try stacks.value.checkInvariants()
+            let missing = UInt(stacks.value.figures.missingReserveFrames)
+            #expect(frames.value.promisedFrames == vmalloc.value.untouchedPages + missing)
         }
     }
 

@@ -29,6 +29,7 @@ enum SelfTests {
         SlabCheckTests.run(memory)
         CacheTests.run(memory)
         VmallocTests.run(memory)
+        StackTests.run(memory)
         SwiftObjectTests.run(memory)
     }
 }

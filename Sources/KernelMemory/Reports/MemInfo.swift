@@ -22,8 +22,11 @@ extension KernelMemory {
         // What of the slabs can be given back is in use in part: Linux, too, counts on half of it.
         info.available = min(info.total, frames.value.promisableFrames + info.slab.reclaimable / 2)
         let areas = vmalloc.value.statistics.areas
-        info.kernelStack = areas.stackPages
-        info.vmallocUsed = areas.presentPages
+        let reserve = stacks.value.figures
+        // Frames that wait for a stack to grow are as good as its pages.
+        let waiting = UInt(bitPattern: reserve.reserveFrames &- reserve.missingReserveFrames)
+        info.kernelStack = areas.stackPages &+ waiting
+        info.vmallocUsed = areas.presentPages &+ waiting
         info.vmallocTotal = layout.areas.byteCount >> PageSize.shift
         info.pageTables = UInt(pageTables.value.tableCount) + 1
         let directMap = layout.directMap
