@@ -38,7 +38,13 @@ public struct KernelStacks<P: Platform>: ~Copyable, @unchecked Sendable {
         let size: UInt = 1 &<< UInt(bitPattern: UInt.bitWidth &- (byteCount &- 1).leadingZeroBitCount)
         // Each place of the reserve lacks a frame at first, and so has one promised.
         let places = capacity &* P.cpuCount
-        guard vmalloc.value.frames.value.promise(frames: places) else { return nil }
+        guard vmalloc.value.frames.value.promise(frames: places) else {
+            P.report(
+                FailedAllocation(
+                    areaOf: UInt(bitPattern: places) &<< PageSize.shift, lack: .areaFrames,
+                    flags: AllocationFlags.kernel.rawValue))
+            return nil
+        }
         // It refers to nothing that could be lost.
         let flags: AllocationFlags = .kernel | .zero | .noLeakTrace
         guard let memory = unsafe vmalloc.value.kmalloc.value.allocate(size, flags: flags) else {
