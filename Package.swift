@@ -28,8 +28,8 @@ let package = Package(
         .library(
             name: "Quarry",
             targets: [
-                "MemoryPrimitives", "BootMemory", "PageFrames", "Paging", "Slab", "VirtualMemory", "LeakDetection",
-                "KernelMemory",
+                "MemoryPrimitives", "BootMemory", "PageFrames", "Paging", "Slab", "VirtualMemory", "DeviceMemory",
+                "LeakDetection", "KernelMemory",
             ]),
         .library(name: "SimulatedMachine", targets: ["SimulatedMachine"]),
     ],
@@ -41,16 +41,21 @@ let package = Package(
         floor("Paging", on: ["MemoryPrimitives", "BootMemory", "PageFrames"]),
         floor("Slab", on: ["MemoryPrimitives", "PageFrames"]),
         floor("VirtualMemory", on: ["MemoryPrimitives", "PageFrames", "Paging", "Slab"]),
+        floor("DeviceMemory", on: ["MemoryPrimitives", "PageFrames", "Slab"]),
         floor("LeakDetection", on: ["MemoryPrimitives", "BootMemory", "PageFrames", "Paging"]),
         floor(
             "KernelMemory",
             on: [
-                "MemoryPrimitives", "BootMemory", "PageFrames", "Paging", "Slab", "VirtualMemory", "LeakDetection",
+                "MemoryPrimitives", "BootMemory", "PageFrames", "Paging", "Slab", "VirtualMemory", "DeviceMemory",
+                "LeakDetection",
             ]),
+
+        // Sequences of changes that the kernel's self tests and the host's tests make alike.
+        floor("TableSequence", on: ["MemoryPrimitives", "Paging"]),
 
         // Floor 6: the freestanding program. Host builds compile it too, which keeps it honest, and never link it.
         .target(name: "X86"),
-        floor("Kernel", on: ["KernelMemory", "X86"], [.enableExperimentalFeature("Extern")]),
+        floor("Kernel", on: ["KernelMemory", "TableSequence", "X86"], [.enableExperimentalFeature("Extern")]),
 
         // The host's platform, and what is tested on it.
         .target(name: "HostThreads"),
@@ -59,7 +64,8 @@ let package = Package(
             swiftSettings: [.strictMemorySafety(), .treatAllWarnings(as: .error)]),
         // What `make fuzz` feeds with inputs, and tests with those that are kept.
         .target(
-            name: "FuzzTargets", dependencies: ["BootMemory", "PageFrames", "Paging", "Slab", "SimulatedMachine"],
+            name: "FuzzTargets",
+            dependencies: ["BootMemory", "PageFrames", "Paging", "Slab", "VirtualMemory", "SimulatedMachine"],
             path: "Tests/FuzzTargets", swiftSettings: [.strictMemorySafety(), .treatAllWarnings(as: .error)]),
         // What several test targets need.
         .target(
@@ -75,9 +81,10 @@ let package = Package(
         .testTarget(
             name: "PageFrameCallTests", dependencies: ["PageFrames", "SimulatedMachine", "TestSupport"],
             swiftSettings: [.treatAllWarnings(as: .error)]),
-        tests(of: "Paging"),
+        tests(of: "Paging", with: ["TableSequence"]),
         tests(of: "Slab"),
         tests(of: "VirtualMemory"),
+        tests(of: "DeviceMemory"),
         tests(of: "LeakDetection", with: ["Slab", "VirtualMemory"]),
         tests(of: "KernelMemory"),
     ]

@@ -45,6 +45,8 @@ def measure():
     if not Machine.kernel.exists():
         raise Failure(f"{Machine.kernel} is missing: `make kernel` builds it")
     calibration, rows = figures.read_log(boot("bench", "512M", "bench"))
+    _, touches = figures.read_log(boot("bench-demand", "2G", "bench=demand selftest=no"))
+    rows += touches
     descriptor_bytes = 0
     for size in figures.BOOT_SIZES:
         row, found = figures.boot_row(size, boot(f"bench-boot-{size}", size, "selftest=no"))
@@ -86,6 +88,8 @@ def print_table(calibration, rows, descriptor_bytes, bounds):
         mark = "  misses its goal" if limit > goal else ""
         print(f"{title}: {mean:.3f}, at most {float(limit):.3f}{mark}")
     print(f"descriptor: {descriptor_bytes} bytes a frame, at most {bounds['descriptor bytes']}")
+    for name, value, limit in figures.demand_bounds(rows, bounds):
+        print(f"{name}: {number(value)}, at most {limit:g}{'  above' if value > limit else ''}")
     print(f"boot, 64G over 512M: {figures.boot_ratio(rows):.2f}, at most {bounds['boot of 64G over 512M']}")
 
 

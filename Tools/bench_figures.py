@@ -217,13 +217,17 @@ def calibration_problems(calibration):
 # The statistics of the rows that Linux does not have.
 FROM_SLABS_ROWS = {
     f"kmalloc({size}) from slabs {call}": "mean" for size in (64, 1024, 8192) for call in ("alloc", "free")}
+DEMAND_ROWS = {
+    "first touch": "median", "first touch with fault-around, per page": "mean", "first touch 2M, per page of 4K": "mean",
+    **{name: "median" for size in ("4K", "16M", "1G")
+       for name in (f"vmalloc {size} on demand", f"vfree {size} on demand, untouched")}}
 BOOT_ROWS = {boot_row_name(size): "count" for size in BOOT_SIZES}
 
 
 def row_problems(rows, linux):
     """Rows that are missing, unknown, or another statistic than Linux's."""
     expected = {**{name: statistic for name, (statistic, _) in linux.items()},
-                **FROM_SLABS_ROWS, **BOOT_ROWS}
+                **FROM_SLABS_ROWS, **DEMAND_ROWS, **BOOT_ROWS}
     found = {row.name: row.statistic for row in rows}
     problems = [f"missing row: {name}" for name in expected if name not in found]
     problems += [f"unknown row: {name}" for name in found if name not in expected]
@@ -246,12 +250,24 @@ def bound_problems(rows, descriptor_bytes, bounds):
         for title, mean, limit, _ in geometric_means(rows, bounds) if mean > limit]
     if descriptor_bytes > bounds["descriptor bytes"]:
         problems.append(f"descriptor: {descriptor_bytes} bytes a frame, at most {bounds['descriptor bytes']}")
+    problems += [
+        f"{name}: {value:.2f}, at most {limit:g}" for name, value, limit in demand_bounds(rows, bounds) if value > limit]
     ratio = boot_ratio(rows)
     if ratio is not None and ratio > bounds["boot of 64G over 512M"]:
         problems.append(
             f"boot to \"page frames ready\": 64G takes {ratio:.2f} times 512M, at most "
             f"{bounds['boot of 64G over 512M']}")
     return problems
+
+
+def demand_bounds(rows, bounds):
+    """[(name, value, limit)] of memory that is mapped at its first touch."""
+    by_name = {row.name: row.instructions for row in rows}
+    found = [(name, by_name[name], limit) for name, limit in bounds["first touches"].items() if name in by_name]
+    small, large = (by_name.get(f"vmalloc {size} on demand") for size in ("4K", "1G"))
+    if small and large:
+        found.append(("vmalloc on demand, 1G over 4K", large / small, bounds["vmalloc on demand, 1G over 4K"]))
+    return found
 
 
 def boot_ratio(rows):

@@ -26,9 +26,11 @@ WORK = BUILD / "fuzz"
 FINDINGS = WORK / "findings"
 # What a target is made of, the entry apart.
 MODULES = [
-    "MemoryPrimitives", "BootMemory", "PageFrames", "Paging", "Slab", "HostThreads", "SimulatedMachine", "FuzzTargets"]
+    "MemoryPrimitives", "BootMemory", "PageFrames", "Paging", "Slab", "VirtualMemory", "HostThreads", "SimulatedMachine",
+    "FuzzTargets"]
 # Each target's entry, and the longest input in bytes.
 TARGETS = {
+    "area-operations": ("AreaOperationsEntry", 601),
     "firmware-map": ("FirmwareMapEntry", 264),
     "frame-operations": ("FrameOperationsEntry", 2048),
     "slab-operations": ("SlabOperationsEntry", 1024),

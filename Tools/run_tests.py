@@ -79,7 +79,8 @@ PARTS = {
         "threads of the page frames, page tables and the slab under ThreadSanitizer",
         [[*SWIFT_TEST, "--sanitize=thread", "--scratch-path", ".build-tsan", "--filter",
           "PageFramesTests.(ConcurrencyTests|ShrinkerRegistrationTests/removalHolds)"
-          "|PagingTests.ConcurrencyTests|SlabTests.(ConcurrencyTests|CacheConcurrencyTests)"]],
+          "|PagingTests.ConcurrencyTests|SlabTests.(ConcurrencyTests|CacheConcurrencyTests)"
+          "|DeviceMemoryTests.ConcurrencyTests"]],
         1800, host_count),
     "kernel": Part("kernel build", [[sys.executable, "Tools/build_kernel.py"]], 600),
     "check": Part(

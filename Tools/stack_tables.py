@@ -38,7 +38,8 @@ INDIRECT_CALLS = {
     "LeakDetector.note(_:)": ["closure #1 in KernelMemory.startLeakDetection(_:_:_:_:_:)"],
     "Exceptions.*": ["closure #? in CrashTest.misuseStack(_:)"],
     "PageFaultHandler.handle(_:)": ["closure #? in CrashTest.misuseStack(_:)"],
-    "exception_dispatch": ["closure #1 in CrashTest.waitInHandler()", "closure #1 in ExceptionTests.contexts(_:)"],
+    "exception_dispatch": ["closure #1 in CrashTest.waitInHandler()", "closure #1 in ExceptionTests.contexts(_:)",
+                           "closure #1 in DemandTests.handlers(_:)"],
     # Guarded objects and the leak detector, which the floors below call through what they were given at bring-up.
     "Kmalloc.sizeUncommon(_:in:)": GUARDED_OBJECTS,
     "Kmalloc.freeUncommon(_:_:)": GUARDED_OBJECTS + LEAK_WATCHER,
@@ -56,6 +57,10 @@ INDIRECT_CALLS = {
     "_swift_embedded_invoke_heap_object_destroy": ["*.__deallocating_deinit"],
     # They execute what is no function, and end in a fault.
     "CrashTest.*": [],
+    # A return instruction, or nothing at all.
+    "probe_fetch": [],
+    # The code that the test has written, which returns at once.
+    "DeviceMappingTests.code(_:)": [],
     # To another stack: see STACK_SWITCHES.
     "switch_stack": [],
 }
@@ -75,6 +80,8 @@ STACK_SWITCHES = {
 UNCALLED = {
     # The interrupt descriptor table names them.
     "exception_stub_*",
+    # Where a probe goes on whose access has faulted: in place of one of its own returns.
+    "probe_failed",
     # The methods of the standard library's classes; the kernel calls none of them by way of the class.
     "*ArrayStorage*.canStoreElements(ofDynamicType:)", "_*Storage*.__allocating_init*",
     "swift_deletedMethodError",
@@ -140,9 +147,10 @@ OF_ONE_VECTOR = {
     "Exceptions.doubleFault(_:)": 8,
     "closure #1 in CrashTest.waitInHandler()": 3,
     "closure #1 in ExceptionTests.contexts(_:)": 3,
+    "closure #1 in DemandTests.handlers(_:)": 3,
 }
 # Functions that raise an exception which is answered: as if they called it.
-RAISED = {"ExceptionTests.contexts(_:)": 3, "CrashTest.waitInHandler()": 3}
+RAISED = {"ExceptionTests.contexts(_:)": 3, "DemandTests.handlers(_:)": 3, "CrashTest.waitInHandler()": 3}
 
 VECTORS = range(32)
 # Vectors with a stack of their own in the interrupt stack table (DescriptorTables.swift).

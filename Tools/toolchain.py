@@ -14,9 +14,10 @@ TRIPLE = "x86_64-unknown-none-elf"
 
 # What the linked kernel consists of. Floors 0 to 5 hold the memory subsystem; the rest is the program around it.
 FLOORS = [
-    "MemoryPrimitives", "BootMemory", "PageFrames", "Paging", "Slab", "VirtualMemory", "LeakDetection", "KernelMemory",
+    "MemoryPrimitives", "BootMemory", "PageFrames", "Paging", "Slab", "VirtualMemory", "DeviceMemory", "LeakDetection",
+    "KernelMemory",
 ]
-KERNEL_TARGETS = FLOORS + ["Kernel", "X86"]
+KERNEL_TARGETS = FLOORS + ["TableSequence", "Kernel", "X86"]
 
 
 class Failure(Exception):

@@ -295,6 +295,7 @@ message_end:
 
         .section .boot.bss, "aw", @nobits
         .balign 4096
+        .globl boot_pml4, boot_pdpt_low, boot_pdpt_drawn
 boot_tables:
 boot_pml5:                                      // used where there are five levels
         .skip 4096
@@ -303,6 +304,8 @@ boot_pml4:
 boot_pdpt_low:
         .skip 4096
 boot_pdpt_image:
+        .skip 4096
+boot_pdpt_drawn:                                // for BootTables.swift
         .skip 4096
 boot_directories:
         .skip 4096 * BOOT_DIRECTORIES

@@ -48,6 +48,19 @@ enum AllocationFailureLog {
     /// What Linux says of an area that there are no addresses for, and the like where there are no frames; with figures.
     @inline(never)
     private static func writeArea(_ failure: FailedAllocation) {
+        if failure.lack == .deviceAddresses {
+            Log.warning(
+                "ioremap: physical address \(hex: failure.address), size \(failure.byteCount): \(failure.reason)")
+            return Backtrace.printCallers(ofFrame: x86_frame_pointer())
+        }
+        if failure.lack == .bounceSlots {
+            Log.warning(
+                """
+                swiotlb buffer is full (sz: \(failure.byteCount) bytes), total \(failure.slots) (slots), used \
+                \(failure.usedSlots) (slots)
+                """)
+            return Backtrace.printCallers(ofFrame: x86_frame_pointer())
+        }
         if failure.lack == .addresses {
             Log.warning("vmap allocation for size \(failure.byteCount) failed: no such gap in the address space")
         } else {

@@ -1,4 +1,5 @@
 import BootMemory
+import DeviceMemory
 import MemoryPrimitives
 import PageFrames
 import Slab
@@ -8,14 +9,20 @@ import VirtualMemory
 struct BootParameters {
     var logLevel = LogLevel.info
     var runsSelfTests = true
-    /// Measure instead of testing.
-    var runsBenchmarks = false
+    /// What to measure instead of testing; nil for nothing.
+    var benchmarks: BenchmarkSelection?
+    /// Whether the regions of the address space lie where chance puts them.
+    var drawsLayout = true
     /// How the page frames are to work, and what is checked of them.
     var frames = PageFrameOptions()
     /// How caches and kmalloc are to work, and what is checked of them.
     var slab = SlabOptions()
     /// How kernel stacks are to be.
     var stacks = StackOptions()
+    /// How memory is given to devices.
+    var dma = DMAOptions()
+    /// What a first touch brings.
+    var vmalloc = VmallocOptions()
     /// Whether lost memory is looked for, and how.
     var leaks = LeakParameters()
     /// How often free memory is tested; 0 for not at all.
@@ -44,6 +51,8 @@ struct BootParameters {
             frames.minimumFreeKiB = try word.number()
         } else if word.hasKey("cma") {
             frames.contiguousByteCount = try word.size()
+        } else if (word.hasKey("kaslr") || word.hasKey("nokaslr")) && !word.hasValue {
+            drawsLayout = word.hasKey("kaslr")
         } else if word.hasKey("loglevel") {
             logLevel = LogLevel(number: try word.number())
         } else if word.hasKey("memtest") {
@@ -55,14 +64,18 @@ struct BootParameters {
         } else if word.hasKey("selftest") {
             runsSelfTests = try word.flag()
         } else if word.hasKey("bench") {
-            runsBenchmarks = try word.flag()
+            benchmarks = word.hasValue("demand") ? .demand : try word.flag() ? .calls : nil
+        } else if word.hasKey("fault_around") {
+            vmalloc.setFaultAround(byteCount: try word.size())
+        } else if word.hasKey("nohugevmalloc") && !word.hasValue {
+            vmalloc.mapsLargePages = false
         } else if word.hasKey("kmemleak") {
             try leaks.read(word)
         } else if word.hasKey("crash") {
             crash = CrashTest(named: word)
             if crash == nil { return false }
         } else {
-            return try applyToFrames(word)
+            return try applyToDMA(word) ? true : try applyToFrames(word)
         }
         return true
     }

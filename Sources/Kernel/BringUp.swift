@@ -1,4 +1,5 @@
 import BootMemory
+import DeviceMemory
 import KernelMemory
 import MemoryPrimitives
 import PageFrames
@@ -16,7 +17,7 @@ enum BringUp {
     /// The boot tables map the first 4 GiB at the direct map's address.
     private static var bootMapLimit: PhysicalAddress { PhysicalAddress(4 << 30) }
 
-    private static var directMap: DirectMap {
+    private static var bootMap: DirectMap {
         DirectMap(base: AddressSpaceLayout.x86FourLevel.directMap.start.rawValue)
     }
 
@@ -39,7 +40,10 @@ enum BringUp {
 
         if parameters.crash == .bootStackCanary { ImageStack.boot.damageCanary() }
         let log = BringUpLog(memoryTestPasses: parameters.memoryTestPasses, frames: parameters.frames)
-        bringUp(fillMap(features, from: information, commandLine), information, features, parameters, log)
+        let map = fillMap(features, from: information, commandLine)
+        KernelLayout.choose(
+            isDrawn: parameters.drawsLayout, isSecret: features.randomNumbers, map: map, through: bootMap)
+        bringUp(map, information, features, parameters, log)
         GuardedReport.logPool(parameters.slab)
         return parameters
     }
@@ -51,9 +55,23 @@ enum BringUp {
         _ map: consuming FirmwareMap, _ information: MultibootInformation, _ features: CPUFeatures,
         _ parameters: BootParameters, _ observer: BringUpLog
     ) {
+        let boot = unsafe BootAllocator(
+            memoryStorage: BootStorage.memoryRegions, reservedStorage: BootStorage.reservedRegions)
+        var log = observer
+        do throws(BringUpError) {
+            unsafe Quarry.memory = try KernelMemory<X86Platform>.bringUp(
+                describe(features, parameters), map: map, information: information, boot: boot, observer: &log)
+        } catch {
+            fail(error)
+        }
+    }
+
+    @inline(never)
+    private static func describe(_ features: CPUFeatures, _ parameters: BootParameters) -> MachineDescription {
+        let layout = KernelLayout.current
         var machine = MachineDescription(
-            reachableLimit: bootMapLimit, directMap: directMap,
-            layout: .x86FourLevel, image: .running,
+            reachableLimit: bootMapLimit, directMap: DirectMap(base: layout.directMap.start.rawValue),
+            layout: layout, image: .running,
             features: PagingFeatures(
                 noExecute: features.noExecute, gigabytePages: features.gigabytePages,
                 globalPages: features.globalPages, physicalAddressBits: features.physicalAddressBits,
@@ -61,21 +79,15 @@ enum BringUp {
         machine.frames = parameters.frames
         machine.slab = parameters.slab
         machine.stacks = parameters.stacks
+        machine.dma = parameters.dma
+        machine.vmalloc = parameters.vmalloc
         machine.findsLeaks = parameters.leaks.isOn
-        let boot = unsafe BootAllocator(
-            memoryStorage: BootStorage.memoryRegions, reservedStorage: BootStorage.reservedRegions)
-        var log = observer
-        do throws(BringUpError) {
-            unsafe Quarry.memory = try KernelMemory<X86Platform>.bringUp(
-                machine, map: map, information: information, boot: boot, observer: &log)
-        } catch {
-            fail(error)
-        }
+        return machine
     }
 
     private static func readInformation(_ address: PhysicalAddress) -> MultibootInformation {
         do throws(BootInformationError) {
-            return try MultibootInformation(at: address, through: directMap, mappedBelow: bootMapLimit)
+            return try MultibootInformation(at: address, through: bootMap, mappedBelow: bootMapLimit)
         } catch {
             FatalReport.panic("cannot read the Multiboot information at \(address)", .noMemoryMap)
         }

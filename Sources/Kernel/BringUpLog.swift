@@ -80,7 +80,7 @@ struct BringUpLog: BringUpObserver {
 
     @inline(never)
     mutating func vmallocIsReady(_ vmalloc: borrowing Vmalloc<X86Platform>) {
-        let areas = AddressSpaceLayout.x86FourLevel.areas
+        let areas = KernelLayout.current.areas
         let statistics = vmalloc.statistics.areas
         Log.info(
             "vmalloc: \(areas), \(bytes: areas.byteCount), \(statistics.areas) areas, \(statistics.reservedPages) pages"

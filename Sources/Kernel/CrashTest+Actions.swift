@@ -22,9 +22,12 @@ extension CrashTest {
         Log.info("this is not reached: \(sum + 1)")
     }
 
-    static var aliasOfCode: UInt {
-        let layout = AddressSpaceLayout.x86FourLevel
-        return layout.directMap.start.rawValue + (image_text_start_address() - layout.image.start.rawValue)
+    static var aliasOfCode: UInt { alias(of: image_text_start_address()) }
+
+    /// Where the direct map shows a byte of the image.
+    static func alias(of address: UInt) -> UInt {
+        let layout = KernelLayout.current
+        return layout.directMap.start.rawValue + (address - layout.image.start.rawValue)
     }
 
     /// Puts a return instruction at `address` and calls it.
@@ -84,20 +87,6 @@ extension CrashTest {
     static func exhaustWithObjects() {
         var chain: Link?
         while true { chain = Link(chain) }
-    }
-
-    /// A page that user code may touch, and the kernel only where the CPU has no SMAP or SMEP.
-    static func touchUserPage(_ memory: Memory, byExecuting: Bool) {
-        guard let frame = memory.value.frames.value.allocate(order: 0, flags: .zero) else { return }
-        let address = VirtualAddress(0x40_0000)
-        var source = BuddyTableSource<X86Platform>(frames: memory.value.frames)
-        do throws(PagingError) {
-            try memory.value.pageTables.value.map(
-                address, to: frame.address,
-                permissions: byExecuting ? .read | .execute | .user : .read | .write | .user,
-                using: &source)
-        } catch { return }
-        if byExecuting { x86_call(address.rawValue) } else { x86_store8(address.rawValue, 1) }
     }
 }
 

@@ -18,7 +18,11 @@ enum CrashTest: UInt8 {
         guardedOverflow, guardedUnderflow, guardedUseAfterFree, guardedDoubleFree, guardedInteriorFree,
         guardedCorruption, objectOverflow, objectUnderflow, objectWriteAfterFree, objectReadAfterFree, pageKfree,
         crossCacheFree,
-        kmallocExhaustion,
+        kmallocExhaustion, nullRead, stackSegment, wildCall, constantsAliasWrite, executeConstants, executeStack,
+        executeVmalloc,
+        executeCodeAlias, userPageRead, areaOverflow, writeAfterVfree, useAfterVunmap, unalignedVfree, interiorVfree,
+        wildVfree, vfreeOfStack, vunmapOfVmalloc, readOnlyMapWrite, setReadOnlyWrite, setExecutableWrite,
+        setExecutableAliasWrite, writableCode, deviceOfMemory, devicePages,
         kernelStackOverflow, pageFaultStackOverflow, doubleFaultStackOverflow, interruptStackOverflow,
         machineCheckStackOverflow, stackGuardLeading, stackGuardTrailing, stackGuardForeign, corruptStack,
         bootStackCanary, stackCanary, nestedFault, stackReserveEmpty, overflowInFaultLock, overflowInRangesLock,
@@ -84,6 +88,30 @@ enum CrashTest: UInt8 {
         case .pageKfree: "slab-free-page"
         case .crossCacheFree: "slab-wrong-cache"
         case .kmallocExhaustion: "slab-exhaustion"
+        case .nullRead: "null-read"
+        case .stackSegment: "stack-segment"
+        case .wildCall: "wild-call"
+        case .constantsAliasWrite: "rodata-alias-write"
+        case .executeConstants: "exec-rodata"
+        case .executeStack: "exec-stack"
+        case .executeVmalloc: "exec-vmalloc"
+        case .executeCodeAlias: "exec-text-alias"
+        case .userPageRead: "smap-read"
+        case .areaOverflow: "vmalloc-linear-overflow"
+        case .writeAfterVfree: "write-after-vfree"
+        case .useAfterVunmap: "use-after-vunmap"
+        case .unalignedVfree: "unaligned-vfree"
+        case .interiorVfree: "interior-vfree"
+        case .wildVfree: "wild-vfree"
+        case .vfreeOfStack: "vfree-of-stack"
+        case .vunmapOfVmalloc: "vunmap-of-vmalloc"
+        case .readOnlyMapWrite: "vmap-ro-write"
+        case .setReadOnlyWrite: "set-memory-ro-write"
+        case .setExecutableWrite: "set-memory-x-write"
+        case .setExecutableAliasWrite: "set-memory-x-alias-write"
+        case .writableCode: "writable-code"
+        case .deviceOfMemory: "ioremap-ram"
+        case .devicePages: "device-pages"
         case .kernelStackOverflow: "kernel-stack-overflow"
         case .pageFaultStackOverflow: "page-fault-stack-overflow"
         case .doubleFaultStackOverflow: "double-fault-stack-overflow"
@@ -122,10 +150,17 @@ enum CrashTest: UInt8 {
         case .codeAliasWrite: x86_store8(Self.aliasOfCode, 0xc3)
         case .executeData: Self.execute(at: nmi_stack_end_address() - 64)
         case .null: x86_store8(8, 1)
+        case .nullRead: _ = x86_load8(0)
+        case .stackSegment: x86_load_beside_frame(0x8000_0000_0000_0000)
+        case .wildCall: x86_call(0x8000_0000_0000_0000)
+        case .constantsAliasWrite: x86_store8(Self.alias(of: image_rodata_start_address()), 0)
+        case .executeConstants: x86_call(image_rodata_start_address())
+        case .executeStack: Self.execute(at: x86_stack_pointer() - 256)
+        case .executeCodeAlias: x86_call(Self.aliasOfCode)
         case .executeNull: x86_call(0)
         case .swiftTrap: Self.overflow(.max)
         case .doubleFault: x86_raise_double_fault()
-        case .wildAccess: _ = x86_load8(AddressSpaceLayout.x86FourLevel.areas.end.rawValue - 0x1234)
+        case .wildAccess: _ = x86_load8(KernelLayout.current.areas.end.rawValue - 0x1234)
         case .generalProtection: _ = x86_load8(0x8000_0000_0000_0000)
         case .breakpoint: x86_breakpoint()
         case .divide: x86_divide_by_zero()
@@ -143,7 +178,8 @@ enum CrashTest: UInt8 {
         case .useAfterVfree: Self.useAfterVfree(memory)
         case .doubleKfree: Self.doubleKfree(memory)
         case .wildKfree:
-            unsafe memory.value.kmalloc.value.free(UnsafeMutableRawPointer(bitPattern: 0xffff_8880_000f_0000 as UInt))
+            unsafe memory.value.kmalloc.value.free(
+                UnsafeMutableRawPointer(bitPattern: memory.value.directMap.base &+ 0xf_0000))
         case .interiorKfree: Self.interiorKfree(memory)
         case .doubleFreePages: Self.doubleFreePages(memory)
         case .doubleVfree: Self.doubleVfree(memory)
@@ -162,10 +198,13 @@ enum CrashTest: UInt8 {
         case .pageKfree: Self.kfreePage(memory)
         case .crossCacheFree: Self.freeToAnotherCache(memory)
         case .kmallocExhaustion: Self.exhaustKmalloc(memory)
+        case .deviceOfMemory: Self.mapMemoryAsDevice(memory)
+        case .devicePages: Self.showDevicePages(memory)
         case .outOfMemory: Self.exhaustWithObjects()
-        case .userPageAccess: Self.touchUserPage(memory, byExecuting: false)
-        case .userPageExecution: Self.touchUserPage(memory, byExecuting: true)
-        default: misuseStack(memory)
+        case .userPageRead: Self.touchUserPage(memory, .read)
+        case .userPageAccess: Self.touchUserPage(memory, .write)
+        case .userPageExecution: Self.touchUserPage(memory, .execute)
+        default: misuseArea(memory)
         }
     }
 }

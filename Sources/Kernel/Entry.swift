@@ -81,7 +81,7 @@ enum MainStack {
         parameters.reports.print(memory)
         LeakCheck.prepare(parameters.leaks)
         if let crash = parameters.crash { crash.run() }
-        if parameters.runsBenchmarks { Benchmarks.run(memory) }
+        if let selection = parameters.benchmarks { Benchmarks.run(memory, selection) }
         if !parameters.runsSelfTests {
             Log.warning("self tests left out")
             LeakCheck.finish(parameters.leaks)

@@ -51,6 +51,7 @@ enum Exceptions {
             code = .machineCheck
         default:
             unsafe printHeading(frame)
+            unsafe FaultExplanation.write(frame)
             code = .unhandledException
         }
         unsafe finish(frame, code)

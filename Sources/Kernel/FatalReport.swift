@@ -28,6 +28,7 @@ enum FatalReport {
     }
 
     static func end(_ code: ExitCode) -> Never {
+        KernelLayout.logBases()
         Log.fatal("the kernel stops here (exit code \(hex: UInt(code.rawValue)))")
         code.exit()
     }

@@ -52,7 +52,6 @@ enum KernelAddress {
 extension LogMessage.Interpolation {
     /// What `address` belongs to, in words.
     mutating func appendInterpolation(describing address: UInt) {
-        let layout = AddressSpaceLayout.x86FourLevel
         let virtual = VirtualAddress(address)
         if address < PageSize.byteCount {
             appendInterpolation("the null page" as StaticString)
@@ -65,18 +64,19 @@ extension LogMessage.Interpolation {
             appendInterpolation(part.name)
         } else if !KernelAddress.isCanonical(virtual) {
             appendInterpolation("not a canonical address" as StaticString)
-        } else if layout.directMap.contains(virtual) {
-            appendInterpolation("the direct map, physical " as StaticString)
-            appendInterpolation(PhysicalAddress(address - layout.directMap.start.rawValue))
-        } else if layout.objectAlias.contains(virtual) {
-            appendInterpolation("the object alias, physical " as StaticString)
-            appendInterpolation(PhysicalAddress(address - layout.objectAlias.start.rawValue))
-        } else if layout.areas.contains(virtual) {
-            appendInterpolation(area: virtual)
-        } else if address < 0x0000_8000_0000_0000 {
-            appendInterpolation("user space" as StaticString)
         } else {
-            appendInterpolation("outside every area" as StaticString)
+            switch KernelLayout.region(of: virtual) {
+            case .directMap(let physical):
+                appendInterpolation("the direct map, physical " as StaticString)
+                appendInterpolation(physical)
+            case .objectAlias(let physical):
+                appendInterpolation("the object alias, physical " as StaticString)
+                appendInterpolation(physical)
+            case .areas: appendInterpolation(area: virtual)
+            case .frameTable: appendInterpolation("the frame table" as StaticString)
+            case .userSpace: appendInterpolation("user space" as StaticString)
+            case .none: appendInterpolation("outside every area" as StaticString)
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ import X86
 
 /// Memory as `memtest=N` tests it: through the direct map, each access one instruction, and each finding a line.
 struct MemoryTester: MemoryUnderTest {
-    private let base = AddressSpaceLayout.x86FourLevel.directMap.start.rawValue
+    private let base = KernelLayout.current.directMap.start.rawValue
 
     /// Tests what the boot allocator says is free. Call it while the kernel's own tables map all memory.
     @inline(never)

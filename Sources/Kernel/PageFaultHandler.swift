@@ -8,6 +8,7 @@ import X86
 ///     fault --page of a stack--> map a frame of the reserve, without a lock --> iretq, the instruction runs again
 ///       |--demand entry--> map a promised, cleared frame --> iretq, the instruction runs again
 ///       |--spurious (already mapped so)--> iretq
+///       |--an access of `FaultProbe`--> iretq to where it goes on
 ///       |--guard page of a stack--> report: overflow (on the double-fault stack), underflow, or a wild pointer
 ///       |--page of a guarded object, or beside one--> report, with the object
 ///       |--anything else--> report
@@ -27,7 +28,7 @@ enum PageFaultHandler {
             unsafe fatal(frame, address, error, within: "a page fault within the page-fault handler")
         }
         unsafe isHandling = true
-        if resolve(address, error) {
+        if unsafe resolve(address, error) || FaultProbe.answer(frame, at: address.rawValue) {
             unsafe isHandling = false
             return
         }
@@ -94,6 +95,7 @@ enum PageFaultHandler {
     ) {
         Log.fatal("error code \(hex: error.rawValue): \(error.mode) \(error.access) \(error.cause)")
         Log.fatal("address \(address): \(describing: address.rawValue)")
+        FaultExplanation.write(address.rawValue, error)
     }
 }
 

@@ -4,6 +4,7 @@ import MemoryPrimitives
 import PageFrames
 import Paging
 import Slab
+import VirtualMemory
 
 /// A report that `report=NAME,NAME` prints after bring-up, between the lines `--- NAME` and `--- end NAME`.
 ///
@@ -16,6 +17,7 @@ enum Report: UInt8 {
     case slabinfo
     case meminfo
     case pageTables
+    case vmallocinfo
     case stacks
 
     var name: StaticString {
@@ -27,6 +29,7 @@ enum Report: UInt8 {
         case .slabinfo: "slabinfo"
         case .meminfo: "meminfo"
         case .pageTables: "page_tables"
+        case .vmallocinfo: "vmallocinfo"
         case .stacks: "stacks"
         }
     }
@@ -40,6 +43,7 @@ enum Report: UInt8 {
         case .slabinfo: SlabInfoReport.write(memory.value.kmalloc.value, to: &writer)
         case .meminfo: memory.value.writeMemInfo(to: &writer)
         case .pageTables: MappingReport.write(memory.value.pageTables.value, to: &writer)
+        case .vmallocinfo: VmallocInfoReport.write(memory.value.vmalloc.value, to: &writer)
         case .stacks: StackTable.write(memory, to: &writer)
         }
     }

@@ -31,6 +31,10 @@ enum StackReport {
         return best
     }
 
+    /// True where `address` lies in a stack's guard page.
+    @inline(never)
+    static func isGuarding(_ address: UInt) -> Bool { mishap(at: address, stackPointer: 0) != nil }
+
     /// The stack that code with that stack pointer runs on; nil where none is known.
     static func stack(of stackPointer: UInt) -> StackBounds? {
         let pointer = VirtualAddress(stackPointer)

@@ -20,9 +20,11 @@ enum SwiftRuntime {
 
     /// Distance from the direct map to the alias, modulo 2 to the 64th.
     static var aliasDistance: UInt {
-        AddressSpaceLayout.x86FourLevel.objectAlias.start.rawValue
-            &- AddressSpaceLayout.x86FourLevel.directMap.start.rawValue
+        UInt(x86_load64(object_alias_base_address()) &- x86_load64(direct_map_base_address()))
     }
+
+    /// How far the alias reaches from its base: it shares one slot's tables.
+    private static var aliasByteCount: UInt { 512 << 30 }
 
     static func allocate(_ byteCount: UInt, alignment: UInt) -> UInt {
         guard let memory = unsafe Quarry.memory else { FatalReport.panic("a Swift object before kmalloc is there") }
@@ -30,8 +32,7 @@ enum SwiftRuntime {
             let object = unsafe memory.value.kmalloc.value.alignedAllocate(
                 // Placed, though there is but one node: not a guarded object, which the alias does not show.
                 byteCount, alignment: alignment, flags: .kernel | .thisNode),
-            UInt(bitPattern: object) &+ aliasDistance
-                < AddressSpaceLayout.x86FourLevel.objectAlias.end.rawValue
+            UInt(bitPattern: object) &- UInt(x86_load64(direct_map_base_address())) < aliasByteCount
         else {
             // The runtime cannot go on without: code that can calls kmalloc, which answers nil.
             OutOfMemoryReport.end(byteCount: byteCount, alignment: alignment)

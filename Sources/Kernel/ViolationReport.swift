@@ -43,7 +43,7 @@ enum ViolationReport {
     /// What is said of a frame is said of its physical address: no kernel pointer is that low.
     private static func isFrame(_ violation: MemoryViolation) -> Bool {
         violation.kind != .lockMisuse && violation.kind != .brokenPromise
-            && violation.address < AddressSpaceLayout.x86FourLevel.objectAlias.start.rawValue
+            && KernelLayout.isBelowEveryRegion(violation.address)
     }
 
     /// Names the frame, its state and, where that is noted down, who had it.
@@ -114,6 +114,8 @@ enum ViolationReport {
         case .wrongCache: "free to a cache that the object is not of"
         case .objectInUse: "a cache with objects in use is destroyed"
         case .missingCache: "a cache that must be there could not be made"
+        case .mapsMemory: "RAM is to be mapped as a device's"
+        case .badMapping: "misuse of a mapping for a device"
         case .badReference: "a reference to a block that is not in use"
         }
     }

@@ -7,10 +7,11 @@ import Paging
 /// What is mapped:
 /// - the direct map: all RAM, read and write, never executable, in the largest pages that fit; the image's code and
 ///   constants are read-only there too, so that no alias undoes the image's protection;
-/// - the object alias: the direct map's first 512 GiB again, by sharing its tables;
+/// - the object alias: the first of the slots of 512 GiB that the direct map lies in again, by sharing its tables;
 /// - the image: code r-x, constants r--, data rw-, with its guard pages left out.
 ///
-/// Nothing else: no identity map, and nothing that the firmware calls reserved.
+/// Nothing else: no identity map, and nothing that the firmware calls reserved. The frame table follows once there is
+/// memory for it (`FrameTableRegion`).
 enum KernelAddressSpace<P: Platform> {
     /// - Throws: `outOfBootMemory` where there is no frame left for a table, `imageNotMappable` where the image's
     ///   description is inconsistent.
@@ -22,8 +23,7 @@ enum KernelAddressSpace<P: Platform> {
             allocator: boot, directMap: machine.directMap, below: machine.reachableLimit)
         guard let root = source.allocateTableFrame() else { throw .outOfBootMemory }
         let tables = PageTables<P>(
-            root: root, directMap: machine.directMap, features: machine.features,
-            alias: TopLevelAlias(original: machine.layout.directMap.start, alias: machine.layout.objectAlias.start))
+            root: root, directMap: machine.directMap, features: machine.features, alias: topLevelAlias(machine))
         do throws(PagingError) {
             // Bring-up's allocator, as above.
             for index in 0..<(unsafe boot.pointee.memoryRangeCount) {
@@ -35,6 +35,15 @@ enum KernelAddressSpace<P: Platform> {
             throw error == .outOfTables ? .outOfBootMemory : .imageNotMappable
         }
         return tables
+    }
+
+    /// The slots that the two regions begin in, both equally far from their slot's start.
+    @inline(never)
+    private static func topLevelAlias(_ machine: borrowing MachineDescription) -> TopLevelAlias {
+        let slot: UInt = 512 << 30
+        return TopLevelAlias(
+            original: machine.layout.directMap.start.roundedDown(to: slot),
+            alias: machine.layout.objectAlias.start.roundedDown(to: slot))
     }
 
     /// Maps a range of RAM in the direct map: what is the image's code and constants read-only, the rest writable.

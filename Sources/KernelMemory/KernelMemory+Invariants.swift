@@ -1,4 +1,5 @@
 import BootMemory
+import DeviceMemory
 import MemoryPrimitives
 import PageFrames
 import Paging
@@ -15,6 +16,7 @@ extension KernelMemory {
         try kmalloc.value.checkInvariants()
         try vmalloc.value.checkInvariants()
         try stacks.value.checkInvariants()
+        try dma.value.checkInvariants()
         try guardedPool?.value.checkInvariants()
     }
 }

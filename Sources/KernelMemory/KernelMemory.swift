@@ -1,4 +1,5 @@
 import BootMemory
+import DeviceMemory
 import LeakDetection
 import MemoryPrimitives
 import PageFrames
@@ -25,6 +26,8 @@ public struct KernelMemory<P: Platform>: ~Copyable {
     public let kmalloc: Permanent<Kmalloc<P>>
     public let vmalloc: Permanent<Vmalloc<P>>
     public let stacks: Permanent<KernelStacks<P>>
+    /// Gives memory to devices.
+    public let dma: Permanent<DMAMapper<P>>
     /// Where sampled objects are guarded; nil where none are to be, or there was no memory for it.
     public let guardedPool: Permanent<GuardedPool<P>>?
     /// Finds lost memory; nil where that was not asked for.
@@ -42,6 +45,7 @@ public struct KernelMemory<P: Platform>: ~Copyable {
             + RootMemory.byteCount(of: PageTables<P>.self) + RootMemory.byteCount(of: PageFrameAllocator<P>.self)
             + RootMemory.byteCount(of: Kmalloc<P>.self) + RootMemory.byteCount(of: Vmalloc<P>.self)
             + RootMemory.byteCount(of: KernelStacks<P>.self) + RootMemory.byteCount(of: GuardedPool<P>.self)
+            + RootMemory.byteCount(of: DMAMapper<P>.self)
         return pageCount(forBytes: values) << PageSize.shift
     }
 
@@ -69,7 +73,7 @@ public struct KernelMemory<P: Platform>: ~Copyable {
         unsafe bootPointer.pointee.free(machine.image.bootPart)
         unsafe observer.memoryIsMapped(&bootPointer.pointee)
         if unsafe bootPointer.pointee.hasLostReservation { throw .mapTooLarge }
-        let frames = try unsafe startPageFrames(&root, &bootPointer.pointee, machine)
+        let frames = try unsafe startPageFrames(&root, bootPointer, machine, pageTables)
         // In the root's memory for good; from here on nobody changes it.
         let keptBoot = unsafe Permanent(to: bootPointer)
         observer.pageFramesAreReady(frames.value, keptBoot.value)
@@ -77,16 +81,16 @@ public struct KernelMemory<P: Platform>: ~Copyable {
         let kmalloc = try startKmalloc(&root, frames, machine)
         if let leaks { kmalloc.value.forEachOwnMemory { range in leaks.value.addRoot(range) } }
         observer.kmallocIsReady(kmalloc.value)
-        let vmalloc = try startVmalloc(&root, machine.layout, frames, pageTables, kmalloc)
+        let vmalloc = try startVmalloc(&root, machine, frames, pageTables, kmalloc)
         let stacks = try startStacks(&root, machine.stacks, frames, vmalloc)
         observer.vmallocIsReady(vmalloc.value)
+        let dma = try startDMA(&root, machine.dma, frames, kmalloc)
         let guardedPool = startGuardedPool(&root, machine.slab, vmalloc, kmalloc)
         return root.place(
             KernelMemory(
                 layout: machine.layout, directMap: machine.directMap, firmwareMap: firmwareMap, image: image,
                 boot: keptBoot, pageTables: pageTables, frames: frames, kmalloc: kmalloc, vmalloc: vmalloc,
-                stacks: stacks,
-                guardedPool: guardedPool, leaks: leaks))
+                stacks: stacks, dma: dma, guardedPool: guardedPool, leaks: leaks))
     }
 
     // Each step is a function of its own that is not inlined: the values that it makes and moves to their place would
@@ -123,15 +127,19 @@ public struct KernelMemory<P: Platform>: ~Copyable {
 
     @inline(never)
     private static func startPageFrames(
-        _ root: inout RootMemory, _ boot: inout BootAllocator, _ machine: borrowing MachineDescription
+        _ root: inout RootMemory, _ boot: UnsafeMutablePointer<BootAllocator>, _ machine: borrowing MachineDescription,
+        _ pageTables: Permanent<PageTables<P>>
     ) throws(BringUpError) -> Permanent<PageFrameAllocator<P>> {
-        guard
-            let frames = PageFrameAllocator<P>(
-                takingOver: &boot, directMap: machine.directMap, options: machine.frames)
-        else {
+        // The boot allocator that bring-up alone uses meanwhile.
+        guard let metadata = unsafe MetadataMemory<P>(from: &boot.pointee, options: machine.frames) else {
             throw .outOfBootMemory
         }
-        return root.place(frames)
+        let tableMap = try unsafe FrameTableRegion<P>.map(metadata.tableRange, machine, pageTables, from: boot)
+        // Taken just now for these options, and mapped there.
+        return root.place(
+            unsafe PageFrameAllocator<P>(
+                takingOver: &boot.pointee, metadata, directMap: machine.directMap, tableMap: tableMap,
+                options: machine.frames))
     }
 
     /// Before anything is allocated that could be lost.
@@ -178,12 +186,13 @@ public struct KernelMemory<P: Platform>: ~Copyable {
 
     @inline(never)
     private static func startVmalloc(
-        _ root: inout RootMemory, _ layout: AddressSpaceLayout, _ frames: Permanent<PageFrameAllocator<P>>,
-        _ pageTables: Permanent<PageTables<P>>, _ kmalloc: Permanent<Kmalloc<P>>
+        _ root: inout RootMemory, _ machine: borrowing MachineDescription,
+        _ frames: Permanent<PageFrameAllocator<P>>, _ pageTables: Permanent<PageTables<P>>,
+        _ kmalloc: Permanent<Kmalloc<P>>
     ) throws(BringUpError) -> Permanent<Vmalloc<P>> {
         let vmalloc = Vmalloc<P>(
-            range: layout.areas, frames: frames, pageTables: pageTables, kmalloc: kmalloc,
-            directMap: layout.directMap)
+            range: machine.layout.areas, frames: frames, pageTables: pageTables, kmalloc: kmalloc,
+            directMap: machine.layout.directMap, options: machine.vmalloc)
         guard let vmalloc else { throw .outOfBootMemory }
         return root.place(vmalloc)
     }
@@ -198,6 +207,18 @@ public struct KernelMemory<P: Platform>: ~Copyable {
         // The second of them: there is room.
         _ = frames.value.shrinkers.register(placed)
         return placed
+    }
+
+    /// Takes no memory, unless mappings are to be noted down.
+    @inline(never)
+    private static func startDMA(
+        _ root: inout RootMemory, _ options: DMAOptions, _ frames: Permanent<PageFrameAllocator<P>>,
+        _ kmalloc: Permanent<Kmalloc<P>>
+    ) throws(BringUpError) -> Permanent<DMAMapper<P>> {
+        guard let dma = DMAMapper<P>(frames: frames, kmalloc: kmalloc, options: options) else {
+            throw .outOfBootMemory
+        }
+        return root.place(dma)
     }
 
     /// Debugging is asked for, not needed: without memory for it the kernel comes up all the same.
@@ -218,7 +239,8 @@ public struct KernelMemory<P: Platform>: ~Copyable {
         layout: AddressSpaceLayout, directMap: DirectMap, firmwareMap: Permanent<FirmwareMap>,
         image: Permanent<KernelImage>, boot: Permanent<BootAllocator>, pageTables: Permanent<PageTables<P>>,
         frames: Permanent<PageFrameAllocator<P>>, kmalloc: Permanent<Kmalloc<P>>, vmalloc: Permanent<Vmalloc<P>>,
-        stacks: Permanent<KernelStacks<P>>, guardedPool: Permanent<GuardedPool<P>>?, leaks: Permanent<LeakDetector<P>>?
+        stacks: Permanent<KernelStacks<P>>, dma: Permanent<DMAMapper<P>>, guardedPool: Permanent<GuardedPool<P>>?,
+        leaks: Permanent<LeakDetector<P>>?
     ) {
         self.leaks = leaks
         self.layout = layout
@@ -231,6 +253,7 @@ public struct KernelMemory<P: Platform>: ~Copyable {
         self.kmalloc = kmalloc
         self.vmalloc = vmalloc
         self.stacks = stacks
+        self.dma = dma
         self.guardedPool = guardedPool
     }
 }

@@ -1,3 +1,4 @@
+import DeviceMemory
 import MemoryPrimitives
 import PageFrames
 import Paging
@@ -18,6 +19,10 @@ public struct MachineDescription: Sendable {
     public var slab = SlabOptions()
     /// How kernel stacks are to be.
     public var stacks = StackOptions()
+    /// How memory is given to devices.
+    public var dma = DMAOptions()
+    /// What the first touch of memory on demand brings.
+    public var vmalloc = VmallocOptions()
     /// Whether every allocation is noted down, so that those can be found that nothing refers to any more.
     public var findsLeaks = false
 

@@ -6,13 +6,19 @@ public struct AddressSpaceLayout: Sendable {
     public var directMap: VirtualRange
     /// vmalloc, device mappings and kernel stacks.
     public var areas: VirtualRange
+    /// The descriptors of all page frames.
+    public var frameTable: VirtualRange
     /// The kernel image.
     public var image: VirtualRange
 
-    public init(objectAlias: VirtualRange, directMap: VirtualRange, areas: VirtualRange, image: VirtualRange) {
+    public init(
+        objectAlias: VirtualRange, directMap: VirtualRange, areas: VirtualRange, frameTable: VirtualRange,
+        image: VirtualRange
+    ) {
         self.objectAlias = objectAlias
         self.directMap = directMap
         self.areas = areas
+        self.frameTable = frameTable
         self.image = image
     }
 
@@ -25,6 +31,7 @@ public struct AddressSpaceLayout: Sendable {
             objectAlias: range(0x0000_7f00_0000_0000, 512 << 30),
             directMap: range(0xffff_8880_0000_0000, 64 << 40),
             areas: range(0xffff_c900_0000_0000, 32 << 40),
+            frameTable: range(0xffff_ea00_0000_0000, 1 << 40),
             image: range(0xffff_ffff_8000_0000, 512 << 20))
     }
 }

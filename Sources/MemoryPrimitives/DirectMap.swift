@@ -1,6 +1,6 @@
 /// The one way to reach physical memory: every physical address is mapped at a fixed distance.
 ///
-/// In the kernel the distance is `0xffff_8880_0000_0000`, as in Linux. On the host it leads into an arena, so that an
+/// In the kernel the distance is drawn at boot, or `0xffff_8880_0000_0000`, as in Linux. On the host it leads into an arena, so that an
 /// allocator test runs byte for byte what the kernel runs.
 public struct DirectMap: Sendable {
     /// The virtual address of physical address 0. On the host that address itself need not be mapped.

@@ -8,6 +8,10 @@ public struct FailedAllocation: Sendable {
         case addresses
         /// Frames to be promised for all pages of an area, or there are not so many at all.
         case areaFrames
+        /// Nothing: the addresses of a device cannot be mapped, as `reason` says.
+        case deviceAddresses
+        /// Room in the pool through which devices reach memory that is too high for them.
+        case bounceSlots
     }
 
     public var lack: Lack
@@ -18,6 +22,14 @@ public struct FailedAllocation: Sendable {
     public var flags: UInt32
     /// Bytes of the area, its guard pages included where addresses are lacking; 0 for frames.
     public var byteCount: UInt
+
+    /// The first physical address that was to be mapped; 0 where none was.
+    public var address: UInt = 0
+    /// Why it cannot be, in words.
+    public var reason: StaticString = ""
+    /// The slots of the pool that is full, and how many of them are in use; 0 where there is no pool.
+    public var slots: UInt = 0
+    public var usedSlots: UInt = 0
 
     public init(order: Int, flags: UInt32) {
         lack = .frames
@@ -32,5 +44,17 @@ public struct FailedAllocation: Sendable {
         order = 0
         self.flags = flags
         self.byteCount = byteCount
+    }
+    /// `byteCount` bytes of a device from `address` on that cannot be mapped.
+    public init(mapping address: UInt, byteCount: UInt, reason: StaticString) {
+        self.init(areaOf: byteCount, lack: .deviceAddresses, flags: 0)
+        self.address = address
+        self.reason = reason
+    }
+    /// A buffer of `byteCount` bytes that a pool of `slots` slots has no room for, `used` of which are in use.
+    public init(bouncing byteCount: UInt, slots: UInt, used: UInt) {
+        self.init(areaOf: byteCount, lack: .bounceSlots, flags: 0)
+        self.slots = slots
+        usedSlots = used
     }
 }

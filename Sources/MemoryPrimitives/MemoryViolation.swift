@@ -34,6 +34,10 @@ public struct MemoryViolation: Sendable {
         case objectInUse
         /// A cache that must be there could not be made.
         case missingCache
+        /// RAM was to be mapped as a device's memory.
+        case mapsMemory
+        /// Memory that a device reaches was given back, or made the CPU's, in another way than it was given.
+        case badMapping
     }
 
     public var kind: Kind

@@ -5,7 +5,7 @@ import Synchronization
 ///
 /// A section has no descriptors while it has no managed RAM or has not been brought into use. Its origins are read
 /// without a lock, so that the slab finds an object's slab in a bounds check, a load, a test and an addition. The arrays,
-/// the descriptors and the page blocks' bits behind them are reached through the direct map.
+/// the descriptors and the page blocks' bits behind them lie in one block of memory, mapped wherever bring-up chose.
 @safe
 public struct FrameTable: @unchecked Sendable {
     /// For each page block, where the descriptor of frame 0 would be if all descriptors lay in one array of which the

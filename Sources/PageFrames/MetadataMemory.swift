@@ -2,7 +2,7 @@ import BootMemory
 import MemoryPrimitives
 
 /// The memory that a page frame allocator takes for itself at bring-up: where its parts lie, and what they are for.
-struct MetadataMemory<P: Platform> {
+public struct MetadataMemory<P: Platform> {
     /// The zones, frame caches and shrinkers.
     let layout: MetadataLayout<P>
     let zones: PhysicalAddress
@@ -18,6 +18,15 @@ struct MetadataMemory<P: Platform> {
 
     /// The bytes of all parts.
     let byteCount: UInt
+
+    /// What the frame table lies in, in whole pages: where these are mapped is for bring-up to choose.
+    public let tableRange: PhysicalRange
+
+    /// Takes the memory, for an allocator with these options. - Returns: nil, with `boot` as before, where there is too
+    /// little of it, or nothing would be left. - Complexity: O(ranges).
+    public init?(from boot: inout BootAllocator, options: PageFrameOptions = PageFrameOptions()) {
+        self.init(from: &boot, checks: options.checks, maximumRuns: .max)
+    }
 
     /// Takes the memory. - Returns: nil, with `boot` as before, where there is too little of it, or nothing would be left.
     /// - Complexity: O(ranges).
@@ -42,6 +51,7 @@ struct MetadataMemory<P: Platform> {
         sections = table + sectionsOffset
         checks = table + checksOffset
         byteCount = zonesBytes + tableBytes
+        tableRange = PhysicalRange(table, table + tableBytes)
         guard Self.sections(of: boot).count > 0 else {
             // There is room for the metadata and for nothing else.
             Self.giveBack(table, tableBytes, to: &boot)

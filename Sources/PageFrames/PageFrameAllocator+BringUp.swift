@@ -23,19 +23,35 @@ extension PageFrameAllocator {
         guard let taken = MetadataMemory<P>(from: &boot, checks: options.checks, maximumRuns: maximumRuns) else {
             return nil
         }
-        // The blocks were just allocated with the sizes that the layouts want, and the direct map covers them.
+        // The direct map covers what was taken just now.
+        unsafe self.init(takingOver: &boot, taken, directMap: directMap, tableMap: directMap, options: options)
+    }
+
+    /// Takes over all memory that the boot allocator has not given away, with metadata that was taken from it before.
+    ///
+    /// - Parameters:
+    ///   - taken: from `boot`, with the same options, and used for nothing else.
+    ///   - tableMap: leads from `taken.tableRange`, and from no other memory, to where these pages are mapped for good:
+    ///     the frame table need not be reached through the direct map.
+    @unsafe
+    @inline(never)
+    public init(
+        takingOver boot: inout BootAllocator, _ taken: borrowing MetadataMemory<P>, directMap: DirectMap,
+        tableMap: DirectMap, options: PageFrameOptions
+    ) {
+        // The blocks have the sizes that the layouts want, and are mapped, by the caller's word.
         // What is left now. Each section has room in the metadata, which was measured before some were taken for it.
         let census = BringUpCensus(of: boot)
         let zonesMemory = unsafe directMap.pointer(to: taken.zones)
-        let table = unsafe FrameTable(in: directMap.pointer(to: taken.table), sectionCount: taken.sectionCount)
+        let table = unsafe FrameTable(in: tableMap.pointer(to: taken.table), sectionCount: taken.sectionCount)
         let placed = unsafe taken.layout.place(
             in: zonesMemory, table: table, census: census,
-            sectionMetadata: directMap.pointer(to: taken.sections))
+            sectionMetadata: tableMap.pointer(to: taken.sections))
         unsafe self.init(
             directMap: directMap, table: table, zones: placed.zones, caches: placed.caches,
             shrinkers: taken.layout.placeShrinkers(in: zonesMemory),
             movers: taken.layout.placeMovers(in: zonesMemory), preferredZones: census.preferredZones,
-            checks: CheckState(taken.checkTable.place(in: directMap.pointer(to: taken.checks))),
+            checks: CheckState(taken.checkTable.place(in: tableMap.pointer(to: taken.checks))),
             presentFrames: census.present, metadataByteCount: taken.byteCount)
         takeRanges(of: boot)
         contiguousArea = keepContiguousArea(byteCount: options.contiguousByteCount)

@@ -85,6 +85,7 @@ extension PageFrameAllocator {
             P.report(MemoryViolation(.brokenPromise, in: "allocatePromised", at: 0, "no frame is promised"))
             return nil
         }
+        if !checks.areActive, let frame = takeUnpromised(flags) { return finish(frame, order: 0, flags) }
         while true {
             var zone = ZoneKind.count - 1
             while zone >= 0 {
@@ -99,6 +100,60 @@ extension PageFrameAllocator {
             }
             P.relax()
         }
+    }
+
+    /// A frame that nobody was promised, from this CPU's ring or with a batch for it, where memory is above the low mark: no
+    /// search. A promise that the caller has claimed goes in its place, which leaves the zone one more to spare.
+    @inline(__always)
+    private func takeUnpromised(_ flags: AllocationFlags) -> UInt32? {
+        let urgent: AllocationFlags = .noFail | .memoryReserves | .high | .tryHarder
+        let request = ZoneRequest(order: 0, flags: flags.subtracting(urgent), above: .low)
+        guard let frame = takeFromZone(request, preferredZones[request.highestZone.rawValue]) else { return nil }
+        while true {
+            var zone = preferredZones[ZoneKind.count &- 1]
+            while zone >= 0 {
+                let isGone = zones[zone].value.withUnsettledState { state in
+                    if state.promisedFrames == 0 { return false }
+                    state.promisedFrames &-= 1
+                    return true
+                }
+                if isGone { return frame }
+                zone &-= 1
+            }
+            P.relax()
+        }
+    }
+
+    /// Allocates 2^`order` frames that have been promised as one block, where a zone that has promised so many has one; takes
+    /// as many promises from those outstanding.
+    ///
+    /// - Parameters:
+    ///   - order: above 0; the block is aligned to its size.
+    ///   - flags: `.zero` is obeyed. The block may lie in any zone.
+    /// - Returns: nil where there is none: the promises stand as before, and the frames can be had one by one.
+    /// - Complexity: O(orders). Nothing is waited for, and nothing reported.
+    public func allocatePromisedBlock(order: Int, flags: AllocationFlags = .kernel) -> PageFrameNumber? {
+        let isChecked = checks.areActive
+        if isChecked, failsOnPurpose(flags | .noWarn) { return nil }
+        let count = UInt(1) &<< UInt(bitPattern: order)
+        // Where somebody has withdrawn what was not his, the single frame that is missing says so.
+        guard claimPromises(count) else { return nil }
+        var zone = ZoneKind.count - 1
+        while zone >= 0 {
+            let frame = zones[zone].value.withState { state in state.allocatePromised(order: order) }
+            if let frame {
+                let block =
+                    isChecked
+                    ? handOut(frame, order: order, flags, isGuarded: false) : finish(frame, order: order, flags)
+                // A damaged block is reported and lost. What was promised on it is promised anew, as far as memory goes.
+                if block == nil { _ = promise(frames: Int(bitPattern: count)) }
+                return block
+            }
+            zone -= 1
+        }
+        // Nobody else has seen the zones with fewer promises.
+        outstandingPromises.add(count, ordering: .acquiringAndReleasing)
+        return nil
     }
 
     /// A frame that is not promised, reserves included, in place of a promised one that was damaged. Without waiting.

@@ -44,14 +44,14 @@ extension PageFrameAllocator {
     func takeFromZones(_ request: ZoneRequest) -> UInt32? {
         var zone = preferredZones[request.highestZone.rawValue]
         while zone >= 0 {
-            if let frame = take(request, fromZone: zone) { return frame }
+            if let frame = takeFromZone(request, zone) { return frame }
             zone &-= 1
         }
         return nil
     }
 
     /// Takes a block from a zone: one of the orders that are cached by way of this CPU's ring, which is refilled.
-    private func take(_ request: ZoneRequest, fromZone zone: Int) -> UInt32? {
+    func takeFromZone(_ request: ZoneRequest, _ zone: Int) -> UInt32? {
         if request.order > FrameCacheLayout.highestOrder {
             return zones[zone].value.withState { state in state.allocate(request) }
         }

@@ -84,6 +84,15 @@ struct ZoneState: ~Copyable {
         return frame
     }
 
+    /// A block of promised frames; nil where there is none, or not so many are promised. - Complexity: O(orders).
+    mutating func allocatePromised(order: Int) -> UInt32? {
+        let count = UInt(1) &<< UInt(bitPattern: order)
+        guard promisedFrames >= count, let frame = take(order: order, .unmovable) else { return nil }
+        promisedFrames &-= count
+        allocations &+= 1
+        return frame
+    }
+
     /// Takes back a block that was in use. - Complexity: O(orders).
     mutating func free(_ frame: UInt32, order: Int) {
         buddy.put(frame, order: order)

@@ -54,6 +54,11 @@ public enum MappingReport {
         if let open { write(open, to: &writer) }
     }
 
+    private static func write(size byteCount: UInt, to writer: inout some ReportWriter) {
+        let size = PageSize.size2MiB.byteCount
+        writer.write(byteCount < size ? " 4K " : byteCount == size ? " 2M " : " 1G ")
+    }
+
     @inline(never)
     private static func write(_ run: Run, to writer: inout some ReportWriter) {
         let start = run.first.address.rawValue
@@ -67,13 +72,14 @@ public enum MappingReport {
         switch run.first.content {
         case .mapped(let page):
             write(page.permissions, to: &writer)
-            writer.write(page.size == .size4KiB ? " 4K " : page.size == .size2MiB ? " 2M " : " 1G ")
+            write(size: page.size.byteCount, to: &writer)
             writer.write(name(of: page.permissions.cacheMode))
             writer.write(" 0x")
             writer.write(hex: page.physical.rawValue, digits: 12)
         case .demand(let permissions):
             write(permissions, to: &writer)
-            writer.write(" 4K demand")
+            write(size: run.first.byteCount, to: &writer)
+            writer.write("demand")
         default: writer.write("----- 4K guard")
         }
         writer.endLine()

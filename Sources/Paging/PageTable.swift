@@ -83,6 +83,23 @@ struct PageTable {
         return series(from: index, limit: Int(bitPattern: room) &+ 1, first, difference: size.byteCount)
     }
 
+    /// How many entries from `index` on, at most `limit`, are `entry`.
+    @inline(__always)
+    func equalEntries(from index: Int, limit: Int, _ entry: PageTableEntry) -> Int {
+        // Most often one, or all of a few.
+        limit == 1 ? (self[index] == entry ? 1 : 0) : series(from: index, limit: limit, entry.rawValue, difference: 0)
+    }
+
+    /// The entries of `window`, around the one at `index`, that are `entry`, as that one is.
+    @inline(__always)
+    func series(like entry: PageTableEntry, around index: Int, in window: Range<Int>) -> Range<Int> {
+        var first = index
+        while first > window.lowerBound && self[first &- 1] == entry { first &-= 1 }
+        var end = index &+ 1
+        while end < window.upperBound && self[end] == entry { end &+= 1 }
+        return first..<end
+    }
+
     /// Writes `count` entries from `index` on, each `difference` more than the one before.
     func fill(from index: Int, count: Int, with first: PageTableEntry, difference: UInt) {
         var entry = first.rawValue

@@ -110,7 +110,8 @@ struct PageTableCursor {
         parent[index] = entry.countingEntries(entry.entriesInUse &+ difference)
     }
 
-    /// Goes down to `target` level: puts empty tables from `tables` where there is nothing, splits a leaf that is there.
+    /// Goes down to `target` level: puts empty tables from `tables` where there is nothing, splits a leaf or a demand entry
+    /// that is there.
     /// `reserve` holds enough tables, by the plan.
     /// - Returns: true when a present leaf was split, whose translation is then stale.
     mutating func descend(to target: Int, taking reserve: inout TableList, user: Bool) -> Bool {
@@ -128,9 +129,12 @@ struct PageTableCursor {
                 for index in 0..<PageTable.entryCount {
                     table[index] = old.piece(index, ofSize: size, smaller: smaller)
                 }
+            } else if !wasEmpty {
+                PageTable(at: frame, directMap)
+                    .fill(from: 0, count: PageTable.entryCount, with: old, difference: 0)
             }
             let reference = PageTableEntry(
-                table: frame, entriesInUse: old.isPresent ? PageTable.entryCount : 0, user: user)
+                table: frame, entriesInUse: wasEmpty ? 0 : PageTable.entryCount, user: user)
             let last = PageTable(at: tables[level], directMap).exchange(reference, at: index)
             if wasEmpty { adjustCount(by: 1) }
             if old.isPresent { note(last.rawValue & ~old.rawValue, in: PageTable(at: frame, directMap)) }

@@ -74,7 +74,8 @@ public struct PageTableEntry: RawRepresentable, Equatable, Sendable {
             | (frame.rawValue & Self.addressMask) | (UInt(bitPattern: count) << Self.countShift)
     }
 
-    /// A zeroed page at the first touch, with these permissions. Always 4 KiB.
+    /// Zeroed memory at the first touch, with these permissions: a page at the last level, as many as the entry stands for
+    /// above. The bits are those of a 4 KiB page at every level.
     @inline(__always)
     public static func demand(_ permissions: PagePermissions, features: PagingFeatures) -> PageTableEntry {
         PageTableEntry(rawValue: (1 << kindShift) | permissionBits(permissions, features) | addressMask)
@@ -85,7 +86,7 @@ public struct PageTableEntry: RawRepresentable, Equatable, Sendable {
         PageTableEntry(rawValue: (3 << kindShift) | permissionBits(permissions, features) | addressMask)
     }
 
-    /// The leaf that a demand entry, or that of a stack's page, becomes when `frame` fills it.
+    /// The 4 KiB leaf that a demand entry, or that of a stack's page, becomes when `frame` fills it.
     @inline(__always)
     public func resolved(with frame: PhysicalAddress) -> PageTableEntry {
         let permissions = rawValue & ~(Self.addressMask | (3 << Self.kindShift))
@@ -165,6 +166,12 @@ extension PageTableEntry {
         let mode = UInt16(truncatingIfNeeded: (rawValue >> 3) & 3) | (rawValue & attribute != 0 ? 4 : 0)
         result.cacheMode = CacheMode(rawValue: mode) ?? .uncached
         return result
+    }
+
+    /// What a leaf or a demand entry that was found at `level` allows.
+    @inline(__always)
+    func permissions(atLevel level: Int) -> PagePermissions {
+        permissions(size: isPresent ? pageSize(ofLevel: level) : .size4KiB)
     }
 
     /// This leaf of `size` with other permissions, and what the CPU has noted in it.

@@ -6,31 +6,37 @@ import MemoryPrimitives
 ///     empty --reserveGuard---> guard ----------------------------clear--> empty
 ///                              demand ---------------------------clear--> empty
 extension PageTables {
-    /// Fills `range` with entries for zeroed pages at the first touch, and makes the tables for them now, so that
-    /// `resolveDemand` never needs memory.
+    /// Fills `range` with entries for zeroed pages at the first touch, and makes the tables for these entries now.
     ///
-    /// - Parameter range: whole 4 KiB pages.
+    /// - Parameters:
+    ///   - range: whole 4 KiB pages.
+    ///   - largest: what one entry may stand for at most: the largest that fits is chosen. What stands for more than a page
+    ///     needs tables when it is touched: see `splitDemand`.
     /// - Throws: as `map`; nothing has changed then.
-    /// - Complexity: O(pages), at most two visits to each, with interrupts disabled. Any context.
+    /// - Complexity: O(entries), at most two visits to each, with interrupts disabled. Any context.
     public func reserveDemand(
-        _ range: VirtualRange, permissions: PagePermissions, using source: inout some TableFrameSource & ~Copyable
+        _ range: VirtualRange, permissions: PagePermissions, largest: PageSize = .size4KiB,
+        using source: inout some TableFrameSource & ~Copyable
     ) throws(PagingError) {
-        try reserve(range, .demand(permissions, features: features), using: &source)
+        try reserve(range, .demand(permissions, features: features), largest: largest, using: &source)
     }
 
     /// Fills `range` with guard entries, which `lookup` can tell from unmapped pages. As `reserveDemand`.
     public func reserveGuard(
         _ range: VirtualRange, using source: inout some TableFrameSource & ~Copyable
     ) throws(PagingError) {
-        try reserve(range, .guardPage, using: &source)
+        try reserve(range, .guardPage, largest: .size4KiB, using: &source)
     }
 
     private func reserve(
-        _ range: VirtualRange, _ entry: PageTableEntry, using source: inout some TableFrameSource & ~Copyable
+        _ range: VirtualRange, _ entry: PageTableEntry, largest: PageSize,
+        using source: inout some TableFrameSource & ~Copyable
     ) throws(PagingError) {
         if range.isEmpty { return }
         try run(
-            RangeChange(operation: .reserve(entry), first: range.start.rawValue, byteCount: range.byteCount),
+            RangeChange(
+                operation: .reserve(entry, largest: largest), first: range.start.rawValue,
+                byteCount: range.byteCount),
             using: &source)
     }
 
@@ -40,7 +46,7 @@ extension PageTables {
     /// - Parameters:
     ///   - virtual: any byte of the page.
     ///   - frame: a cleared 4 KiB frame, which the page owns where this returns true.
-    /// - Returns: false when the entry is no demand entry (any more): another CPU was first, or cleared it.
+    /// - Returns: false when the entry is no demand entry of one page (any more): another CPU was first, or cleared it.
     /// - Complexity: O(1). Any context, the page-fault handler above all.
     public func resolveDemand(at virtual: VirtualAddress, frame: PhysicalAddress) -> Bool {
         if !features.isCanonical(virtual.rawValue) { return false }
@@ -48,7 +54,7 @@ extension PageTables {
             var cursor = cursor
             cursor.seek(virtual.rawValue)
             let entry = cursor.entry
-            if !entry.isDemand { return false }
+            if !entry.isDemand || cursor.level != 0 { return false }
             cursor.write(entry.resolved(with: frame))
             return true
         }
@@ -62,8 +68,8 @@ extension PageTables {
     ///   - range: whole 4 KiB pages, which the caller owns.
     ///   - visit: called with each present page's first physical address and its size.
     ///   - source: takes the tables that become empty.
-    /// - Throws: `misaligned`, `notCanonical`, `sharedSubtree`; `insideLargePage` where a large page lies across an
-    ///   end. Nothing has changed then.
+    /// - Throws: `misaligned`, `notCanonical`, `sharedSubtree`; `insideLargePage` where a large page, or what is due as
+    ///   one, lies across an end. Nothing has changed then.
     /// - Complexity: O(pages); empty parts of the tree are skipped whole. Any context that `visit` and `source` allow.
     public func clear(
         _ range: VirtualRange, using source: inout some TableFrameSource & ~Copyable,
@@ -89,9 +95,9 @@ extension PageTables {
         defer { lock.release(state) }
         var cursor = cursor
         cursor.seek(first)
-        if cursor.entry.isPresent && first & (cursor.byteCount &- 1) != 0 { throw .insideLargePage }
+        if !cursor.entry.isEmpty && first & (cursor.byteCount &- 1) != 0 { throw .insideLargePage }
         cursor.seek(last)
-        if cursor.entry.isPresent && ~last & (cursor.byteCount &- 1) != 0 { throw .insideLargePage }
+        if !cursor.entry.isEmpty && ~last & (cursor.byteCount &- 1) != 0 { throw .insideLargePage }
         let slotShift = PageTable.shift(ofLevel: PageTableCursor.slotLevel)
         for slot in (first >> slotShift)...(last >> slotShift) {
             cursor.seek(slot << slotShift)

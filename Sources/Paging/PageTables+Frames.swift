@@ -190,14 +190,15 @@ extension PageTables {
         var cursor = cursor
         cursor.seek(range.start.rawValue)
         if cursor.isInSharedSubtree { throw .sharedSubtree }
-        if cursor.entry.isPresent { throw .insideLargePage }
+        // Nothing is there, or a page or what is due is larger than a table's.
+        if !cursor.entry.isEmpty { throw .insideLargePage }
         let covered = cursor.byteCount &- (range.start.rawValue & (cursor.byteCount &- 1))
         range.start = covered < range.byteCount ? range.start + covered : range.end
     }
 
     /// Flushes the pages of a range, and the levels above them: one by one where they are few.
     @inline(__always)
-    private func flush(_ range: VirtualRange) {
+    func flush(_ range: VirtualRange) {
         if range.byteCount == PageSize.byteCount {
             P.flushPage(range.start)
             if let other = alias?.alias(of: range.start.rawValue) { P.flushPage(VirtualAddress(other)) }

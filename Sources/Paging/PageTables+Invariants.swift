@@ -45,7 +45,7 @@ extension PageTables {
                 try checkReference(entry, level, address, &found)
             } else if entry.isPresent {
                 try checkLeaf(entry, pageSize(ofLevel: level), address)
-            } else if level != 0 || !(entry.isDemand || entry.isGuard || entry.isDueStackPage) {
+            } else if !(entry.isDemand && level <= 2 || (entry.isGuard || entry.isDueStackPage) && level == 0) {
                 throw InvariantViolation("a not-present entry is of a known kind", at: address, found: entry.rawValue)
             }
         }

@@ -29,7 +29,8 @@ extension PageTables {
         if range.isEmpty { return }
         try run(
             RangeChange(
-                operation: .reserve(.dueStackPage(permissions, features: features)), first: range.start.rawValue,
+                operation: .reserve(.dueStackPage(permissions, features: features), largest: .size4KiB),
+                first: range.start.rawValue,
                 byteCount: range.byteCount),
             using: &source)
     }
@@ -81,6 +82,17 @@ extension PageTables {
             page = page + PageSize.byteCount
         }
         return closed
+    }
+
+    /// How many pages of `range`, which lies in a stack, are there. Takes no lock. - Complexity: O(pages). Any context.
+    public func presentPages(in range: VirtualRange) -> UInt {
+        var count: UInt = 0
+        var page = range.start
+        while page < range.end {
+            if frame(at: page) != nil { count &+= 1 }
+            page = page + PageSize.byteCount
+        }
+        return count
     }
 
     /// The table that holds the 4 KiB entry for `virtual`, found without the lock; nil where there is none.

@@ -42,6 +42,18 @@ extension PageTables {
         }
     }
 
+    /// The entry that stands for `virtual`; nil where it is empty. - Complexity: O(1). Any context.
+    public func entry(around virtual: VirtualAddress) -> WalkedEntry? {
+        if !features.isCanonical(virtual.rawValue) { return nil }
+        let state = lock.acquire()
+        defer { lock.release(state) }
+        var cursor = cursor
+        cursor.seek(virtual.rawValue)
+        if cursor.entry.isEmpty { return nil }
+        let byteCount = cursor.byteCount
+        return walked(cursor.entry, cursor.level, virtual.rawValue & ~(byteCount &- 1), byteCount)
+    }
+
     private func walked(_ entry: PageTableEntry, _ level: Int, _ start: UInt, _ byteCount: UInt) -> WalkedEntry {
         var result = WalkedEntry(
             address: VirtualAddress(start), byteCount: byteCount, content: .guardPage, usage: .none)

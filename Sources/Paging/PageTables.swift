@@ -126,7 +126,7 @@ public struct PageTables<P: Platform>: ~Copyable, @unchecked Sendable {
             let frame = PhysicalAddress(physical.rawValue &+ offset)
             let leaf = PageTableEntry(leaf: frame, size: size, permissions: permissions, features: features)
             cursor.fill(count, with: leaf, difference: size.byteCount)
-        case .reserve(let entry):
+        case .reserve(let entry, _):
             cursor.fill(count, with: entry, difference: 0)
         case .unmap:
             outcome.lastRemoved = cursor.entry.pageAddress(size: size)
@@ -135,7 +135,7 @@ public struct PageTables<P: Platform>: ~Copyable, @unchecked Sendable {
         case .protect(let permissions):
             protect(cursor, permissions, size, &outcome)
         case .adjust(let adding, let removing):
-            let old = cursor.entry.permissions(size: size)
+            let old = cursor.entry.permissions(atLevel: cursor.level)
             protect(cursor, old.subtracting(removing).union(adding), size, &outcome)
         }
     }

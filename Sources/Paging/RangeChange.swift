@@ -9,8 +9,8 @@ struct RangeChange {
     enum Operation {
         /// Map to physical memory from here on.
         case map(PhysicalAddress, PagePermissions)
-        /// Fill with a not-present entry.
-        case reserve(PageTableEntry)
+        /// Fill with a not-present entry, at no higher a level than this.
+        case reserve(PageTableEntry, largest: PageSize)
         case unmap
         case protect(PagePermissions)
         /// Take some permissions away and add others; the rest stays as it is, page by page.
@@ -51,7 +51,7 @@ struct RangeChange {
             let (end, overflow) = physical.rawValue.addingReportingOverflow(byteCount)
             if overflow || end > 1 << features.physicalAddressBits { throw .beyondPhysicalLimit }
             isUser = permissions.contains(.user)
-        case .reserve(let entry): isUser = entry.isUser
+        case .reserve(let entry, _): isUser = entry.isUser
         case .protect(let permissions): isUser = permissions.contains(.user)
         case .unmap: isUser = false
         case .adjust(let adding, _): isUser = adding.contains(.user)
@@ -79,16 +79,17 @@ struct RangeChange {
             let largest = features.gigabytePages ? 2 : 1
             let alignment = (first &+ offset) | (physical.rawValue &+ offset)
             return emptyEntries(cursor, remaining, Self.largestLevel(alignment, remaining, min(cursor.level, largest)))
-        case .reserve:
+        case .reserve(_, let largest):
             if !entry.isEmpty { throw .alreadyMapped }
-            return emptyEntries(cursor, remaining, 0)
+            let level = Self.largestLevel(first &+ offset, remaining, min(cursor.level, Int(largest.rawValue)))
+            return emptyEntries(cursor, remaining, level)
         case .unmap, .protect, .adjust:
             if !entry.isPresent {
                 if case .unmap = operation { throw .notMapped }
                 if !entry.isDemand { throw .notMapped }
             }
             if case .adjust(let adding, let removing) = operation {
-                let old = entry.permissions(size: pageSize(ofLevel: cursor.level))
+                let old = entry.permissions(atLevel: cursor.level)
                 let new = old.subtracting(removing).union(adding)
                 // Without NX every page is executable, and that is not to keep anybody from writing.
                 if features.noExecute && new.isWritableAndExecutable { throw .writableAndExecutable }

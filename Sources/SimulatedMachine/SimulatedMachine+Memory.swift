@@ -158,18 +158,21 @@ extension SimulatedMachine {
     }
 
     func flushPage(_ address: VirtualAddress) {
+        flushHandler?()
         pageFlushes.add(1, ordering: .relaxed)
         for tlb in tlbs { tlb.flush { $0.drop(address.rawValue) } }
     }
 
     /// As one message to each CPU.
     func flushPages(_ addresses: [VirtualAddress]) {
+        flushHandler?()
         pageFlushes.add(addresses.count, ordering: .relaxed)
         flushRounds.add(1, ordering: .relaxed)
         for tlb in tlbs { tlb.flush { cache in for address in addresses { cache.drop(address.rawValue) } } }
     }
 
     func flushAllPages() {
+        flushHandler?()
         fullFlushes.add(1, ordering: .relaxed)
         for tlb in tlbs { tlb.flush { $0.dropAll() } }
     }

@@ -36,6 +36,10 @@ public final class SimulatedMachine: @unchecked Sendable {
     /// be set before the first.
     public var violationHandler: ((MemoryViolation) -> Void)?
 
+    /// Called at each flush, on the thread that asks for it, before any TLB forgets something: with what the tables say
+    /// then, and what the CPUs still remember. To be set before the first.
+    public var flushHandler: (() -> Void)?
+
     /// Where the code under test gets its random bits from; nil, as at first, for the host's source. A generator repeats
     /// them: for tests whose every step is to follow from a seed.
     public var randomGenerator: SeededGenerator? {

@@ -52,8 +52,9 @@ public struct Area: Sendable {
     public internal(set) var state: AreaState
     /// True when pages are mapped at their first touch, each with a frame that was promised; else all are mapped.
     public let isOnDemand: Bool
-    /// Whether pages have been allowed other things than at first: see `Vmalloc.notePermissionChange(in:)`.
-    var hasOtherPermissions = false
+    /// `hasOtherPermissions`, `hasLargePages` and `bringsNeighbours`: bits of one byte, so that notes of areas are no
+    /// larger for them.
+    var traits: UInt8 = 0
     /// Unmapped pages at the low end of `range`, which catch an underflow.
     public let guardPagesBelow: UInt16
     /// Unmapped pages at the high end of `range`, which catch an overflow.
@@ -66,8 +67,31 @@ public struct Area: Sendable {
     public internal(set) var caller: UInt
     /// Pages that have a frame now; of a stack, those that had one from the beginning. Never above `reservedPages`.
     public internal(set) var presentPages: UInt
+    /// Frames promised for tables that touches of this area may need: see `Vmalloc.allocateOnDemand`.
+    public internal(set) var promisedTables: UInt = 0
     /// Where the area is noted down, for the caller that is setting it up or taking it apart; nil in the note itself.
     var note: AreaReference?
+
+    private static var otherPermissionsTrait: UInt8 { 1 }
+    private static var largePagesTrait: UInt8 { 2 }
+    private static var neighboursTrait: UInt8 { 4 }
+
+    /// What an area has from the beginning because it was asked for.
+    static func traits(of request: AreaRequest) -> UInt8 {
+        (request.hasLargePages ? largePagesTrait : 0) | (request.bringsNeighbours ? neighboursTrait : 0)
+    }
+
+    /// Whether pages have been allowed other things than at first: see `Vmalloc.notePermissionChange(in:)`.
+    var hasOtherPermissions: Bool {
+        get { traits & Self.otherPermissionsTrait != 0 }
+        set { traits = newValue ? traits | Self.otherPermissionsTrait : traits & ~Self.otherPermissionsTrait }
+    }
+
+    /// Whether there may be pages larger than 4 KiB behind the area, all there from the beginning.
+    public var hasLargePages: Bool { traits & Self.largePagesTrait != 0 }
+
+    /// Whether a touch of one page maps those around it too, where they are untouched and memory is at hand.
+    public var bringsNeighbours: Bool { traits & Self.neighboursTrait != 0 }
 
     /// What the owner may touch: the range without its guard pages.
     public var usable: VirtualRange {
@@ -79,6 +103,9 @@ public struct Area: Sendable {
 
     /// The pages that the owner may touch.
     public var reservedPages: UInt { usable.byteCount >> PageSize.shift }
+
+    /// The frames that are promised to the area and not taken yet: for its pages, and for the tables that these may need.
+    public var promisedFrames: UInt { isOnDemand ? reservedPages &- presentPages &+ promisedTables : 0 }
 }
 
 /// What `VirtualRangeAllocator.allocate` is asked for.
@@ -88,6 +115,10 @@ public struct AreaRequest: Sendable {
     public var pageCount: UInt
     /// Whether pages are to be mapped at their first touch; the caller of the range allocator sees to it.
     public var isOnDemand = false
+    /// Whether there may be pages larger than 4 KiB; as above.
+    public var hasLargePages = false
+    /// Whether a touch may map more than its page. For what is to cost one frame for each page touched: false.
+    public var bringsNeighbours = false
     public var guardPagesBelow: UInt16
     public var guardPagesAbove: UInt16
     /// What the first usable address must be a multiple of, in bytes: a power of two, at least a page.

@@ -11,6 +11,14 @@ public struct AreaStatistics: Equatable, Sendable {
     /// Of these, the pages of kernel stacks.
     public internal(set) var stackPages: UInt = 0
 
+    /// Frames promised to areas on demand and not taken yet: for pages, and for the tables that these may need.
+    public internal(set) var promisedFrames: UInt = 0
+    /// Of the pages that have a frame, those that got it at their first touch.
+    public internal(set) var touchedPages: UInt = 0
+
+    /// What areas on demand have been promised, whether they have taken it or not: Linux's `Committed_AS`.
+    public var committedFrames: UInt { promisedFrames &+ touchedPages }
+
     /// Notes that `count` pages of an area of `kind` have got a frame.
     @inline(__always)
     mutating func add(_ count: UInt, of kind: AreaKind) {

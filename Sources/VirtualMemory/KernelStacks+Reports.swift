@@ -64,7 +64,7 @@ extension KernelStacks {
     /// - Complexity: O(pages of stacks). For tests and the monitor, while no stack is made or freed.
     public func checkInvariants() throws(InvariantViolation) {
         let missing = UInt(bitPattern: reserve.figures.empty)
-        let due = vmalloc.value.untouchedPages
+        let due = vmalloc.value.untouchedFrames
         let promised = vmalloc.value.frames.value.promisedFrames
         if promised < due &+ missing {
             throw InvariantViolation(

@@ -136,13 +136,7 @@ public struct KernelStacks<P: Platform>: ~Copyable, @unchecked Sendable {
 
     /// The pages of a stack that are there. - Complexity: O(pages). Takes no lock.
     func mappedPages(of usable: VirtualRange) -> UInt {
-        var count: UInt = 0
-        var page = usable.start
-        while page < usable.end {
-            if vmalloc.value.pageTables.value.frame(at: page) != nil { count &+= 1 }
-            page = page + PageSize.byteCount
-        }
-        return count
+        vmalloc.value.pageTables.value.presentPages(in: usable)
     }
 
     /// Paints what of a stack was used. - Returns: how many bytes that were.

@@ -34,6 +34,11 @@ extension Vmalloc {
         allocate(byteCount, flags: .kernel | .dma32, name: "vmalloc_32")
     }
 
+    /// As `vmalloc`, all there from the beginning, with pages of 2 MiB and 1 GiB where memory allows.
+    public func vmalloc_huge(_ byteCount: UInt, _ flags: AllocationFlags = .kernel) -> VirtualAddress? {
+        allocateLarge(byteCount, flags: flags)
+    }
+
     /// Maps `frames` one after the other; they stay the caller's. - Returns: nil where that cannot be.
     public func vmap(
         _ frames: UnsafeBufferPointer<PageFrameNumber>, _ permissions: PagePermissions = .readWrite
@@ -88,5 +93,12 @@ extension Vmalloc {
     /// Copies from `address` on, past holes and guard pages, which read as zeros. - Returns: bytes that lie in areas.
     public func vread(_ buffer: UnsafeMutableRawBufferPointer, _ address: VirtualAddress) -> Int {
         unsafe read(from: address, into: buffer)
+    }
+}
+
+extension Permanent where Value: ~Copyable {
+    /// Memory for code, to be written before it can be run: see `CodeDraft`. `vfree` frees it once it is sealed.
+    public func vmalloc_exec<P: Platform>(_ byteCount: UInt) -> CodeDraft<P>? where Value == Vmalloc<P> {
+        CodeDraft(byteCount: byteCount, from: self)
     }
 }

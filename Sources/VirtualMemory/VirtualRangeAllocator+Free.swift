@@ -88,6 +88,11 @@ extension VirtualRangeAllocator {
         unlockedState.figures.areas &-= 1
         unlockedState.figures.reservedPages &-= area.reservedPages
         unlockedState.figures.remove(area.presentPages, of: area.kind)
+        // What was never published has not been counted.
+        if area.isOnDemand && area.state == .dying {
+            unlockedState.figures.promisedFrames &-= area.promisedFrames
+            unlockedState.figures.touchedPages &-= area.presentPages
+        }
         let gone = letRest(reference)
         lock.release(interrupts)
         // In the tree no more.

@@ -17,6 +17,10 @@ extension VirtualRangeAllocator {
                     sum.areas += 1
                     sum.reservedPages += reference.node.area.reservedPages
                     sum.add(reference.node.area.presentPages, of: reference.node.area.kind)
+                    if reference.node.area.isOnDemand && reference.node.area.state != .reserved {
+                        sum.promisedFrames += reference.node.area.promisedFrames
+                        sum.touchedPages += reference.node.area.presentPages
+                    }
                 }
                 current = reference.node.next
             }

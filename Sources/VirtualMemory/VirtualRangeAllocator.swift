@@ -36,13 +36,13 @@ public struct VirtualRangeAllocator<P: Platform>: ~Copyable, @unchecked Sendable
     /// With so many, two requests in three find a range when all sizes up to 64 pages are equally frequent.
     public static var usualRestingPages: UInt { 80 }
 
-    /// Bytes of memory that `init` needs, with room for the notes of 16 areas.
-    public static var byteCount: UInt { UInt(notesOffset + 16 * FirstAreaNotes.stride) }
+    /// Bytes of memory that `init` needs, with room for the notes of 13 areas.
+    public static var byteCount: UInt { UInt(notesOffset + 13 * FirstAreaNotes.stride) }
 
     private static var queuesOffset: Int { (MemoryLayout<State>.size + 63) & ~63 }
     private static var notesOffset: Int { (queuesOffset + RestingAreas.byteCount + 63) & ~63 }
 
-    /// An allocator that can note down 15 areas, until `useCache` gives it a slab cache: it works before slab.
+    /// An allocator that can note down 12 areas, until `useCache` gives it a slab cache: it works before slab.
     /// - Parameters:
     ///   - space: whole pages, not the first one.
     ///   - frames: tell a report's walk, which has no lock, what it can read.
@@ -64,9 +64,10 @@ public struct VirtualRangeAllocator<P: Platform>: ~Copyable, @unchecked Sendable
         var first = unsafe FirstAreaNotes(
             in: UnsafeMutableRawBufferPointer(
                 start: memory + Self.notesOffset, count: Int(Self.byteCount) - Self.notesOffset))
-        guard let room = unsafe first.take() else { preconditionFailure("there is room for 16") }
+        guard let room = unsafe first.take() else { preconditionFailure("there is room for 13") }
         let head = Area(
-            kind: .vmalloc, state: .live, isOnDemand: false, guardPagesBelow: 0, guardPagesAbove: 0,
+            kind: .vmalloc, state: .live, isOnDemand: false, guardPagesBelow: 0,
+            guardPagesAbove: 0,
             range: VirtualRange(space.start, space.start), name: "", caller: 0, presentPages: 0)
         // The room is the head's for good.
         let reference = unsafe AreaReference(head, in: room)
@@ -146,7 +147,8 @@ public struct VirtualRangeAllocator<P: Platform>: ~Copyable, @unchecked Sendable
     private static func area(_ request: AreaRequest, at range: VirtualRange) -> Area {
         Area(
             kind: request.kind, state: request.isLiveAtOnce ? .live : .reserved, isOnDemand: request.isOnDemand,
-            guardPagesBelow: request.guardPagesBelow, guardPagesAbove: request.guardPagesAbove, range: range,
+            traits: Area.traits(of: request), guardPagesBelow: request.guardPagesBelow,
+            guardPagesAbove: request.guardPagesAbove, range: range,
             name: request.name, caller: request.caller, presentPages: 0)
     }
 
@@ -187,9 +189,9 @@ public struct VirtualRangeAllocator<P: Platform>: ~Copyable, @unchecked Sendable
         return reference
     }
 
-    /// Ends the set-up of an area that the caller reserved: it is in use, with `presentPages` frames behind it.
-    /// - Complexity: O(1).
-    public func publish(_ area: borrowing Area, presentPages: UInt) {
+    /// Ends the set-up of an area that the caller reserved: it is in use, with `presentPages` frames behind it, and so many
+    /// promised for tables that its pages may need. - Complexity: O(1).
+    public func publish(_ area: borrowing Area, presentPages: UInt, promisedTables: UInt = 0) {
         let interrupts = lock.acquire()
         defer { lock.release(interrupts) }
         guard let reference = Self.exact(area, in: .reserved) else {
@@ -198,35 +200,17 @@ public struct VirtualRangeAllocator<P: Platform>: ~Copyable, @unchecked Sendable
         reference.node.area.state = .live
         reference.node.area.presentPages = presentPages
         unlockedState.figures.add(presentPages, of: area.kind)
+        if area.isOnDemand {
+            reference.node.area.promisedTables = promisedTables
+            unlockedState.figures.promisedFrames &+= reference.node.area.promisedFrames
+            unlockedState.figures.touchedPages &+= presentPages
+        }
     }
 
     /// Gives back an area that the caller reserved and could not set up. - Complexity: O(log n).
     public func abandon(_ area: Area) { release(area, from: .reserved, in: "VirtualRangeAllocator.abandon") }
 
     // MARK: In use
-
-    /// Counts one more frame behind the live area that `address` lies in.
-    /// - Returns: false, with nothing changed, where there is no live area, or `address` lies in a guard page.
-    /// - Complexity: O(log n). The page-fault handler calls it.
-    public func notePresentPage(at address: VirtualAddress) -> Bool {
-        lock.withLock {
-            guard let reference = unlockedState.tree.find(containing: address),
-                reference.node.area.state == .live, reference.node.area.usable.contains(address)
-            else { return false }
-            reference.node.area.presentPages &+= 1
-            unlockedState.figures.add(1, of: reference.node.area.kind)
-            return true
-        }
-    }
-
-    /// Takes one frame off the count again, after a fault that could not be resolved. - Complexity: O(log n).
-    func forgetPresentPage(at address: VirtualAddress) {
-        lock.withLock {
-            guard let reference = unlockedState.tree.find(containing: address) else { return }
-            reference.node.area.presentPages &-= 1
-            unlockedState.figures.remove(1, of: reference.node.area.kind)
-        }
-    }
 
     /// The range, guard pages included, of the area that `address` lies in; as `area(containing:)`, for those who want no
     /// more. - Complexity: O(log n).

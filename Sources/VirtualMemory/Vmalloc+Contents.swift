@@ -101,20 +101,4 @@ extension Vmalloc {
             offset &+= PageSize.byteCount
         }
     }
-
-    /// Makes all pages of an area that are due at their first touch present, as touching each would.
-    /// - Parameter range: whole pages of one area's usable part.
-    /// - Returns: false where a page is not the caller's to touch; those before it are there then.
-    /// - Complexity: O(pages * log areas). Any context but a fault's.
-    public func populate(_ range: VirtualRange) -> Bool {
-        var page = range.start
-        while page < range.end {
-            guard case .fatal = handleFault(at: page, access: .write) else {
-                page = page + PageSize.byteCount
-                continue
-            }
-            return false
-        }
-        return true
-    }
 }

@@ -5,7 +5,7 @@ import Synchronization
 
 extension Vmalloc {
     /// Checks the areas, then that the page tables hold exactly what each area says, and that a frame is promised for
-    /// each page that is due at its first touch.
+    /// each page that is due at its first touch, and for each table that such pages may need.
     ///
     /// Others who promise frames make the promises more than these: they are at least as many.
     /// - Throws: the first thing that is wrong.
@@ -18,7 +18,7 @@ extension Vmalloc {
             if area.state != .live || (area.kind != .vmalloc && area.kind != .stack) { return }
             try checkGuards(area)
             try checkPages(area)
-            if area.isOnDemand { untouched += area.reservedPages - area.presentPages }
+            untouched += area.promisedFrames
         }
         untouched &-= grownStackPages.load(ordering: .relaxed)
         let promised = frames.value.promisedFrames
@@ -28,12 +28,10 @@ extension Vmalloc {
         }
     }
 
-    /// Pages that are due at their first touch, in all areas. - Complexity: O(areas), with the areas' lock held.
-    public var untouchedPages: UInt {
+    /// Frames that are promised to areas and not taken yet. - Complexity: O(areas), with the areas' lock held.
+    public var untouchedFrames: UInt {
         var sum: UInt = 0
-        ranges.forEachArea { area in
-            if area.isOnDemand { sum += area.reservedPages - area.presentPages }
-        }
+        ranges.forEachArea { area in sum += area.promisedFrames }
         return sum &- grownStackPages.load(ordering: .relaxed)
     }
 
@@ -49,33 +47,62 @@ extension Vmalloc {
         }
     }
 
-    private func checkPages(_ area: Area) throws(InvariantViolation) {
+    /// What the entries of an area come to.
+    private struct Found {
+        var next: VirtualAddress
         var present: UInt = 0
-        var page = area.usable.start
-        while page < area.usable.end {
-            switch pageTables.value.lookup(page) {
-            case .mapped(let translation):
-                present += 1
-                let frame = PageFrameNumber(containing: translation.physical)
-                let state = frames.value.state(of: frame)
-                if state != .allocatedHead && state != .interior {
-                    throw InvariantViolation(
-                        "a page's frame is an allocated one", at: page.rawValue, found: frame.rawValue)
-                }
-            case .demand:
-                if !area.isOnDemand {
-                    throw InvariantViolation("an area that was populated has all its pages", at: page.rawValue)
-                }
-            case .guardPage, .none:
-                throw InvariantViolation("a page of an area is mapped or due", at: page.rawValue)
+        /// Tables that it takes to cut all large entries into pages.
+        var tables: UInt = 0
+    }
+
+    private func checkPages(_ area: Area) throws(InvariantViolation) {
+        var found = Found(next: area.usable.start)
+        while found.next < area.usable.end {
+            guard let entry = pageTables.value.entry(around: found.next), entry.address == found.next else {
+                throw InvariantViolation("a page of an area is mapped or due", at: found.next.rawValue)
             }
-            page = page + PageSize.byteCount
+            try check(entry, area, &found)
+        }
+        if found.next != area.usable.end {
+            throw InvariantViolation("an area's entries end where it does", at: found.next.rawValue)
         }
         // What a stack has grown by its area does not know.
-        if present < area.presentPages || present > area.presentPages && area.kind != .stack {
+        if found.present < area.presentPages || found.present > area.presentPages && area.kind != .stack {
             throw InvariantViolation(
                 "an area counts the pages that have a frame", at: area.usable.start.rawValue, found: area.presentPages,
-                expected: present)
+                expected: found.present)
         }
+        if found.tables != area.promisedTables {
+            throw InvariantViolation(
+                "an area counts the tables that its pages may need", at: area.usable.start.rawValue,
+                found: area.promisedTables, expected: found.tables)
+        }
+    }
+
+    private func check(_ entry: WalkedEntry, _ area: Area, _ found: inout Found) throws(InvariantViolation) {
+        let address = entry.address.rawValue
+        switch entry.content {
+        case .mapped(let translation):
+            found.present += entry.byteCount >> PageSize.shift
+            for page in 0..<entry.byteCount >> PageSize.shift {
+                let frame = PageFrameNumber(containing: translation.physical) + page
+                let state = frames.value.state(of: frame)
+                if state != .allocatedHead && state != .interior {
+                    throw InvariantViolation("a page's frame is an allocated one", at: address, found: frame.rawValue)
+                }
+            }
+        case .demand:
+            if !area.isOnDemand {
+                throw InvariantViolation("an area that was populated has all its pages", at: address)
+            }
+            switch entry.byteCount {
+            case PageSize.size1GiB.byteCount: found.tables += 513
+            case PageSize.size2MiB.byteCount: found.tables += 1
+            default: break
+            }
+        case .guardPage, .none:
+            throw InvariantViolation("a page of an area is mapped or due", at: address)
+        }
+        found.next = entry.address + entry.byteCount
     }
 }

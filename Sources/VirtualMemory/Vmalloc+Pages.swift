@@ -9,14 +9,14 @@ import Paging
 /// taken away is the batch that was mapped.
 extension Vmalloc {
     /// How many frames are allocated, mapped or freed at a time.
-    private static var batchSize: Int { 64 }
+    static var batchSize: Int { 64 }
 
     /// The order of the largest block that a batch has room for.
     private static var batchOrder: Int { 6 }
 
     /// Calls `body` with room for a batch of frames.
     @inline(__always)
-    private func withBatch<Result>(_ body: (UnsafeMutableBufferPointer<PageFrameNumber>) -> Result) -> Result {
+    func withBatch<Result>(_ body: (UnsafeMutableBufferPointer<PageFrameNumber>) -> Result) -> Result {
         // Numbers, for which any memory will do.
         unsafe withUnsafeTemporaryAllocation(of: PageFrameNumber.self, capacity: Self.batchSize) { batch in
             unsafe body(batch)
@@ -93,7 +93,7 @@ extension Vmalloc {
 
     /// Frees the blocks that the first `count` frames of a batch are.
     @inline(__always)
-    private func giveBack(_ batch: UnsafeMutableBufferPointer<PageFrameNumber>, _ count: Int) {
+    func giveBack(_ batch: UnsafeMutableBufferPointer<PageFrameNumber>, _ count: Int) {
         var index = 0
         while index < count {
             // Callers have filled the batch that far.
@@ -111,34 +111,43 @@ extension Vmalloc {
 
     /// Is told of a range that somebody changes the permissions of, and what the direct map shows of its frames with them,
     /// before that: so the frames' next owner finds them writable. Any context.
-    public func notePermissionChange(in range: VirtualRange) { ranges.notePermissionChange(in: range) }
+    public func notePermissionChange(in range: VirtualRange) {
+        splitBlocks(atEndsOf: range)
+        ranges.notePermissionChange(in: range)
+    }
 
     /// Makes the direct map's pages of the first `count` frames of a batch writable, for their next owner.
     @inline(never)
-    private func showWritable(
+    func showWritable(
         _ batch: UnsafeMutableBufferPointer<PageFrameNumber>, _ count: Int, _ source: inout BuddyTableSource<P>
     ) {
+        // Callers have filled the batch that far.
+        for index in 0..<count { showWritable(unsafe batch[index], &source) }
+    }
+
+    /// Makes the direct map's page of a frame writable, for the frame's next owner.
+    func showWritable(_ frame: PageFrameNumber, _ source: inout BuddyTableSource<P>) {
         guard let directMap else { return }
-        for index in 0..<count {
-            // Callers have filled the batch that far.
-            let alias = unsafe directMap.start + batch[index].address.rawValue
-            guard let page = pageTables.value.translate(alias), !page.permissions.contains(.write) else { continue }
-            do throws(PagingError) {
-                try pageTables.value.adjustRange(
-                    VirtualRange(alias, alias + PageSize.byteCount), adding: .write, removing: .none, using: &source)
-            } catch {
-                P.report(
-                    MemoryViolation(
-                        .corruption, in: "vfree", at: alias.rawValue, "a frame stays read-only in the direct map",
-                        UInt(error.rawValue)))
-            }
+        let alias = directMap.start + frame.address.rawValue
+        guard let page = pageTables.value.translate(alias), !page.permissions.contains(.write) else { return }
+        do throws(PagingError) {
+            try pageTables.value.adjustRange(
+                VirtualRange(alias, alias + PageSize.byteCount), adding: .write, removing: .none, using: &source)
+        } catch {
+            reportReadOnly(alias, error)
         }
     }
 
     /// Empties the entries of an area that nobody uses, and gives back the frames once no CPU can reach them.
     /// - Returns: how many frames there were; nil, reported, where the tables are damaged.
-    @inline(never)
+    @inline(__always)
     func takePagesAway(from area: borrowing Area) -> UInt? {
+        if area.isOnDemand { return takeTouchedPagesAway(from: area) }
+        return area.hasLargePages ? takeLargePagesAway(from: area) : takeSmallPagesAway(from: area)
+    }
+
+    @inline(never)
+    private func takeSmallPagesAway(from area: borrowing Area) -> UInt? {
         var source = BuddyTableSource<P>(frames: frames)
         var count: UInt = 0
         var left = area.usable
@@ -161,10 +170,15 @@ extension Vmalloc {
             return nil
         }
         guard let failure else { return count }
+        reportForeignTables(of: area, failure)
+        return nil
+    }
+
+    @inline(never)
+    func reportForeignTables(of area: borrowing Area, _ failure: PagingError) {
         P.report(
             MemoryViolation(
                 .corruption, in: "vfree", at: area.usable.start.rawValue, "the area's tables are not its own",
                 UInt(failure.rawValue)))
-        return nil
     }
 }

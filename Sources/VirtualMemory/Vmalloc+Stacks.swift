@@ -29,7 +29,9 @@ extension Vmalloc {
             return nil
         }
         guard setUpStack(area, mapped, flags, prepare) else {
-            dropUnpublished(area)
+            // Pages that were mapped just now: no permissions have changed.
+            _ = takeStackPages(area.usable)
+            ranges.abandon(area)
             frames.value.withdrawPromise(frames: due)
             return nil
         }
@@ -80,7 +82,9 @@ extension Vmalloc {
     func freeStack(_ start: VirtualAddress) {
         guard let area = beginFreeingStack(start) else { return }
         let due = pageTables.value.closeStack(area.usable)
-        guard let given = takePagesAway(from: area) else { return }
+        guard let given = area.hasOtherPermissions ? takePagesAway(from: area) : takeStackPages(area.usable) else {
+            return
+        }
         finishFreeingStack(area, given, due)
     }
 
@@ -104,7 +108,7 @@ extension Vmalloc {
     }
 
     /// - Returns: how many frames there were; nil where the tables are not the area's own, which then stays dying for good.
-    @inline(__always)
+    @inline(never)
     private func takeStackPages(_ usable: VirtualRange) -> UInt? {
         var source = BuddyTableSource<P>(frames: frames)
         var left = usable

@@ -18,6 +18,8 @@ extension Vmalloc {
         let grown = grownStackPages.load(ordering: .relaxed)
         areas.presentPages &+= grown
         areas.stackPages &+= grown
+        areas.promisedFrames &-= grown
+        areas.touchedPages &+= grown
         return VmallocStatistics(
             areas: areas, resolvedFaults: resolvedFaults.load(ordering: .relaxed),
             spuriousFaults: spuriousFaults.load(ordering: .relaxed))

@@ -6,7 +6,7 @@ import Synchronization
 
 /// Memory that is contiguous in virtual addresses only, mapped at its first touch unless the caller wants it at once.
 ///
-/// Each page of an area that is mapped on demand:
+/// Each page of an area that is mapped on demand (one entry may stand for many; see `allocateOnDemand`):
 ///
 ///     (nothing) --allocate: promise--> demand entry --fault: promise becomes frame--> present
 ///         ^                                |  free: promise withdrawn                    |
@@ -28,6 +28,8 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     /// Where the page tables show all RAM; nil where they do not.
     let directMap: VirtualRange?
     let faultLocks: FaultLocks<P>
+    /// What a touch brings.
+    public let options: VmallocOptions
     let resolvedFaults = Atomic<UInt>(0)
     let spuriousFaults = Atomic<UInt>(0)
     /// Pages that stacks have grown by: there without their areas' knowing.
@@ -37,11 +39,12 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     ///   - range: the addresses to hand out, whole pages; nothing may be mapped there yet.
     ///   - directMap: where `pageTables` show all RAM, whose pages somebody may make read-only with those of an area.
     ///   - restingPages: how many pages of one size may wait, after they were freed, for a request for as many.
+    ///   - options: what a touch brings.
     /// - Returns: nil where there is no memory.
     public init?(
         range: VirtualRange, frames: Permanent<PageFrameAllocator<P>>, pageTables: Permanent<PageTables<P>>,
         kmalloc: Permanent<Kmalloc<P>>, directMap: VirtualRange? = nil,
-        restingPages: UInt = VirtualRangeAllocator<P>.usualRestingPages
+        restingPages: UInt = VirtualRangeAllocator<P>.usualRestingPages, options: VmallocOptions = VmallocOptions()
     ) {
         guard let memory = unsafe kmalloc.value.allocate(FaultLocks<P>.byteCount) else { return nil }
         // Not looked through for references: what was freed lately is noted down here, and would keep new areas from
@@ -69,6 +72,7 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
         self.pageTables = pageTables
         self.kmalloc = kmalloc
         self.directMap = directMap
+        self.options = options
     }
 
     // MARK: Allocating
@@ -89,39 +93,14 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
         _ byteCount: UInt, flags: AllocationFlags = .kernel, populate: Bool = false, name: StaticString = "vmalloc",
         caller: UInt = 0
     ) -> VirtualAddress? {
-        let request = AreaRequest(.vmalloc, pageCount: pageCount(forBytes: byteCount), name: name, caller: caller)
+        var request = AreaRequest(.vmalloc, pageCount: pageCount(forBytes: byteCount), name: name, caller: caller)
+        request.bringsNeighbours = true
         let isPopulated = populate || !flags.isDisjoint(with: .dma | .dma32)
         let area =
             isPopulated
             ? allocatePopulated(request, flags: flags, isPrepared: false) { _ in }
             : allocateOnDemand(request, flags: flags)
         return area?.usable.start
-    }
-
-    /// Reserves an area whose pages are mapped at their first touch.
-    /// - Returns: the live area; nil, with everything as before, where something is lacking.
-    public func allocateOnDemand(_ request: AreaRequest, flags: AllocationFlags = .kernel) -> Area? {
-        var request = request
-        request.isOnDemand = true
-        // First of all, so that an impossible size fails before any work is done.
-        guard request.pageCount > 0, let count = Int(exactly: request.pageCount), frames.value.promise(frames: count)
-        else {
-            reportLack(request, flags)
-            return nil
-        }
-        guard let area = ranges.allocate(request, flags: flags) else {
-            frames.value.withdrawPromise(frames: count)
-            return nil
-        }
-        if !fillWithDemandEntries(area) {
-            _ = takePagesAway(from: area)
-            ranges.abandon(area)
-            frames.value.withdrawPromise(frames: count)
-            return nil
-        }
-        ranges.publish(area, presentPages: 0)
-        tell(of: area, flags)
-        return area
     }
 
     /// Reserves an area and maps a frame behind each page.
@@ -158,31 +137,13 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     }
 
     /// Tells the watcher of a new area.
-    private func tell(of area: Area, _ flags: AllocationFlags) {
+    func tell(of area: Area, _ flags: AllocationFlags) {
         frames.value.noteAllocation(area.usable.start.rawValue, byteCount: area.usable.byteCount, .area, flags)
     }
 
     func dropUnpublished(_ area: Area) {
         _ = takePagesAway(from: area)
         ranges.abandon(area)
-    }
-
-    /// - Returns: false where there was no frame for a table; some entries may have been written then.
-    private func fillWithDemandEntries(_ area: Area) -> Bool {
-        var source = BuddyTableSource<P>(frames: frames)
-        var start = area.usable.start
-        while start < area.usable.end {
-            // One last-level table at a time, so that interrupts are never off for long.
-            let table = start.roundedDown(to: PageSize.size2MiB.byteCount) + PageSize.size2MiB.byteCount
-            let end = min(table, area.usable.end)
-            do throws(PagingError) {
-                try pageTables.value.reserveDemand(VirtualRange(start, end), permissions: .readWrite, using: &source)
-            } catch {
-                return false
-            }
-            start = end
-        }
-        return true
     }
 
     // MARK: Freeing
@@ -218,18 +179,19 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     }
 
     private func takeApart(_ area: Area, call: StaticString) {
+        var counted = (pages: area.presentPages, promised: area.promisedFrames)
         // A fault that saw the area live is over after this; a later one sees it dying. Where all pages are there from the
         // beginning, no fault changes anything.
-        if area.isOnDemand { faultLocks.passThroughAll() }
+        if area.isOnDemand { counted = awaitTouches(of: area) }
         // Tables that are not the area's own are reported; the area stays dying for good, so that nobody gets its range.
         guard let given = takePagesAway(from: area) else { return }
-        if given != area.presentPages {
+        if given != counted.pages {
             P.report(
                 MemoryViolation(
                     .corruption, in: call, at: area.usable.start.rawValue, "not so many pages as were counted", given))
         }
         // By the area's own count: the promises of pages that were ever present are used up.
-        if area.isOnDemand { frames.value.withdrawPromise(frames: Int(area.reservedPages &- area.presentPages)) }
+        if counted.promised > 0 { frames.value.withdrawPromise(frames: Int(bitPattern: counted.promised)) }
         ranges.finishFree(area)
     }
 

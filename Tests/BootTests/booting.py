@@ -1,5 +1,6 @@
 """Runs the kernel in QEMU for a test and keeps what it said."""
 
+import collections
 import dataclasses
 import re
 import subprocess
@@ -16,7 +17,11 @@ from toolchain import BUILD, ROOT
 TIMEOUT = 60
 TAIL_LINES = 25
 NAMED_FRAME = re.compile(r"^\s+#\d+ 0x[0-9a-f]{16} \S.*\+0x[0-9a-f]+", re.MULTILINE)
+BASES = re.compile(
+    r"address space, (?:not )?drawn: direct map 0x(\w+), vmalloc 0x(\w+), frame table 0x(\w+), object alias 0x(\w+)")
 REGISTERS = ("rax", "rsp", "rbp", "rip", "rflags", "cr2", "cr3")
+
+Bases = collections.namedtuple("Bases", "direct_map vmalloc frame_table object_alias")
 
 
 @dataclasses.dataclass
@@ -39,6 +44,13 @@ class BootResult:
         match = re.search(pattern, self.log)
         assert match, f"the log has no line like {pattern!r}:\n{self.tail()}"
         return int(match[1], base)
+
+    @property
+    def bases(self):
+        """Where the regions of the address space begin in this boot: direct_map, vmalloc, frame_table, object_alias."""
+        match = BASES.search(self.log)
+        assert match, f"the log does not say where the regions begin:\n{self.tail()}"
+        return Bases(*(int(base, 16) for base in match.groups()))
 
     def expect_end(self, value):
         assert self.status == status_of(value), (

@@ -9,24 +9,24 @@ from qemu import SUCCESS
 CORRUPTION, SELF_TESTS_FAILED = 0x1C, 0x11
 LINE = r"={66}\n"
 FRAME = r" 0x[0-9a-f]{16} \S.*\+0x[0-9a-f]+\n"
-OBJECT = r"kfence-#\d+: 0xffffc9[0-9a-f]{10}-0xffffc9[0-9a-f]{10}, size=64, cache=kmalloc-64\n"
+OBJECT = r"kfence-#\d+: 0xffff[0-9a-f]{12}-0xffff[0-9a-f]{12}, size=64, cache=kmalloc-64\n"
 ALLOCATED = rf"allocated on cpu 0 at \d+ ticks:\n(?:{FRAME}){{2,8}}"
 FREED = rf"freed on cpu 0 at \d+ ticks:\n(?:{FRAME}){{2,8}}"
 
 # name, what the first line says, what stands before the trace, whether the object had been freed
 ERRORS = [
     ("kfence-overflow", r"out-of-bounds write in 0x[0-9a-f]+ CrashTest\.misuseGuardedObject\S*",
-     r"Out-of-bounds write at 0xffffc9[0-9a-f]{7}000 \(1B right of kfence-#\d+\):", False),
+     r"Out-of-bounds write at 0xffff[0-9a-f]{9}000 \(1B right of kfence-#\d+\):", False),
     ("kfence-underflow", r"out-of-bounds read in 0x[0-9a-f]+ CrashTest\.misuseGuardedObject\S*",
-     r"Out-of-bounds read at 0xffffc9[0-9a-f]{7}fff \(1B left of kfence-#\d+\):", False),
+     r"Out-of-bounds read at 0xffff[0-9a-f]{9}fff \(1B left of kfence-#\d+\):", False),
     ("kfence-uaf", r"use-after-free read in 0x[0-9a-f]+ CrashTest\.misuseGuardedObject\S*",
-     r"Use-after-free read at 0xffffc9[0-9a-f]{7}fc5 \(in kfence-#\d+\):", True),
+     r"Use-after-free read at 0xffff[0-9a-f]{9}fc5 \(in kfence-#\d+\):", True),
     ("kfence-double-free", r"invalid free in kfree",
-     r"Invalid free of 0xffffc9[0-9a-f]{7}fc0 \(in kfence-#\d+\):", True),
+     r"Invalid free of 0xffff[0-9a-f]{9}fc0 \(in kfence-#\d+\):", True),
     ("kfence-invalid-free", r"invalid free in kfree",
-     r"Invalid free of 0xffffc9[0-9a-f]{7}fc8 \(in kfence-#\d+\):", False),
+     r"Invalid free of 0xffff[0-9a-f]{9}fc8 \(in kfence-#\d+\):", False),
     ("kfence-corruption", r"memory corruption in kfree",
-     r"Corrupted memory at 0xffffc9[0-9a-f]{7}042 \[ 0x42 \. 0x43(?: \.){13} \] \(in kfence-#\d+\):", False),
+     r"Corrupted memory at 0xffff[0-9a-f]{9}042 \[ 0x42 \. 0x43(?: \.){13} \] \(in kfence-#\d+\):", False),
 ]
 
 
@@ -59,7 +59,7 @@ def test_the_self_tests_pass_with_guarded_objects(boot, memory, words):
     result = boot(memory=memory, arguments=words, timeout=180)
     result.expect_end(SUCCESS)
     assert re.fullmatch(r"quarry: [1-9]\d* passed, 0 failed", result.last_line.strip()), result.tail()
-    result.expect(r"kfence: 0xffffc9[0-9a-f]+-0xffffc9[0-9a-f]+, \d+ objects; of the allocations that can be guarded",
+    result.expect(r"kfence: 0xffff[0-9a-f]+-0xffff[0-9a-f]+, \d+ objects; of the allocations that can be guarded",
                   r"test guarded objects: kzalloc, ksize and krealloc: ok",
                   r"test guarded objects: caches' objects, and destruction: ok")
     assert "BUG: KFENCE" not in result.log

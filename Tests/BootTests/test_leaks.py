@@ -70,7 +70,7 @@ def test_planted_leaks_are_reported_with_the_functions_that_lost_them(boot):
         assert re.search(rf"PlantedLeaks\.{function}\(_:\)\+0x", found[size][2]), log
         assert "PlantedLeaks.plant()" in found[size][2], log
     assert "61 62 63 64 65 66 67 68 69 6a 6b 6c 6d 6e 6f 70  abcdefghijklmnop" in found[112][1]
-    assert "6c 6f 73 74 00" in found[20480][1] and found[20480][0].startswith("ffffc9")
+    assert "6c 6f 73 74 00" in found[20480][1] and 0 <= int(found[20480][0], 16) - result.bases.vmalloc < 1 << 30
     # The list that is reachable only through the middle of its elements, of 48 bytes each, is not lost.
     assert "(size 48)" not in log
 

@@ -46,7 +46,7 @@ import Testing
         let image = machine.configuration.image
         #expect(byOwner[.kernelImage] == image.loaded.byteCount - image.bootPart.byteCount)
         #expect(byOwner[.frameTable, default: 0] + byOwner[.zones, default: 0] == frames)
-        #expect(byOwner[.pageTables] == UInt(machine.observer.tablesAtActivation + 1) * 4096)
+        #expect(byOwner[.pageTables] == UInt(machine.tablesOfBootMemory) * 4096)
         #expect(byOwner[.lowMemory] == memory.reduce(0) { $0 + UInt($1.clamped(to: 0..<1 << 20).count) })
         if isCrowded {
             #expect(byOwner[.module, default: 0] == 0xc000)

@@ -24,6 +24,26 @@ import Testing
         try checkMapped(KernelMachine(map, configuration))
     }
 
+    @Test(arguments: [MachineMap.pc(bytes: 64 << 20), .large(gibibytes: 5)], features)
+    func whereverTheRegionsLie(map: MachineMap, features: PagingFeatures) throws {
+        for layout in Layouts.some(for: map) {
+            var configuration = Configuration()
+            configuration.features = features
+            configuration.layout = layout
+            try checkMapped(KernelMachine(map, configuration))
+        }
+    }
+
+    /// A frame table that its region has no room for is not put beyond it.
+    @Test func aFrameTableLargerThanItsRegionIsRefused() throws {
+        var layout = AddressSpaceLayout.x86FourLevel
+        let start = layout.frameTable.start
+        layout.frameTable = VirtualRange(start, start + (1 << 20))
+        var configuration = Configuration()
+        configuration.layout = layout
+        #expect(throws: BringUpError.self) { try KernelMachine(.pc(bytes: 64 << 20), configuration) }
+    }
+
     @Test(arguments: features)
     func imageOfLargePages(features: PagingFeatures) throws {
         var configuration = Configuration()
@@ -103,6 +123,15 @@ import Testing
             // The frame itself is memory like any other.
             #expect(throws: Never.self) { try machine.load(machine.direct(page)) }
         }
+        // The frame table, and nothing beside it.
+        let table = try #require(machine.frameTable)
+        let shown = machine.layout.frameTable.start + table.lowerBound % (1 << 30)
+        for address in [table.lowerBound, table.upperBound - 8] {
+            let word = machine.directMap.pointer(to: PhysicalAddress(address)).load(as: UInt64.self)
+            #expect(try machine.load(shown + (address - table.lowerBound)) == word)
+        }
+        #expect(throws: SimulatedFault.self) { try machine.load(shown - 8) }
+        #expect(throws: SimulatedFault.self) { try machine.load(shown + UInt(table.count)) }
         // No identity map, no boot part at the image's address.
         #expect(throws: SimulatedFault.self) { try machine.load(VirtualAddress(0x10_0000)) }
         #expect(throws: SimulatedFault.self) { try machine.load(base + 0x10_0000) }

@@ -28,12 +28,18 @@ struct ExpectedPages {
                 add(memory.clamped(to: protected.upperBound..<UInt.max), at: base.rawValue, .readWrite)
             }
         }
+        if let table = machine.frameTable {
+            let region = machine.layout.frameTable.start.rawValue + table.lowerBound % (1 << 30)
+            add(table, at: region &- table.lowerBound, .readWrite)
+        }
         let guards = Set(image.guards)
         for segment in [image.code, image.constants, image.data] {
             add(
                 segment.physical.addresses, at: machine.layout.image.start.rawValue, segment.permissions,
                 without: guards)
         }
+        // The regions stand in any order.
+        runs.sort { $0.virtual < $1.virtual }
     }
 
     /// Adds memory mapped at its physical address plus `base`, in the largest pages that fit.
@@ -58,10 +64,23 @@ struct ExpectedPages {
                 } ?? .size4KiB
             append(
                 PageRun(
-                    virtual: base + address, physical: address, byteCount: size.byteCount, size: size,
+                    virtual: base &+ address, physical: address, byteCount: size.byteCount, size: size,
                     permissions: permissions))
             address += size.byteCount
         }
+    }
+
+    /// How many tables, the root and what hangs off it directly left out, lie above the pages from `start` to `end`.
+    func tableCount(above range: VirtualRange) -> Int {
+        var tables = Set<[UInt]>()
+        for run in runs where range.contains(VirtualAddress(run.virtual)) {
+            for page in stride(from: run.virtual, to: run.virtual + run.byteCount, by: Int(run.size.byteCount)) {
+                for shift: UInt in [39, 30, 21] where run.size.byteCount < 1 << shift {
+                    tables.insert([shift, page >> shift])
+                }
+            }
+        }
+        return tables.count
     }
 
     private mutating func append(_ page: PageRun) {
@@ -76,6 +95,11 @@ struct ExpectedPages {
 }
 
 extension KernelMachine {
+    /// The tables that were made before the page frames were there: the root, those at activation, the frame table's.
+    var tablesOfBootMemory: Int {
+        1 + observer.tablesAtActivation + ExpectedPages(of: self).tableCount(above: layout.frameTable)
+    }
+
     /// Everything that the tables map, in the order of addresses, what the alias shows included, and whether each run is
     /// contiguous in memory.
     func mappedRuns() -> (runs: [PageRun], areContiguous: Bool) {

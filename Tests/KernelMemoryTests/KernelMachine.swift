@@ -30,7 +30,8 @@ struct Configuration: Sendable {
     /// Room in the region lists before they can grow.
     var memoryCapacity = 128
     var reservedCapacity = 128
-    var layout = AddressSpaceLayout.x86FourLevel
+    /// Where the regions lie; nil for what `Layouts` chooses for the machine.
+    var layout: AddressSpaceLayout?
     /// What counts to the last frame has neither frame caches nor reserves.
     var frames = PageFrameOptions(frameCaches: false, minimumFreeKiB: 0)
     var slab = SlabOptions()
@@ -49,11 +50,11 @@ final class KernelMachine: @unchecked Sendable {
     let configuration: Configuration
     let memory: Permanent<TestedMemory>
     let observer: RecordingObserver
+    let layout: AddressSpaceLayout
     /// What the boot loader's information lies in.
     let information: Range<UInt>
     private let lists: BootLists
 
-    var layout: AddressSpaceLayout { configuration.layout }
     var directMap: DirectMap { machine.arena.directMap }
 
     /// - Parameter refused: is given the observer where bring-up throws.
@@ -74,16 +75,18 @@ final class KernelMachine: @unchecked Sendable {
             memset(machine.arena.directMap.pointer(to: range.start), Configuration.pattern, Int(range.byteCount))
         }
 
+        layout = configuration.layout ?? Layouts.chosen(for: map, configuration.features)
         let limit = PhysicalAddress(4 << 30)
         var description = MachineDescription(
             reachableLimit: limit,
-            directMap: machine.arena.directMap, layout: configuration.layout, image: configuration.image,
+            directMap: machine.arena.directMap, layout: layout, image: configuration.image,
             features: configuration.features, frames: configuration.frames)
         description.slab = configuration.slab
         description.findsLeaks = configuration.findsLeaks
         let lists = BootLists(configuration)
         var observer = RecordingObserver(
-            machine: machine, badWords: configuration.badWords, losesReservation: configuration.losesReservation)
+            machine: machine, layout: layout, badWords: configuration.badWords,
+            losesReservation: configuration.losesReservation)
         memory = try machine.run {
             let information = try MultibootInformation(
                 at: PhysicalAddress(configuration.information), through: machine.arena.directMap, mappedBelow: limit)
@@ -135,6 +138,13 @@ final class KernelMachine: @unchecked Sendable {
         let stale = machine.takeStaleTranslations()
         #expect(violations.isEmpty, "\(violations)", sourceLocation: sourceLocation)
         #expect(stale == [], sourceLocation: sourceLocation)
+    }
+
+    /// The memory that the frame table lies in.
+    var frameTable: Range<UInt>? {
+        var found: Range<UInt>?
+        run { memory.value.boot.value.forEachReserved { if $1 == .frameTable { found = $0.addresses } } }
+        return found
     }
 
     /// Where the kernel's direct map shows a physical address.

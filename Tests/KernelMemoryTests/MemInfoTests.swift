@@ -25,6 +25,7 @@ import VirtualMemory
         SUnreclaim:         5852 kB
         KernelStack:         752 kB
         PageTables:           40 kB
+        Committed_AS:       9000 kB
         VmallocTotal:   34359738364 kB
         VmallocUsed:        7356 kB
         VmallocChunk:          0 kB
@@ -41,6 +42,7 @@ import VirtualMemory
         (info.kernelStack, info.pageTables) = (752 / 4, 40 / 4)
         // Linux counts to the last byte, and so prints 34359738367; here it is a number of pages.
         (info.vmallocTotal, info.vmallocUsed) = (34_359_738_364 / 4, 7356 / 4)
+        info.committed = 9000 / 4
         info.directMap = [28_544 / 4, 495_616 / 4, 0]
         var writer = TextWriter()
         info.write(to: &writer)
@@ -65,7 +67,7 @@ import VirtualMemory
     private func expectBalance(_ machine: KernelMachine, location: SourceLocation = #_sourceLocation) throws {
         let numbers = try report(machine)
         // The tables from before the page frames were there are not theirs.
-        let bootTables = UInt(machine.observer.tablesAtActivation + 1) * 4
+        let bootTables = UInt(machine.tablesOfBootMemory) * 4
         let pool = UInt(machine.memory.value.guardedPool?.value.objectCount ?? 0) * 4
         let used =
             numbers["Slab"]! + numbers["VmallocUsed"]! + numbers["PageTables"]! - bootTables + pool
@@ -132,13 +134,21 @@ import VirtualMemory
         machine.run { stack.free() }
         #expect(try change("KernelStack") == 0)
 
-        // Three pages due at their first touch, of which one is touched.
-        let area = try #require(machine.run { machine.vmalloc(3 * 4096) })
-        #expect(try change("VmallocUsed") == 0)
-        try machine.store(1, area + 4096)
-        #expect(try change("VmallocUsed") == 4)
+        // Pages due at their first touch, some of which a touch brings.
+        let area = try #require(machine.run { machine.vmalloc(64 * 4096) })
+        #expect(try change("VmallocUsed") == 0 && (try change("Committed_AS")) == 64 * 4)
+        try machine.store(1, area + 32 * 4096)
+        #expect(try change("VmallocUsed") == 16 * 4 && (try change("Committed_AS")) == 64 * 4)
         #expect(try change("KernelStack") == 0)
         machine.run { machine.vfree(area) }
+        #expect(try change("VmallocUsed") == 0 && (try change("Committed_AS")) == 0)
+        // What is there from the beginning is no promise. 2 MiB on demand may need a table.
+        let large = try #require(machine.run { machine.vmalloc(2 << 20) })
+        #expect(try change("Committed_AS") == 2048 + 4)
+        try machine.store(1, large)
+        #expect(try change("VmallocUsed") == 2048 && (try change("Committed_AS")) == 2048)
+        machine.run { machine.vfree(large) }
+        #expect(try change("VmallocUsed") == 0 && (try change("Committed_AS")) == 0)
 
         let block = machine.run { machine.kmalloc(100_000) }
         #expect(try change("Slab") == 128 && (try change("SUnreclaim")) == 128)

@@ -35,8 +35,13 @@ struct RecordingObserver: BringUpObserver {
 
     private let losesReservation: Bool
 
-    init(machine: SimulatedMachine, badWords: Set<UInt> = [], losesReservation: Bool = false) {
+    private let layout: AddressSpaceLayout
+
+    init(
+        machine: SimulatedMachine, layout: AddressSpaceLayout, badWords: Set<UInt> = [], losesReservation: Bool = false
+    ) {
         self.machine = machine
+        self.layout = layout
         self.losesReservation = losesReservation
         self.badWords = badWords
     }
@@ -54,7 +59,7 @@ struct RecordingObserver: BringUpObserver {
         root = tables.root
         tablesAtActivation = tables.tableCount
         for cpu in 0..<machine.cpuCount { machine.loadRoot(tables.root, onCPU: cpu) }
-        wordThroughNewTables = try? machine.load(AddressSpaceLayout.x86FourLevel.directMap.start + 0x10_0000)
+        wordThroughNewTables = try? machine.load(layout.directMap.start + 0x10_0000)
     }
 
     mutating func memoryIsMapped(_ boot: inout BootAllocator) {
@@ -66,7 +71,7 @@ struct RecordingObserver: BringUpObserver {
             while boot.reserve(PhysicalRange(next, next + 0x1000), owner: .badMemory) { next = next + 0x2000 }
         }
         if badWords.isEmpty { return }
-        var memory = BadMemory(machine: machine, badWords: badWords)
+        var memory = BadMemory(machine: machine, base: layout.directMap.start, badWords: badWords)
         _ = boot.testFreeMemory(passes: 1, on: &memory)
     }
 
@@ -88,6 +93,7 @@ struct RecordingObserver: BringUpObserver {
 /// The machine's memory with a bit stuck in some of its words.
 private struct BadMemory: MemoryUnderTest {
     let machine: SimulatedMachine
+    let base: VirtualAddress
     let badWords: Set<UInt>
 
     mutating func store(_ word: UInt64, at address: PhysicalAddress) {
@@ -101,7 +107,6 @@ private struct BadMemory: MemoryUnderTest {
 
     /// All of it must be mapped by now.
     mutating func testBegins(of range: PhysicalRange, pattern: UInt64) {
-        let base = AddressSpaceLayout.x86FourLevel.directMap.start
         #expect(throws: Never.self) { try machine.store(0, to: base + range.start.rawValue) }
         #expect(throws: Never.self) { try machine.store(0, to: base + (range.end.rawValue - 8)) }
     }

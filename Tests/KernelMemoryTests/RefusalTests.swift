@@ -128,8 +128,10 @@ extension BringUpError {
     /// RAM that the direct map has no room for is left alone.
     @Test func memoryBeyondTheDirectMapIsNotUsed() throws {
         var configuration = Configuration()
-        let start = configuration.layout.directMap.start
-        configuration.layout.directMap = VirtualRange(start, start + (48 << 20))
+        var layout = AddressSpaceLayout.x86FourLevel
+        let start = layout.directMap.start
+        layout.directMap = VirtualRange(start, start + (48 << 20))
+        configuration.layout = layout
         let machine = try KernelMachine(.pc(bytes: 64 << 20), configuration)
         #expect(machine.run { machine.memory.value.boot.value.highestAddress } == PhysicalAddress(48 << 20))
         #expect(throws: SimulatedFault.self) { try machine.load(start + (48 << 20)) }

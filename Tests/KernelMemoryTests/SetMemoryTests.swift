@@ -68,15 +68,40 @@ import VirtualMemory
         try machine.check()
     }
 
+    /// The page is cut, and its block with it; all of it can be freed, and written to by its next owners.
+    @Test(arguments: [false, true], [5..<8, 0..<512, 500..<530] as [Range<UInt>])
+    func aPartOfALargePage(isRestored: Bool, part: Range<UInt>) throws {
+        let machine = try machine()
+        let vmalloc = machine.memory.value.vmalloc
+        let start = try #require(machine.run { vmalloc.value.vmalloc(4 << 20) })
+        for page in 0..<UInt(1024) { try machine.store(7, start + page * 4096) }
+        let size = machine.run { machine.memory.value.pageTables.value.translate(start)?.size }
+        #expect(size == .size2MiB)
+        let range = VirtualRange(start + part.lowerBound * 4096, start + part.upperBound * 4096)
+        try machine.run { try machine.memory.value.setMemory(range, .readOnly) }
+        for page in [0, 4, 5, 7, 8, 499, 500, 511, 512, 529, 530, 1023] as [UInt] {
+            #expect(canWrite(machine, start + page * 4096) == !part.contains(page))
+            #expect(canWriteAlias(machine, start + page * 4096) == !part.contains(page))
+        }
+        try machine.check()
+        if isRestored { try machine.run { try machine.memory.value.setMemory(range, .writable) } }
+        let aliases = try (0..<UInt(1024)).map { try direct(machine, start + $0 * 4096) }
+        machine.run { vmalloc.value.vfree(start) }
+        try machine.check()
+        #expect(aliases.allSatisfy { canWrite(machine, $0) })
+        #expect(machine.run { machine.memory.value.frames.value.promisedFrames } == 0)
+    }
+
     /// What is due at its first touch is no page yet: nobody could say what its frame will be allowed.
     @Test(arguments: [MemoryChange.readOnly, .executable]) func pagesThatAreDueAreRefused(change: MemoryChange) throws {
         let machine = try machine()
-        let start = try #require(machine.run { machine.memory.value.vmalloc.value.vmalloc(8192) })
+        // More than a touch brings.
+        let start = try #require(machine.run { machine.memory.value.vmalloc.value.vmalloc(20 * 4096) })
         try machine.store(7, start)
         #expect(throws: PagingError.notMapped) {
-            try machine.run { try machine.memory.value.setMemory(VirtualRange(start, start + 8192), change) }
+            try machine.run { try machine.memory.value.setMemory(VirtualRange(start, start + 20 * 4096), change) }
         }
-        #expect(canWrite(machine, start) && canWriteAlias(machine, start) && canWrite(machine, start + 4096))
+        #expect(canWrite(machine, start) && canWriteAlias(machine, start) && canWrite(machine, start + 19 * 4096))
         try machine.check()
     }
 

@@ -29,6 +29,8 @@ import Testing
 
     @Test func tableOperations() throws { try replay("table-operations", TableOperationsFuzz.run) }
 
+    @Test func areaOperations() throws { try replay("area-operations", AreaOperationsFuzz.run) }
+
     @Test func shortInputs() throws {
         for byte in UInt8.min...UInt8.max {
             for input in [[], [byte], [1, byte], [byte, 0, byte], [3, byte, byte, byte]] as [[UInt8]] {
@@ -45,5 +47,6 @@ import Testing
             try SlabOperationsFuzz.run([8, byte, 0, 64, 0, 3, 0, 0])
         }
         try SlabOperationsFuzz.run([])
+        for byte in UInt8.min...UInt8.max { try AreaOperationsFuzz.run([byte & 15, byte, 9, byte, 3]) }
     }
 }

@@ -91,7 +91,7 @@ import Testing
             let permissions = permissions()
             let size = size()
             probe(range.start.rawValue)
-            switch Int.random(in: 0..<14, using: &random) {
+            switch Int.random(in: 0..<16, using: &random) {
             case 0, 1: map(size, permissions)
             case 2, 3: mapRange(range, permissions)
             case 4: unmap(size, splitting)
@@ -103,6 +103,8 @@ import Testing
             case 10: collapse(range)
             case 11: clearUsage(range)
             case 12: resolveDemand(from: range.start.rawValue)
+            case 13: resolveLarge(from: range.start.rawValue)
+            case 14: splitDemand(from: range.start.rawValue, size)
             default: clear(range)
             }
             probe(range.start.rawValue)
@@ -170,15 +172,20 @@ import Testing
         }
 
         func reserve(_ range: VirtualRange, _ permissions: PagePermissions) {
-            let range = small(range)
             let isGuard = Bool.random(using: &random)
+            let largest: PageSize =
+                isGuard ? .size4KiB : [.size4KiB, .size2MiB, .size1GiB].randomElement(using: &random)!
+            // What is due in large entries needs no more of them than pages do.
+            let isLarge = largest == .size1GiB || largest == .size2MiB && range.byteCount < 8 * mib
+            let range = isLarge ? range : small(range)
             let expected = reference.reserve(
-                range.start.rawValue, range.byteCount, isGuard ? .guardPage : .demand(permissions))
+                range.start.rawValue, range.byteCount, isGuard ? nil : permissions, largest: largest)
             expectSame(expected, "reserve \(range)") { () throws(PagingError) in
                 if isGuard {
                     try bench.tables.value.reserveGuard(range, using: &bench.source)
                 } else {
-                    try bench.tables.value.reserveDemand(range, permissions: permissions, using: &bench.source)
+                    try bench.tables.value.reserveDemand(
+                        range, permissions: permissions, largest: largest, using: &bench.source)
                 }
             }
         }
@@ -218,6 +225,32 @@ import Testing
             let touched = reference.entries.keys.filter { start <= $0 }.min() ?? start
             let expected = reference.resolve(touched, frame)
             #expect(bench.tables.value.resolveDemand(at: page(touched + 5), frame: memory(frame)) == expected)
+        }
+
+        /// The first entry from `start` on that is due and large.
+        func firstLargeDemand(from start: UInt) -> UInt {
+            let found = reference.entries.filter { address, entry in
+                if case .demand(_, let size) = entry { return size != .size4KiB && start <= address }
+                return false
+            }
+            return (found.keys.min() ?? start) + UInt.random(in: 0..<2 * mib, using: &random)
+        }
+
+        func resolveLarge(from start: UInt) {
+            let (touched, frame) = (firstLargeDemand(from: start), physical(2 * mib))
+            let expected = reference.resolveLarge(touched, frame)
+            let number = PageFrameNumber(containing: memory(frame))
+            #expect(bench.tables.value.resolveLarge(at: page(touched), with: number) == expected)
+        }
+
+        /// The table is one more of the pool's, where it is used.
+        func splitDemand(from start: UInt, _ size: PageSize) {
+            let touched = firstLargeDemand(from: start)
+            let expected = reference.splitDemand(touched, size)
+            guard let table = bench.source.allocateTableFrame() else { return }
+            let isSplit = bench.tables.value.splitDemand(at: page(touched), size: size, table: table)
+            #expect(isSplit == expected, "splitDemand \(page(touched)) \(size), seed \(random.seed)")
+            if !isSplit { bench.source.freeTableFrame(table) }
         }
 
         func clear(_ range: VirtualRange) {
@@ -291,7 +324,9 @@ import Testing
                     last = entry.address.rawValue
                     switch entry.content {
                     case .mapped(let at): found[last!] = .page(at.physical, at.size, at.permissions)
-                    case .demand(let permissions): found[last!] = .demand(permissions)
+                    case .demand(let permissions):
+                        let size = [PageSize.size4KiB, .size2MiB, .size1GiB].first { $0.byteCount == entry.byteCount }
+                        found[last!] = .demand(permissions, size!)
                     case .guardPage: found[last!] = .guardPage
                     case .none: Issue.record("an empty entry is visited")
                     }

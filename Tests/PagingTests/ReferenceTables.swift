@@ -6,12 +6,18 @@ import MemoryPrimitives
 struct ReferenceTables {
     enum Entry: Equatable {
         case page(PhysicalAddress, PageSize, PagePermissions)
-        case demand(PagePermissions)
+        case demand(PagePermissions, PageSize)
         case guardPage
 
         var byteCount: UInt {
-            if case .page(_, let size, _) = self { return size.byteCount }
-            return 4096
+            size.byteCount
+        }
+
+        var size: PageSize {
+            switch self {
+            case .page(_, let size, _), .demand(_, let size): size
+            case .guardPage: .size4KiB
+            }
         }
     }
 
@@ -38,7 +44,7 @@ struct ReferenceTables {
         case .page(let physical, let size, let permissions):
             return .mapped(
                 Translation(physical: physical + (address - start), size: size, permissions: permissions))
-        case .demand(let permissions): return .demand(permissions)
+        case .demand(let permissions, _): return .demand(permissions)
         case .guardPage: return .guardPage
         }
     }
@@ -65,23 +71,55 @@ struct ReferenceTables {
         return nil
     }
 
-    mutating func reserve(_ start: UInt, _ byteCount: UInt, _ entry: Entry) -> PagingError? {
+    /// - Parameter permissions: of what is due; nil for guard pages.
+    mutating func reserve(
+        _ start: UInt, _ byteCount: UInt, _ permissions: PagePermissions?, largest: PageSize
+    ) -> PagingError? {
         if !isFree(start, byteCount) { return .alreadyMapped }
-        for offset in stride(from: 0, to: byteCount, by: 4096) { entries[start + offset] = entry }
+        var offset: UInt = 0
+        while offset < byteCount {
+            let size = [PageSize.size1GiB, .size2MiB, .size4KiB].first {
+                $0 <= largest && (start + offset) % $0.byteCount == 0 && byteCount - offset >= $0.byteCount
+            }!
+            entries[start + offset] = permissions.map { .demand($0, size) } ?? .guardPage
+            offset += size.byteCount
+        }
         return nil
     }
 
-    /// Cuts the page that `address` lies in, until a page of `size` starts there.
+    /// Cuts the page that `address` lies in, or what is due there, until one of `size` starts there.
     private mutating func split(_ address: UInt, to size: PageSize) {
-        while let (start, entry) = entry(at: address), case .page(let physical, let old, let permissions) = entry,
-            old > size
-        {
-            let smaller = PageSize(rawValue: old.rawValue - 1)!
+        while let (start, entry) = entry(at: address), entry.size > size {
+            let smaller = PageSize(rawValue: entry.size.rawValue - 1)!
             for index in 0..<UInt(512) {
-                entries[start + index << smaller.shift] = .page(
-                    physical + index << smaller.shift, smaller, permissions)
+                let piece: Entry
+                switch entry {
+                case .page(let physical, _, let permissions):
+                    piece = .page(physical + index << smaller.shift, smaller, permissions)
+                case .demand(let permissions, _): piece = .demand(permissions, smaller)
+                case .guardPage: piece = entry
+                }
+                entries[start + index << smaller.shift] = piece
             }
         }
+    }
+
+    /// Cuts what is due in one entry of `size` into 512.
+    mutating func splitDemand(_ address: UInt, _ size: PageSize) -> Bool {
+        guard size != .size4KiB, let (_, entry) = entry(at: address), case .demand(_, size) = entry else {
+            return false
+        }
+        let smaller = PageSize(rawValue: size.rawValue - 1)!
+        split(address, to: smaller)
+        return true
+    }
+
+    mutating func resolveLarge(_ address: UInt, _ frame: UInt) -> Bool {
+        guard let (start, entry) = entry(at: address), case .demand(let permissions, .size2MiB) = entry else {
+            return false
+        }
+        entries[start] = .page(PhysicalAddress(frame), .size2MiB, permissions)
+        return true
     }
 
     /// Walks a range that must be mapped from end to end; the steps' starts and sizes, or why not.
@@ -95,7 +133,7 @@ struct ReferenceTables {
             let present: PageSize
             switch entry(at: address)?.entry {
             case .page(_, let size, _): present = size
-            case .demand where allowingDemand: present = .size4KiB
+            case .demand(_, let size) where allowingDemand: present = size
             default: return .failure(.notMapped)
             }
             let fitting = [PageSize.size1GiB, .size2MiB, .size4KiB].first {
@@ -141,7 +179,7 @@ struct ReferenceTables {
         if case .page(let physical, _, _) = entries[address]! {
             entries[address] = .page(physical, size, permissions)
         } else {
-            entries[address] = .demand(permissions)
+            entries[address] = .demand(permissions, size)
         }
     }
 
@@ -156,7 +194,7 @@ struct ReferenceTables {
             let old: PagePermissions
             switch entry(at: address)?.entry {
             case .page(_, let size, let permissions): (present, old) = (size, permissions)
-            case .demand(let permissions): old = permissions
+            case .demand(let permissions, let size): (present, old) = (size, permissions)
             default: return .notMapped
             }
             let new = old.subtracting(removing).union(adding)
@@ -213,7 +251,7 @@ struct ReferenceTables {
 
     mutating func resolve(_ address: UInt, _ frame: UInt) -> Bool {
         let start = address & ~4095
-        guard case .demand(let permissions)? = entries[start] else { return false }
+        guard case .demand(let permissions, .size4KiB)? = entries[start] else { return false }
         entries[start] = .page(PhysicalAddress(frame), .size4KiB, permissions)
         return true
     }
@@ -222,8 +260,7 @@ struct ReferenceTables {
     var tableCount: Int {
         var tables: Set<UInt> = []
         for (start, entry) in entries {
-            var smallest = 0
-            if case .page(_, let size, _) = entry { smallest = Int(size.rawValue) }
+            let smallest = Int(entry.size.rawValue)
             for level in smallest..<topLevel {
                 // The level stands in the upper bits, which shifting has freed.
                 tables.insert(start >> (21 + 9 * UInt(level)) | UInt(level) << 60)

@@ -42,6 +42,7 @@ def rows():
     """Figures with which nothing is wrong."""
     found = figures.read_log(LOG)[1]
     found += [Row(name, statistic, 9) for name, statistic in figures.FROM_SLABS_ROWS.items()]
+    found += [Row(name, statistic, 500) for name, statistic in figures.DEMAND_ROWS.items()]
     found += [figures.boot_row(size, BOOT.format(1000))[0] for size in figures.BOOT_SIZES]
     return figures.compare(found, LINUX, figures.CALIBRATION)
 
@@ -79,6 +80,18 @@ def test_a_boot_that_did_not_get_there():
     assert figures.boot_row("512M", BOOT.format(77)) == (Row(figures.boot_row_name("512M"), "count", 77.0), 16)
     with pytest.raises(Failure):
         figures.boot_row("512M", BOOT.format(77).replace("page frames ready", "fatal"))
+
+
+@pytest.mark.parametrize(
+    "name, most, problem", [
+        ("first touch", 1372, "first touch: 1373.00, at most 1372"),
+        ("first touch with fault-around, per page", 700,
+         "first touch with fault-around, per page: 701.00, at most 700"),
+        ("vmalloc 1G on demand", 1500, "vmalloc on demand, 1G over 4K: 3.00, at most 3"),
+    ])
+def test_a_first_touch_above_its_bound(rows, bounds, name, most, problem):
+    assert figures.bound_problems(change(rows, name, most), 16, bounds) == []
+    assert figures.bound_problems(change(rows, name, most + 1), 16, bounds) == [problem]
 
 
 def test_missing_and_unknown_rows(rows):
@@ -192,7 +205,7 @@ def test_a_reference_that_does_not_fit_the_rows(rows, bounds):
 def test_the_checked_in_files_fit_each_other():
     bounds = figures.read_bounds()
     linux = figures.read_linux()
-    expected = {*linux, *figures.FROM_SLABS_ROWS, *figures.BOOT_ROWS}
+    expected = {*linux, *figures.FROM_SLABS_ROWS, *figures.DEMAND_ROWS, *figures.BOOT_ROWS}
     assert len(linux) >= 391
     assert set(json.loads(figures.REFERENCE.read_text())) == expected
     found = figures.bound_calls([Row(name, statistic, 1, value) for name, (statistic, value) in linux.items()])

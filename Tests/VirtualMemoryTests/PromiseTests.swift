@@ -7,8 +7,9 @@ import Testing
 
 /// What becomes of promises, and of everything else when memory runs out.
 @Suite struct PromiseTests {
-    @Test func everyPromisedPageCanBeTouchedWhenNothingElseIsLeft() throws {
-        let machine = VmallocMachine()
+    @Test(arguments: [VmallocMachine.onePage, VmallocOptions()])
+    func everyPromisedPageCanBeTouchedWhenNothingElseIsLeft(touches: VmallocOptions) throws {
+        let machine = VmallocMachine(touches: touches)
         let before = machine.snapshot()
         // As much as can be promised: a few frames go for the tables and the area's note.
         var pages = before.freeFrames
@@ -47,7 +48,7 @@ import Testing
     /// With 0, 1, 2 ... frames left, each allocation of the call fails in turn; then the whole succeeds.
     @Test(arguments: [false, true], [1, 3, 700] as [UInt])
     func everyFailureLeavesEverythingAsBefore(populate: Bool, pages: UInt) throws {
-        let machine = VmallocMachine(mebibytes: 16)
+        let machine = VmallocMachine(mebibytes: 16, touches: VmallocOptions())
         let before = machine.snapshot()
         var failures: UInt = 0
         // Of the many pages of a large area most fail alike: a few of those do.

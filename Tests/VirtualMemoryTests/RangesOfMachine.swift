@@ -13,7 +13,13 @@ struct RangesOfMachine {
     func publish(_ area: Area, presentPages: UInt) { vmalloc.value.ranges.publish(area, presentPages: presentPages) }
     func abandon(_ area: Area) { vmalloc.value.ranges.abandon(area) }
     func finishFree(_ area: Area) { vmalloc.value.ranges.finishFree(area) }
-    func notePresentPage(at address: VirtualAddress) -> Bool { vmalloc.value.ranges.notePresentPage(at: address) }
+    /// What a fault does.
+    func notePresentPage(at address: VirtualAddress) -> Bool {
+        vmalloc.value.ranges.withTouchedArea(at: address) { area in
+            vmalloc.value.ranges.count(pages: 1, of: area)
+            return true
+        } ?? false
+    }
     func area(containing address: VirtualAddress) -> Area? { vmalloc.value.ranges.area(containing: address) }
     func nearestArea(to address: VirtualAddress) -> Area? { vmalloc.value.ranges.nearestArea(to: address) }
     func checkInvariants() throws { try vmalloc.value.ranges.checkInvariants() }

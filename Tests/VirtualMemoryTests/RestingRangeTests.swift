@@ -186,7 +186,7 @@ import Testing
                 restingPages: 0)
             var areas: [Area] = []
             while let area = ranges.allocate(AreaRequest(.vmalloc, pageCount: 1, name: "early")) { areas.append(area) }
-            #expect(areas.count == 15)
+            #expect(areas.count == 12)
             let last = areas.removeLast()
             ranges.abandon(last)
             ranges.useCache(try Allocator.makeCache(in: machine.kmalloc))

@@ -123,8 +123,9 @@ import Testing
     @Test func statesAreKept() throws {
         let machine = VmallocMachine(space: Self.space)
         try machine.run {
-            let area = try #require(
-                machine.ranges.allocate(AreaRequest(.vmalloc, pageCount: 2, name: "states")))
+            var request = AreaRequest(.vmalloc, pageCount: 2, name: "states")
+            request.isOnDemand = true
+            let area = try #require(machine.ranges.allocate(request))
             // Not published: nobody frees it, and no page comes into it.
             guard case .notAStart = machine.ranges.beginFree(area.usable.start) else {
                 Issue.record("an area was freed that is being set up")

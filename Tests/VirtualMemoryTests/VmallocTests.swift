@@ -12,7 +12,7 @@ import Testing
         let before = machine.snapshot()
         let address = try #require(machine.allocate(10 * 4096 - 5))
         #expect(address.isAligned(to: 4096))
-        #expect(machine.statistics.areas == AreaStatistics(areas: 1, reservedPages: 10, presentPages: 0))
+        #expect(machine.statistics.areas == AreaStatistics(areas: 1, reservedPages: 10, promisedFrames: 10))
         #expect(machine.snapshot().promisedFrames == before.promisedFrames + 10)
 
         for page in [3, 0, 9] as [UInt] {

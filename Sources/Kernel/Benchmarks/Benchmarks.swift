@@ -3,6 +3,14 @@ import MemoryPrimitives
 import PageFrames
 import X86
 
+/// Which rows are measured in a boot.
+enum BenchmarkSelection {
+    /// `bench`: of calls.
+    case calls
+    /// `bench=demand`: of first touches.
+    case demand
+}
+
 /// `bench` on the command line: measures every row, one line each, and ends the kernel.
 ///
 ///     bench row NAME<tab>STATISTIC<tab>INSTRUCTIONS
@@ -12,7 +20,7 @@ enum Benchmarks {
     /// The largest batch takes 100 MiB in blocks of 2 MiB.
     private static var neededFrames: UInt { (256 << 20) / PageSize.byteCount }
 
-    static func run(_ memory: Permanent<KernelMemory<X86Platform>>) -> Never {
+    static func run(_ memory: Permanent<KernelMemory<X86Platform>>, _ selection: BenchmarkSelection) -> Never {
         InstructionCounter.checkCalibration()
         let managed = memory.value.frames.value.managedFrames
         guard managed >= neededFrames, let storage = BenchmarkStorage(from: memory) else {
@@ -20,15 +28,26 @@ enum Benchmarks {
                 "too little memory for the benchmarks: \(managed) page frames, \(neededFrames) are needed",
                 .tooLittleMemory)
         }
+        switch selection {
+        case .calls: measureCalls(memory, storage)
+        case .demand:
+            if !DemandBenchmarks.run(memory, storage) {
+                FatalReport.panic("too little memory for 1 GiB on demand", .tooLittleMemory)
+            }
+        }
+        checkInvariants(memory)
+        Log.plain("bench end")
+        ExitCode.success.exit()
+    }
+
+    @inline(never)
+    private static func measureCalls(_ memory: Permanent<KernelMemory<X86Platform>>, _ storage: BenchmarkStorage) {
         InstructionCounter.printStringInstructions(room: storage.roomAddress)
         let runner = BenchmarkRunner(storage: storage)
         PageFrameBenchmarks.run(memory.value.frames, runner)
         SlabBenchmarks.run(MeasuredKmalloc(memory.value.kmalloc), runner)
         CacheBenchmarks<MeasuredReference>.run(runner)
         VmallocBenchmarks.run(memory, runner)
-        checkInvariants(memory)
-        Log.plain("bench end")
-        ExitCode.success.exit()
     }
 
     /// What was measured must have worked.

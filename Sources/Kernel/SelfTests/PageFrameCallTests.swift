@@ -71,7 +71,8 @@ enum PageFrameCallTests {
         SelfTest.expect(frames.value.pfn_to_page(frames.value.page_to_pfn(frame)) == frame, "and its number")
         PageFrameTests.expect(.misalignedFree) { unsafe frames.value.free_page(page + 8) }
         PageFrameTests.expect(.wildFree) {
-            unsafe frames.value.free_page(UnsafeMutableRawPointer(bitPattern: 0xffff_c900_0000_1000 as UInt))
+            unsafe frames.value.free_page(
+                UnsafeMutableRawPointer(bitPattern: memory.value.layout.areas.start.rawValue + 4096))
         }
         unsafe frames.value.free_page(nil)
         unsafe frames.value.free_page(page)

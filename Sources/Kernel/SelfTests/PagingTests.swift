@@ -8,8 +8,8 @@ import X86
 enum PagingTests {
     typealias Memory = Permanent<KernelMemory<X86Platform>>
 
-    /// An address that nothing else uses, with a top-level slot of its own.
-    static var window: VirtualAddress { VirtualAddress(0xffff_f000_0000_0000) }
+    /// An address that nothing else uses, with a top-level slot of its own: above all that is drawn, below the image.
+    static var window: VirtualAddress { LayoutDraw.window.end }
 
     /// 2 MiB of it.
     static var windowRange: VirtualRange { VirtualRange(window, window + PageSize.size2MiB.byteCount) }

@@ -23,13 +23,18 @@ enum SelfTests {
         ShrinkerTests.run(memory)
         PageFrameCallTests.run(memory)
         ContiguousTests.run(memory)
+        LayoutTests.run(memory)
         PagingTests.run(memory)
+        TableSequenceTests.run(memory)
         KmallocTests.run(memory)
         GuardedObjectTests.run(memory)
         SlabCheckTests.run(memory)
         CacheTests.run(memory)
         VmallocTests.run(memory)
         StackTests.run(memory)
+        DemandTests.run(memory)
+        DeviceMappingTests.run(memory)
+        DMATests.run(memory)
         SwiftObjectTests.run(memory)
     }
 }

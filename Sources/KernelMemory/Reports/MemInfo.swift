@@ -27,6 +27,7 @@ extension KernelMemory {
         let waiting = UInt(bitPattern: reserve.reserveFrames &- reserve.missingReserveFrames)
         info.kernelStack = areas.stackPages &+ waiting
         info.vmallocUsed = areas.presentPages &+ waiting
+        info.committed = areas.committedFrames
         info.vmallocTotal = layout.areas.byteCount >> PageSize.shift
         info.pageTables = UInt(pageTables.value.tableCount) + 1
         let directMap = layout.directMap
@@ -49,6 +50,7 @@ struct MemInfo {
     var slab = SlabFrameFigures()
     var kernelStack: UInt = 0
     var pageTables: UInt = 0
+    var committed: UInt = 0
     var vmallocTotal: UInt = 0
     var vmallocUsed: UInt = 0
     /// What of the direct map is mapped in pages of 4 KiB, 2 MiB and 1 GiB.
@@ -71,6 +73,7 @@ struct MemInfo {
         Self.write("SUnreclaim:", slab.total - slab.reclaimable, to: &writer)
         Self.write("KernelStack:", kernelStack, to: &writer)
         Self.write("PageTables:", pageTables, to: &writer)
+        Self.write("Committed_AS:", committed, to: &writer)
         Self.write("VmallocTotal:", vmallocTotal, to: &writer)
         Self.write("VmallocUsed:", vmallocUsed, to: &writer)
         Self.write("VmallocChunk:", 0, to: &writer)

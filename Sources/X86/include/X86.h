@@ -21,6 +21,8 @@ X86_INLINE uint8_t x86_in8(uint16_t port) {
     X86_ASM("inb %1, %0" : "=a"(value) : "Nd"(port));
     return value;
 }
+X86_INLINE void x86_out16(uint16_t port, uint16_t value) { X86_ASM("outw %0, %1" ::"a"(value), "Nd"(port)); }
+X86_INLINE void x86_out32(uint16_t port, uint32_t value) { X86_ASM("outl %0, %1" ::"a"(value), "Nd"(port)); }
 X86_INLINE void x86_out8_string(uint16_t port, const uint8_t *bytes, uint64_t count) {
     X86_ASM("rep outsb" : "+S"(bytes), "+c"(count) : "d"(port) : "memory");
 }
@@ -157,12 +159,28 @@ X86_INLINE void x86_keep(const void *memory) { X86_ASM("" ::"r"(memory) : "memor
 // Memory as a program sees it: never optimised away, moved or merged. What memtest, self tests and crash tests touch with.
 X86_INLINE uint8_t x86_load8(uintptr_t address) { return *(volatile uint8_t *)address; }
 X86_INLINE void x86_store8(uintptr_t address, uint8_t value) { *(volatile uint8_t *)address = value; }
+X86_INLINE uint32_t x86_load32(uintptr_t address) { return *(volatile uint32_t *)address; }
+X86_INLINE void x86_store32(uintptr_t address, uint32_t value) { *(volatile uint32_t *)address = value; }
 X86_INLINE uint64_t x86_load64(uintptr_t address) { return *(volatile uint64_t *)address; }
 X86_INLINE void x86_store64(uintptr_t address, uint64_t value) { *(volatile uint64_t *)address = value; }
 // Not a call in C, which may take for granted that nobody calls address 0.
 X86_INLINE void x86_call(uintptr_t address) {
     X86_ASM("call *%0" ::"r"(address)
             : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "cc", "memory");
+}
+// The same of a function that returns a number.
+X86_INLINE uint32_t x86_call_value(uintptr_t address) {
+    uint32_t value = 0;
+    X86_ASM("call *%1" : "=&a"(value)
+            : "r"(address)
+            : "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "cc", "memory");
+    return value;
+}
+
+// A load by way of the frame pointer, which is one of the stack segment: #SS where the address is not canonical. The frame
+// pointer is the caller's again only afterwards, so that no backtrace gets past a fault here.
+X86_INLINE void x86_load_beside_frame(uintptr_t address) {
+    X86_ASM("pushq %%rbp; movq %0, %%rbp; movb (%%rbp), %%al; popq %%rbp" ::"r"(address) : "rax", "memory");
 }
 
 // What linker.ld and boot/ define.
@@ -174,6 +192,9 @@ X86_ADDRESS_OF(image_load_start_address, image_load_start)
 X86_ADDRESS_OF(image_load_end_address, image_load_end)
 X86_ADDRESS_OF(image_boot_start_address, boot_start)
 X86_ADDRESS_OF(image_boot_end_address, boot_end)
+X86_ADDRESS_OF(boot_pml4_in_image_address, boot_pml4_in_image)
+X86_ADDRESS_OF(boot_pdpt_low_in_image_address, boot_pdpt_low_in_image)
+X86_ADDRESS_OF(boot_pdpt_drawn_in_image_address, boot_pdpt_drawn_in_image)
 X86_ADDRESS_OF(image_text_start_address, image_text_start)
 X86_ADDRESS_OF(image_text_end_address, image_text_end)
 X86_ADDRESS_OF(image_rodata_start_address, image_rodata_start)
@@ -203,10 +224,24 @@ X86_ADDRESS_OF(descriptor_tss_address, descriptor_tss)
 X86_ADDRESS_OF(descriptor_idt_address, descriptor_idt)
 X86_ADDRESS_OF(exception_stubs_address, exception_stubs)
 
+X86_ADDRESS_OF(direct_map_base_address, direct_map_base)
+X86_ADDRESS_OF(vmalloc_base_address, vmalloc_base)
+X86_ADDRESS_OF(frame_table_base_address, frame_table_base)
+X86_ADDRESS_OF(object_alias_base_address, object_alias_base)
+
 X86_ADDRESS_OF(symbol_table_count_address, symbol_table_count)
 X86_ADDRESS_OF(symbol_table_addresses_address, symbol_table_addresses)
 X86_ADDRESS_OF(symbol_table_names_address, symbol_table_names)
 X86_ADDRESS_OF(symbol_table_strings_address, symbol_table_strings)
+
+// boot/probe.S: accesses that may fault, and their instructions.
+bool probe_load(uintptr_t address, uint64_t *value);
+bool probe_store(uintptr_t address, uint64_t value);
+bool probe_fetch(uintptr_t address);
+X86_ADDRESS_OF(probe_load_access_address, probe_load_access)
+X86_ADDRESS_OF(probe_store_access_address, probe_store_access)
+X86_ADDRESS_OF(probe_fetch_return_address, probe_fetch_return)
+X86_ADDRESS_OF(probe_failed_address, probe_failed)
 
 // boot/interrupts.S: runs body(argument) on the stack that ends at top, and comes back.
 void switch_stack(uintptr_t top, void (*body)(uintptr_t), uintptr_t argument);

@@ -1,0 +1,56 @@
+import MemoryPrimitives
+import PageFrames
+
+extension Kmalloc {
+    /// Writes which object or block an address lies in, for the report of a fault there:
+    ///
+    ///     object 0xffff888001a2c040 of kmalloc-64 (64 bytes, in use), 8 bytes from its start
+    ///
+    /// Takes no lock, so that it may be called wherever the fault came; what it says is as of now.
+    /// - Parameter address: any, in the direct map or not.
+    /// - Returns: false, with nothing written, where kmalloc has nothing to do with the address.
+    /// - Complexity: O(objects of a slab).
+    @discardableResult
+    public func writeOwner(of address: UInt, to writer: inout some ReportWriter) -> Bool {
+        guard let slab = slab(of: address) else { return writeLargeBlock(around: address, to: &writer) }
+        let cache = slab.cache(on: P.self)
+        let slotSize = cache.value.layout.slotSize
+        let objectSize = cache.value.layout.objectSize
+        for index in 0..<cache.value.layout.objectCount {
+            let start = slab.address(of: index, slotSize: slotSize)
+            if address &- start >= slotSize { continue }
+            writer.write("object 0x")
+            writer.write(hex: start, digits: 16)
+            writer.write(" of ")
+            writer.write(cache.value.name)
+            writer.write(" (")
+            writer.write(decimal: objectSize)
+            writer.write(slab.state(index).isInUse ? " bytes, in use), " : " bytes, free), ")
+            writer.write(decimal: address &- start)
+            writer.write(" bytes from its start")
+            writer.endLine()
+            return true
+        }
+        writer.write("a slab of ")
+        writer.write(cache.value.name)
+        writer.write(", in none of its objects")
+        writer.endLine()
+        return true
+    }
+
+    private func writeLargeBlock(around address: UInt, to writer: inout some ReportWriter) -> Bool {
+        guard let block = frames.value.block(covering: frame(of: address)), block.state == .allocatedHead,
+            frames.value.tag(of: block.head) == LargeBlocks<P>.tag
+        else { return false }
+        let start = directMap.virtualAddress(of: block.head.address).rawValue
+        writer.write("kmalloc's block 0x")
+        writer.write(hex: start, digits: 16)
+        writer.write(" (")
+        writer.write(decimal: PageSize.byteCount << UInt(block.order))
+        writer.write(" bytes), ")
+        writer.write(decimal: address &- start)
+        writer.write(" bytes from its start")
+        writer.endLine()
+        return true
+    }
+}
