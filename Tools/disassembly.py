@@ -25,6 +25,7 @@ STACK_SWITCHES = {
     "switch_stack": {"%rdi,%rsp", "%rbx,%rsp"},
     "exception_common": {"%rbx,%rsp"},
     "CrashTest.act()": {"$0x8000000000000000,%rsp"},
+    "CrashTest.misuseStack(_:)": {"$0x8000000000000000,%rsp"},
 }
 
 

@@ -35,6 +35,8 @@ INDIRECT_CALLS = {
     "FrameMoverList.move(from:to:order:)": ["closure #1 in FrameMoverList.register(_:name:)"],
     "SlabCache.construct(_:_:)": ["closure #1 in CacheTests.objects(_:)"],
     "LeakDetector.note(_:)": ["closure #1 in KernelMemory.startLeakDetection(_:_:_:_:_:)"],
+    "Exceptions.*": ["closure #? in CrashTest.misuseStack(_:)"],
+    "PageFaultHandler.handle(_:)": ["closure #? in CrashTest.misuseStack(_:)"],
     "exception_dispatch": ["closure #1 in CrashTest.waitInHandler()", "closure #1 in ExceptionTests.contexts(_:)",
                            "closure #1 in DemandTests.handlers(_:)"],
     # Guarded objects and the leak detector, which the floors below call through what they were given at bring-up.
@@ -49,6 +51,7 @@ INDIRECT_CALLS = {
     "LargeBlocks.allocate(_:_:from:)": LEAK_WATCHER,
     "PageFrameAllocator.*": LEAK_WATCHER,
     "Vmalloc.*": LEAK_WATCHER,
+    "KernelStacks.*": LEAK_WATCHER,
     # The deinitialiser of the object's class.
     "_swift_embedded_invoke_heap_object_destroy": ["*.__deallocating_deinit"],
     # They execute what is no function, and end in a fault.
@@ -64,8 +67,12 @@ INDIRECT_CALLS = {
 # Functions that begin a stack of their own, through switch_stack, and which.
 STACK_SWITCHES = {
     "closure #1 in MainStack.enter(_:_:)": "main",
-    "closure #1 in PageFaultHandler.handle(_:)": "double fault",
-    "closure #1 in VmallocTests.stacks(_:)": "test",
+    "closure #1 in PageFaultHandler.reportOverflow(_:_:)": "double fault",
+    "closure #1 in StackTests.stacks(_:)": "test",
+    "closure #1 in StackTests.growth(_:)": "test",
+    "closure #1 in StackTests.underLocks(_:)": "test",
+    "closure #1 in CrashTest.misuseStack(_:)": "test",
+    "closure #1 in CrashTest.overflowInLock(_:)": "test",
 }
 
 # Functions whose address is taken and that no code calls by it.
@@ -112,6 +119,7 @@ RECURSION = {
     "PageTables.clearMarks(_:_:)": Bound(4, "once a level, of which there are five at most"),
     "TableWalk.visit(_:_:_:_:_:_:)": Bound(4, "once a level, of which there are five at most"),
     "CrashTest.recurse(_:)": Bound(0, "runs out of stack on purpose"),
+    "StackTests.use(downTo:)": Bound(0, "goes down as far as it is told, which leaves what an exception needs"),
     "SwiftObjectTests.Shape.value.getter": Bound(13, "the shapes of the test nest that deep"),
 }
 

@@ -86,6 +86,10 @@ public struct CommandLineError: Error, Sendable {
         case notAFlag
         /// The value is none of those that there are.
         case notAChoice
+        /// A kernel stack is not to be so large.
+        case notAStackSize
+        /// There are not to be so many guard pages.
+        case notAGuardGap
         /// The value, or an item of it, is no range of memory.
         case notAMemoryRange
     }

@@ -17,6 +17,8 @@ struct BootParameters {
     var frames = PageFrameOptions()
     /// How caches and kmalloc are to work, and what is checked of them.
     var slab = SlabOptions()
+    /// How kernel stacks are to be.
+    var stacks = StackOptions()
     /// How memory is given to devices.
     var dma = DMAOptions()
     /// What a first touch brings.
@@ -77,9 +79,7 @@ struct BootParameters {
             crash = CrashTest(named: word)
             if crash == nil { return false }
         } else {
-            if try applyToDMA(word) { return true }
-            let isOfFrames = try applyToFrames(word)
-            return isOfFrames ? true : try applyToSlab(word)
+            return try applyToDMA(word) ? true : try applyToFrames(word)
         }
         return true
     }
@@ -101,7 +101,8 @@ struct BootParameters {
         } else if word.hasKey("fail_page_alloc") {
             frames.failedRequest = try Self.failedRequest(word)
         } else {
-            return try applyToSlab(word)
+            let isOfStacks = try applyToStacks(word)
+            return isOfStacks ? true : try applyToSlab(word)
         }
         return true
     }
@@ -139,6 +140,8 @@ struct BootParameters {
         case .notANumber: "is not a number"
         case .notASize: "is not a size"
         case .notAChoice: "is none of the values that there are"
+        case .notAStackSize: "is not 8K to 64K in whole pages"
+        case .notAGuardGap: "is not 1 to 1024 pages"
         case .notAFlag: "is neither on nor off"
         case .notAMemoryRange: "has a part that is not SIZE, SIZE@START, SIZE#START, SIZE$START or SIZE!START"
         }

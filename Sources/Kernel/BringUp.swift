@@ -38,6 +38,7 @@ enum BringUp {
         CPUFeatures.setPageAttributes()
         unsafe X86Platform.hasFastStringStores = features.fastStringStores
 
+        if parameters.crash == .bootStackCanary { ImageStack.boot.damageCanary() }
         let log = BringUpLog(memoryTestPasses: parameters.memoryTestPasses, frames: parameters.frames)
         let map = fillMap(features, from: information, commandLine)
         KernelLayout.choose(
@@ -77,6 +78,7 @@ enum BringUp {
                 fiveLevels: features.usesFiveLevels))
         machine.frames = parameters.frames
         machine.slab = parameters.slab
+        machine.stacks = parameters.stacks
         machine.dma = parameters.dma
         machine.vmalloc = parameters.vmalloc
         machine.findsLeaks = parameters.leaks.isOn

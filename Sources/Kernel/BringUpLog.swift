@@ -28,6 +28,8 @@ struct BringUpLog: BringUpObserver {
     @inline(never)
     mutating func activate(_ tables: borrowing PageTables<X86Platform>) {
         x86_write_cr3(UInt64(tables.root.rawValue))
+        // From here on the guard pages are there.
+        ImageStack.checkCanaries("when the guard pages came")
         Log.info("mapped:")
         let audit = tables.audit { run in
             Log.info(

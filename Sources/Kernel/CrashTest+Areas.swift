@@ -18,7 +18,7 @@ extension CrashTest {
         case .useAfterVunmap, .readOnlyMapWrite: Self.misuseMap(memory, self)
         case .setReadOnlyWrite, .setExecutableWrite, .setExecutableAliasWrite, .writableCode:
             Self.changePermissions(memory, self)
-        default: break
+        default: misuseStack(memory)
         }
     }
 
@@ -56,7 +56,7 @@ extension CrashTest {
         case .wildVfree: vmalloc.value.vfree(vmalloc.value.ranges.space.end - (1 << 30))
         case .vunmapOfVmalloc: vmalloc.value.vunmap(area)
         default:
-            guard let stack = KernelStack<X86Platform>(name: "crash test", from: vmalloc) else { return }
+            guard let stack = KernelStack<X86Platform>(name: "crash test", from: memory.value.stacks) else { return }
             vmalloc.value.vfree(stack.limit)
         }
     }

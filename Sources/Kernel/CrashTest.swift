@@ -22,7 +22,11 @@ enum CrashTest: UInt8 {
         executeVmalloc,
         executeCodeAlias, userPageRead, areaOverflow, writeAfterVfree, useAfterVunmap, unalignedVfree, interiorVfree,
         wildVfree, vfreeOfStack, vunmapOfVmalloc, readOnlyMapWrite, setReadOnlyWrite, setExecutableWrite,
-        setExecutableAliasWrite, writableCode, deviceOfMemory, devicePages
+        setExecutableAliasWrite, writableCode, deviceOfMemory, devicePages,
+        kernelStackOverflow, pageFaultStackOverflow, doubleFaultStackOverflow, interruptStackOverflow,
+        machineCheckStackOverflow, stackGuardLeading, stackGuardTrailing, stackGuardForeign, corruptStack,
+        bootStackCanary, stackCanary, nestedFault, stackReserveEmpty, overflowInFaultLock, overflowInRangesLock,
+        overflowInTablesLock, overflowInCacheLock, overflowInFrameCacheLock, overflowInZoneLock
 
     init?(named word: Word) {
         // Not allCases, which makes an array: there is no memory for one yet.
@@ -108,6 +112,25 @@ enum CrashTest: UInt8 {
         case .writableCode: "writable-code"
         case .deviceOfMemory: "ioremap-ram"
         case .devicePages: "device-pages"
+        case .kernelStackOverflow: "kernel-stack-overflow"
+        case .pageFaultStackOverflow: "page-fault-stack-overflow"
+        case .doubleFaultStackOverflow: "double-fault-stack-overflow"
+        case .interruptStackOverflow: "nmi-stack-overflow"
+        case .machineCheckStackOverflow: "machine-check-stack-overflow"
+        case .stackGuardLeading: "stack-guard-leading"
+        case .stackGuardTrailing: "stack-guard-trailing"
+        case .stackGuardForeign: "stack-guard-foreign"
+        case .corruptStack: "corrupt-stack"
+        case .bootStackCanary: "boot-stack-canary"
+        case .stackCanary: "stack-canary"
+        case .nestedFault: "nested-fault"
+        case .stackReserveEmpty: "stack-reserve-empty"
+        case .overflowInFaultLock: "stack-overflow-fault-lock"
+        case .overflowInRangesLock: "stack-overflow-ranges-lock"
+        case .overflowInTablesLock: "stack-overflow-tables-lock"
+        case .overflowInCacheLock: "stack-overflow-cache-lock"
+        case .overflowInFrameCacheLock: "stack-overflow-frame-cache-lock"
+        case .overflowInZoneLock: "stack-overflow-zone-lock"
         }
     }
 

@@ -15,6 +15,7 @@ func kernelMain(magic: UInt32, information: UInt32, startTime: UInt64) {
     unsafe Log.startTime = startTime
     SerialPort.start()
     DescriptorTables.load()
+    ImageStack.setCanaries()
     CPUFeatures.enableMachineChecks()
     Log.info("Quarry: a kernel memory subsystem in Embedded Swift")
     let parameters = BringUp.run(information: PhysicalAddress(UInt(information)))
@@ -22,6 +23,7 @@ func kernelMain(magic: UInt32, information: UInt32, startTime: UInt64) {
     do throws(PagingError) { try memory.value.seal() } catch { FatalReport.panic("the image cannot be sealed") }
     PageTableAudit.run(memory)
     Log.info("ready: \(Log.now) ticks since entry")
+    ImageStack.checkCanaries("at the end of bring-up")
     if parameters.crash == .stackOverflowOfBootStack { CrashTest.stackOverflowOfBootStack.run() }
     MainStack.enter(memory, parameters)
 }
@@ -32,13 +34,19 @@ enum MainStack {
     nonisolated(unsafe) private static var stack: KernelStack<X86Platform>?
 
     static func enter(_ memory: Permanent<KernelMemory<X86Platform>>, _ parameters: BootParameters) -> Never {
-        guard let stack = KernelStack<X86Platform>(name: "main", from: memory.value.vmalloc) else {
+        guard let stack = KernelStack<X86Platform>(name: "main", from: memory.value.stacks) else {
             FatalReport.panic("no memory for the main stack", .outOfMemory)
         }
         let top = stack.top
-        Log.info("stack \"main\": \(VirtualRange(stack.limit, top)), \(bytes: stack.byteCount), guard page below")
+        Log.info(
+            """
+            stack "main": \(VirtualRange(stack.limit, top)), \(bytes: stack.byteCount), \(stack.mappedByteCount) of them \
+            there, guard pages below and above
+            """)
         unsafe Self.parameters = parameters
         unsafe Self.stack = consume stack
+        // So many frames that the stack can grow to its end.
+        memory.value.stacks.value.refillReserve()
         switch_stack(top.rawValue, { _ in MainStack.run() }, 0)
         FatalReport.panic("the main stack was left")
     }
@@ -60,6 +68,12 @@ enum MainStack {
 
     static var byteCount: UInt { unsafe stack?.byteCount ?? 0 }
 
+    /// The bytes of its pages that are there.
+    static var mappedByteCount: UInt { unsafe stack?.mappedByteCount ?? 0 }
+
+    /// The lowest byte that may be used.
+    static var limit: VirtualAddress { unsafe stack?.limit ?? VirtualAddress(0) }
+
     private static func run() -> Never {
         guard let memory = unsafe Quarry.memory, let parameters = unsafe parameters else {
             FatalReport.panic("the main stack without memory")
@@ -74,6 +88,7 @@ enum MainStack {
             ExitCode.success.exit()
         }
         SelfTests.run(memory)
+        ImageStack.checkCanaries("after the self tests")
         LeakCheck.finish(parameters.leaks)
         Log.info(
             "stack \"main\": at most \(highWaterMark) of \(byteCount) bytes were in use, \(stackRemaining) are left here"

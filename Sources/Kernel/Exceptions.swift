@@ -1,4 +1,5 @@
 import MemoryPrimitives
+import VirtualMemory
 import X86
 
 /// Where every exception arrives: `boot/interrupts.S` calls it on the interrupted stack or on the exception's own.
@@ -23,7 +24,17 @@ enum Exceptions {
     /// be nil would be boxed at `-Onone`.)
     nonisolated(unsafe) static var breakpointHandler: (@convention(c) () -> Void)?
 
+    /// What crash tests have a handler do before it reports: to fault, or to use up the stack that it stands on.
+    nonisolated(unsafe) static var planted: (@convention(c) () -> Void)?
+
+    static func doPlanted() {
+        guard let action = unsafe planted else { return }
+        unsafe planted = nil
+        action()
+    }
+
     static func fatal(_ frame: UnsafePointer<ExceptionFrame>) -> Never {
+        doPlanted()
         FatalReport.begin()
         let vector = unsafe frame.pointee.vector
         let code: ExitCode
@@ -48,10 +59,12 @@ enum Exceptions {
 
     /// A double fault is what a CPU makes of an exception that it could not deliver: mostly a stack that ran out.
     static func doubleFault(_ frame: UnsafePointer<ExceptionFrame>) -> Never {
+        doPlanted()
         FatalReport.begin()
         let address = UInt(x86_read_cr2())
         let stackPointer = unsafe frame.pointee.rsp
-        if StackOverflow.report(faultAddress: address, stackPointer: stackPointer) {
+        if let (stack, mishap) = StackReport.mishap(at: address, stackPointer: stackPointer), mishap == .overflow {
+            StackReport.print(stack, mishap, stackPointer: stackPointer)
             unsafe finish(frame, .stackOverflow)
         }
         unsafe printHeading(frame)

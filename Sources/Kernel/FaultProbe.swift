@@ -28,7 +28,7 @@ enum FaultProbe: TableSequenceMachine {
             return true
         }
         // The call has pushed where it goes back to, on the stack that the fault came from.
-        guard rip == address, unsafe frame.pointee.errorCode & 16 != 0, !StackOverflow.isGuardPage(address),
+        guard rip == address, unsafe frame.pointee.errorCode & 16 != 0, !StackReport.isGuarding(address),
             unsafe x86_load64(frame.pointee.rsp) == UInt64(probe_fetch_return_address())
         else { return false }
         unsafe frame.pointee.rsp += 8

@@ -3,18 +3,6 @@ import MemoryPrimitives
 import VirtualMemory
 import X86
 
-extension KernelAddress {
-    /// The kernel stack of the vmalloc area whose lower guard page holds `address`.
-    static func areaStack(guardedBy address: UInt) -> StackOverflow.Stack? {
-        guard let memory = unsafe Quarry.memory,
-            let stack = memory.value.vmalloc.value.stack(around: VirtualAddress(address)), stack.isOverflow
-        else { return nil }
-        return StackOverflow.Stack(
-            name: stack.name, range: VirtualRange(stack.limit, stack.top),
-            guardPage: VirtualRange(stack.limit - PageSize.byteCount, stack.limit))
-    }
-}
-
 extension LogMessage.Interpolation {
     /// Where an address lies among the vmalloc areas.
     mutating func appendInterpolation(area address: VirtualAddress) {

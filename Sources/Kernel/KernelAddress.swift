@@ -45,7 +45,7 @@ enum KernelAddress {
             return false
         }
         // The boot tables map the image from end to end; the kernel's leave the stacks' guard pages out.
-        return imagePart(address) != nil && StackOverflow.bootStack(guardedBy: address) == nil
+        return imagePart(address) != nil && !ImageStack.isGuarding(address)
     }
 }
 
@@ -55,8 +55,9 @@ extension LogMessage.Interpolation {
         let virtual = VirtualAddress(address)
         if address < PageSize.byteCount {
             appendInterpolation("the null page" as StaticString)
-        } else if let stack = StackOverflow.stack(guardedBy: address) {
-            appendInterpolation("the guard page below stack \"" as StaticString)
+        } else if let (stack, mishap) = StackReport.mishap(at: address, stackPointer: 0) {
+            appendInterpolation("the guard page " as StaticString)
+            appendInterpolation(mishap == .foreignBelow ? "below stack \"" : "above stack \"" as StaticString)
             appendInterpolation(stack.name)
             appendInterpolation("\"" as StaticString)
         } else if let part = KernelAddress.imagePart(address) {

@@ -18,6 +18,7 @@ enum Report: UInt8 {
     case meminfo
     case pageTables
     case vmallocinfo
+    case stacks
 
     var name: StaticString {
         switch self {
@@ -29,6 +30,7 @@ enum Report: UInt8 {
         case .meminfo: "meminfo"
         case .pageTables: "page_tables"
         case .vmallocinfo: "vmallocinfo"
+        case .stacks: "stacks"
         }
     }
 
@@ -42,6 +44,7 @@ enum Report: UInt8 {
         case .meminfo: memory.value.writeMemInfo(to: &writer)
         case .pageTables: MappingReport.write(memory.value.pageTables.value, to: &writer)
         case .vmallocinfo: VmallocInfoReport.write(memory.value.vmalloc.value, to: &writer)
+        case .stacks: StackTable.write(memory, to: &writer)
         }
     }
 

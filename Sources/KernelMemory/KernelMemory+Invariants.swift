@@ -15,6 +15,7 @@ extension KernelMemory {
         try pageTables.value.checkInvariants()
         try kmalloc.value.checkInvariants()
         try vmalloc.value.checkInvariants()
+        try stacks.value.checkInvariants()
         try dma.value.checkInvariants()
         try guardedPool?.value.checkInvariants()
     }

@@ -9,7 +9,7 @@ import VirtualMemory
 
 /// The composition root: the one value that owns every allocator of a machine.
 ///
-///     firmware map -> BootAllocator -> PageTables -> PageFrameAllocator -> Kmalloc -> Vmalloc
+///     firmware map -> BootAllocator -> PageTables -> PageFrameAllocator -> Kmalloc -> Vmalloc -> KernelStacks
 ///
 /// Created once, by `bringUp`, and never moved: everything in it is reached by `Permanent` references. All calls may
 /// come from any context and any CPU unless the allocator they lead to says otherwise.
@@ -25,6 +25,7 @@ public struct KernelMemory<P: Platform>: ~Copyable {
     public let frames: Permanent<PageFrameAllocator<P>>
     public let kmalloc: Permanent<Kmalloc<P>>
     public let vmalloc: Permanent<Vmalloc<P>>
+    public let stacks: Permanent<KernelStacks<P>>
     /// Gives memory to devices.
     public let dma: Permanent<DMAMapper<P>>
     /// Where sampled objects are guarded; nil where none are to be, or there was no memory for it.
@@ -43,7 +44,8 @@ public struct KernelMemory<P: Platform>: ~Copyable {
             + RootMemory.byteCount(of: KernelImage.self) + RootMemory.byteCount(of: BootAllocator.self)
             + RootMemory.byteCount(of: PageTables<P>.self) + RootMemory.byteCount(of: PageFrameAllocator<P>.self)
             + RootMemory.byteCount(of: Kmalloc<P>.self) + RootMemory.byteCount(of: Vmalloc<P>.self)
-            + RootMemory.byteCount(of: GuardedPool<P>.self) + RootMemory.byteCount(of: DMAMapper<P>.self)
+            + RootMemory.byteCount(of: KernelStacks<P>.self) + RootMemory.byteCount(of: GuardedPool<P>.self)
+            + RootMemory.byteCount(of: DMAMapper<P>.self)
         return pageCount(forBytes: values) << PageSize.shift
     }
 
@@ -80,6 +82,7 @@ public struct KernelMemory<P: Platform>: ~Copyable {
         if let leaks { kmalloc.value.forEachOwnMemory { range in leaks.value.addRoot(range) } }
         observer.kmallocIsReady(kmalloc.value)
         let vmalloc = try startVmalloc(&root, machine, frames, pageTables, kmalloc)
+        let stacks = try startStacks(&root, machine.stacks, frames, vmalloc)
         observer.vmallocIsReady(vmalloc.value)
         let dma = try startDMA(&root, machine.dma, frames, kmalloc)
         let guardedPool = startGuardedPool(&root, machine.slab, vmalloc, kmalloc)
@@ -87,7 +90,7 @@ public struct KernelMemory<P: Platform>: ~Copyable {
             KernelMemory(
                 layout: machine.layout, directMap: machine.directMap, firmwareMap: firmwareMap, image: image,
                 boot: keptBoot, pageTables: pageTables, frames: frames, kmalloc: kmalloc, vmalloc: vmalloc,
-                dma: dma, guardedPool: guardedPool, leaks: leaks))
+                stacks: stacks, dma: dma, guardedPool: guardedPool, leaks: leaks))
     }
 
     // Each step is a function of its own that is not inlined: the values that it makes and moves to their place would
@@ -196,6 +199,18 @@ public struct KernelMemory<P: Platform>: ~Copyable {
         return placed
     }
 
+    @inline(never)
+    private static func startStacks(
+        _ root: inout RootMemory, _ options: StackOptions, _ frames: Permanent<PageFrameAllocator<P>>,
+        _ vmalloc: Permanent<Vmalloc<P>>
+    ) throws(BringUpError) -> Permanent<KernelStacks<P>> {
+        guard let stacks = KernelStacks<P>(options: options, vmalloc: vmalloc) else { throw .outOfBootMemory }
+        let placed = root.place(stacks)
+        // The second of them: there is room.
+        _ = frames.value.shrinkers.register(placed)
+        return placed
+    }
+
     /// Takes no memory, unless mappings are to be noted down.
     @inline(never)
     private static func startDMA(
@@ -226,7 +241,8 @@ public struct KernelMemory<P: Platform>: ~Copyable {
         layout: AddressSpaceLayout, directMap: DirectMap, firmwareMap: Permanent<FirmwareMap>,
         image: Permanent<KernelImage>, boot: Permanent<BootAllocator>, pageTables: Permanent<PageTables<P>>,
         frames: Permanent<PageFrameAllocator<P>>, kmalloc: Permanent<Kmalloc<P>>, vmalloc: Permanent<Vmalloc<P>>,
-        dma: Permanent<DMAMapper<P>>, guardedPool: Permanent<GuardedPool<P>>?, leaks: Permanent<LeakDetector<P>>?
+        stacks: Permanent<KernelStacks<P>>, dma: Permanent<DMAMapper<P>>, guardedPool: Permanent<GuardedPool<P>>?,
+        leaks: Permanent<LeakDetector<P>>?
     ) {
         self.leaks = leaks
         self.layout = layout
@@ -238,6 +254,7 @@ public struct KernelMemory<P: Platform>: ~Copyable {
         self.frames = frames
         self.kmalloc = kmalloc
         self.vmalloc = vmalloc
+        self.stacks = stacks
         self.dma = dma
         self.guardedPool = guardedPool
     }

@@ -17,6 +17,8 @@ public struct MachineDescription: Sendable {
     public var frames: PageFrameOptions
     /// How caches and kmalloc are to work.
     public var slab = SlabOptions()
+    /// How kernel stacks are to be.
+    public var stacks = StackOptions()
     /// How memory is given to devices.
     public var dma = DMAOptions()
     /// What the first touch of memory on demand brings.

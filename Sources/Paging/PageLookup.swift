@@ -20,7 +20,7 @@ public enum PageLookup: Equatable, Sendable {
     /// A page is there. To a fault handler whose access the page allows: another CPU was quicker, or this CPU's walk was
     /// out of date; it returns and the access is tried again.
     case mapped(Translation)
-    /// A zeroed page is due at the first touch.
+    /// A zeroed page is due at the first touch; in a stack, a painted one (see `PageTables.growStack`).
     case demand(PagePermissions)
     /// Nobody may touch this.
     case guardPage

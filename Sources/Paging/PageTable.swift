@@ -39,6 +39,14 @@ struct PageTable {
         _ = unsafe entries[index & 511].bitwiseOr(bits, ordering: .acquiringAndReleasing)
     }
 
+    /// Replaces an entry where it is still `expected`. - Returns: false where it was another.
+    @inline(__always)
+    func replace(_ expected: PageTableEntry, by new: PageTableEntry, at index: Int) -> Bool {
+        unsafe entries[index & 511].compareExchange(
+            expected: expected.rawValue, desired: new.rawValue, ordering: .acquiringAndReleasing
+        ).exchanged
+    }
+
     /// Replaces an entry. - Returns: the one that was there.
     func exchange(_ new: PageTableEntry, at index: Int) -> PageTableEntry {
         unsafe PageTableEntry(

@@ -7,9 +7,11 @@ import MemoryPrimitives
 ///     kind 1 (bits 9-10) demand            level 0 or large page bit set     leaf: maps a page
 ///     kind 2             guard
 ///     kind 3             retired
+///     kind 0, bit 52     page of a stack, due when the stack grows
 ///
-/// - A *demand* entry keeps its permission bits where a leaf has them: to resolve it is to fill in the frame.
-/// - Demand and guard entries have all address bits set, so that a CPU that speculates past a clear present bit
+/// - A *demand* entry keeps its permission bits where a leaf has them: to resolve it is to fill in the frame. So does that of
+///   a stack's page, which is resolved without any lock (`growStack`).
+/// - Such entries and guard entries have all address bits set, so that a CPU that speculates past a clear present bit
 ///   (L1 terminal fault) finds no RAM there. A *retired* entry, of a page that was taken away and whose frame other CPUs
 ///   may still reach, has the frame's address bits inverted for the same reason.
 /// - An entry that references a table keeps the number of that table's entries in use in bits 52 to 61, which the CPU
@@ -43,6 +45,8 @@ public struct PageTableEntry: RawRepresentable, Equatable, Sendable {
     static let noExecuteBit: UInt = 1 << 63
     static let addressMask: UInt = 0x000f_ffff_ffff_f000
     static let kindShift: UInt = 9
+    /// In not-present entries: one more kind, where the two bits have no room for it.
+    static let stackBit: UInt = 1 << 52
     static let countShift: UInt = 52
     static let countMask: UInt = 0x3ff << countShift
 
@@ -81,10 +85,15 @@ public struct PageTableEntry: RawRepresentable, Equatable, Sendable {
         PageTableEntry(rawValue: (1 << kindShift) | permissionBits(permissions, features) | addressMask)
     }
 
-    /// The 4 KiB leaf that a demand entry becomes when `frame` fills it.
+    /// A page of a stack that is due when the stack grows. Always 4 KiB.
+    static func dueStackPage(_ permissions: PagePermissions, features: PagingFeatures) -> PageTableEntry {
+        PageTableEntry(rawValue: stackBit | permissionBits(permissions, features) | addressMask)
+    }
+
+    /// The 4 KiB leaf that a demand entry, or that of a stack's page, becomes when `frame` fills it.
     @inline(__always)
     public func resolved(with frame: PhysicalAddress) -> PageTableEntry {
-        let permissions = rawValue & ~(Self.addressMask | (3 << Self.kindShift))
+        let permissions = rawValue & ~(Self.addressMask | (3 << Self.kindShift) | Self.stackBit)
         return PageTableEntry(rawValue: permissions | Self.presentBit | (frame.rawValue & Self.addressMask))
     }
 
@@ -129,6 +138,10 @@ extension PageTableEntry {
     /// True for a not-present entry that stands for a zeroed page at the first touch.
     @inline(__always)
     public var isDemand: Bool { !isPresent && (rawValue >> Self.kindShift) & 3 == 1 }
+
+    /// True for a not-present entry that stands for a page of a stack.
+    @inline(__always)
+    public var isDueStackPage: Bool { !isPresent && rawValue & Self.stackBit != 0 }
 
     /// True for a not-present entry that stands for a guard page.
     public var isGuard: Bool { !isPresent && (rawValue >> Self.kindShift) & 3 == 2 }

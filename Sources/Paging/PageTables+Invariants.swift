@@ -30,7 +30,8 @@ extension PageTables {
         if table[0].rawValue & PageTableEntry.visitedBit != 0 {
             throw InvariantViolation("a table is referenced once", at: base, found: frame.rawValue)
         }
-        table[0].rawValue |= PageTableEntry.visitedBit
+        // In one step, because a stack may grow meanwhile.
+        table.set(PageTableEntry.visitedBit, at: 0)
         found += 1
         var used = 0
         for index in 0..<PageTable.entryCount {
@@ -44,7 +45,9 @@ extension PageTables {
                 try checkReference(entry, level, address, &found)
             } else if entry.isPresent {
                 try checkLeaf(entry, pageSize(ofLevel: level), address)
-            } else if !(entry.isDemand && level <= 2 || (entry.isGuard || entry.isRetired) && level == 0) {
+            } else if !(entry.isDemand && level <= 2
+                || (entry.isGuard || entry.isRetired || entry.isDueStackPage) && level == 0)
+            {
                 throw InvariantViolation("a not-present entry is of a known kind", at: address, found: entry.rawValue)
             }
         }
@@ -103,7 +106,7 @@ extension PageTables {
     private func clearMarks(_ frame: PhysicalAddress, _ level: Int) {
         let table = PageTable(at: frame, directMap)
         if table[0].rawValue & PageTableEntry.visitedBit == 0 { return }
-        table[0].rawValue &= ~PageTableEntry.visitedBit
+        _ = table.clear(PageTableEntry.visitedBit, at: 0)
         for index in 0..<PageTable.entryCount {
             let entry = table[index]
             if entry.referencesTable(atLevel: level) && !entry.isShared { clearMarks(entry.tableAddress, level &- 1) }

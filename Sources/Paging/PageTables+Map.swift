@@ -149,7 +149,7 @@ extension PageTables {
                     physical: PhysicalAddress(entry.pageAddress(size: size).rawValue &+ offset), size: size,
                     permissions: entry.permissions(size: size)))
         }
-        if entry.isDemand { return .demand(entry.permissions()) }
+        if entry.isDemand || entry.isDueStackPage { return .demand(entry.permissions()) }
         return entry.isGuard ? .guardPage : .none
     }
 

@@ -64,7 +64,7 @@ extension PageTables {
                 Translation(
                     physical: entry.pageAddress(size: size), size: size, permissions: entry.permissions(size: size)))
             result.usage = PageUsage(entry)
-        } else if entry.isDemand {
+        } else if entry.isDemand || entry.isDueStackPage {
             result.content = .demand(entry.permissions())
         }
         return result

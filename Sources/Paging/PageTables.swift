@@ -37,6 +37,12 @@ public struct PageTables<P: Platform>: ~Copyable, @unchecked Sendable {
         readWriteLeaf = PageTableEntry(leaf: .zero, size: .size4KiB, permissions: .readWrite, features: features)
     }
 
+    /// True when this CPU is in the midst of a change: who waits for these tables then would wait for ever.
+    public var isLockedByThisCPU: Bool { lock.isHeldByThisCPU }
+
+    /// Runs `body` with the lock held, for tests of what can happen in the midst of a change. It must not call these tables.
+    public func withLocked(_ body: () -> Void) { lock.withLock(body) }
+
     /// How many tables a translation goes through at most: 4 or 5.
     public var levels: Int { features.topLevel &+ 1 }
 

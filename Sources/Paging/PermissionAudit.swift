@@ -86,7 +86,7 @@ public struct PermissionAudit: Equatable, Sendable {
     }
 
     private mutating func count(_ entry: PageTableEntry, _ level: Int) {
-        if level <= 2 && entry.isDemand {
+        if level <= 2 && entry.isDemand || level == 0 && entry.isDueStackPage {
             demandEntries &+= 1
         } else if level == 0 && entry.isGuard {
             guardEntries &+= 1

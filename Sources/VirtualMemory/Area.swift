@@ -68,10 +68,10 @@ public struct Area: Sendable {
     /// All that the area takes, guard pages included. Whole pages.
     public let range: VirtualRange
     /// What its owner called it.
-    public let name: StaticString
+    public internal(set) var name: StaticString
     /// Who asked for it: a return address, or another number that the caller chose; 0 where unknown.
-    public let caller: UInt
-    /// Pages that have a frame now. Never above `reservedPages`.
+    public internal(set) var caller: UInt
+    /// Pages that have a frame now; of a stack, those that had one from the beginning. Never above `reservedPages`.
     public internal(set) var presentPages: UInt
     /// Frames promised for tables that touches of this area may need: see `Vmalloc.allocateOnDemand`.
     public internal(set) var promisedTables: UInt = 0
@@ -125,9 +125,6 @@ public struct Area: Sendable {
             VirtualAddress(range.start.rawValue &+ UInt(guardPagesBelow) &<< PageSize.shift),
             VirtualAddress(range.end.rawValue &- UInt(guardPagesAbove) &<< PageSize.shift))
     }
-
-    /// What a watcher is told of: a stack with its guard pages, where the addresses in its description lead to.
-    var watched: VirtualRange { kind == .stack ? range : usable }
 
     /// The pages that the owner may touch.
     public var reservedPages: UInt { usable.byteCount >> PageSize.shift }

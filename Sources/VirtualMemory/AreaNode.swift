@@ -38,6 +38,14 @@ struct AreaReference: Equatable, @unchecked Sendable {
         unsafe pointer.initialize(to: AreaNode(area))
     }
 
+    /// The node that was noted down by the address of its memory; nil for 0.
+    @unsafe
+    @inline(__always)
+    init?(noteAt address: UInt) {
+        guard let node = unsafe UnsafeMutablePointer<AreaNode>(bitPattern: address) else { return nil }
+        unsafe pointer = node
+    }
+
     /// The node's memory, to be given back once the tree no longer holds it.
     var memory: UnsafeMutableRawPointer { unsafe UnsafeMutableRawPointer(pointer) }
 

@@ -22,7 +22,8 @@ extension Vmalloc {
             return fatal(FaultReason(refusing: access, .none), address)
         }
         // Waiting for a lock of one's own would never end.
-        if ranges.lock.isHeldByThisCPU || faultLocks.isHeldByThisCPU(for: address) {
+        if ranges.lock.isHeldByThisCPU || pageTables.value.isLockedByThisCPU || faultLocks.isHeldByThisCPU(for: address)
+        {
             return fatal(.pageMissing, address)
         }
         while true {

@@ -14,8 +14,14 @@ public struct VmallocStatistics: Equatable, Sendable {
 extension Vmalloc {
     /// - Complexity: O(1).
     public var statistics: VmallocStatistics {
-        VmallocStatistics(
-            areas: ranges.statistics, resolvedFaults: resolvedFaults.load(ordering: .relaxed),
+        var areas = ranges.statistics
+        let grown = grownStackPages.load(ordering: .relaxed)
+        areas.presentPages &+= grown
+        areas.stackPages &+= grown
+        areas.promisedFrames &-= grown
+        areas.touchedPages &+= grown
+        return VmallocStatistics(
+            areas: areas, resolvedFaults: resolvedFaults.load(ordering: .relaxed),
             spuriousFaults: spuriousFaults.load(ordering: .relaxed))
     }
 }

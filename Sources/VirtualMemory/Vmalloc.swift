@@ -35,6 +35,8 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     let isPurging = Atomic<Bool>(false)
     let resolvedFaults = Atomic<UInt>(0)
     let spuriousFaults = Atomic<UInt>(0)
+    /// Pages that stacks have grown by: there without their areas' knowing.
+    let grownStackPages = Atomic<UInt>(0)
 
     /// - Parameters:
     ///   - range: the addresses to hand out, whole pages; nothing may be mapped there yet.
@@ -160,11 +162,9 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     }
 
     @inline(never)
-    private func tellWatcher(of reference: AreaReference, _ flags: AllocationFlags) {
-        let range = reference.node.area.watched
-        frames.value.noteAllocation(
-            range.start.rawValue, byteCount: range.byteCount, reference.node.area.kind == .stack ? .stack : .area, flags
-        )
+    private func tellWatcher(of area: AreaReference, _ flags: AllocationFlags) {
+        let usable = area.node.area.usable
+        frames.value.noteAllocation(usable.start.rawValue, byteCount: usable.byteCount, .area, flags)
     }
 
     /// Gives back an area that the caller reserved and could not set up. One whose tables are damaged stays reserved for
@@ -197,8 +197,7 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     func free(_ address: VirtualAddress, kind: AreaKind, call: StaticString) {
         guard let area = ranges.claim(address, kind) else { return refuse(address, kind, call: call) }
         if frames.value.isWatched {
-            frames.value.noteFree(
-                area.node.area.watched.start.rawValue, byteCount: area.node.area.watched.byteCount)
+            frames.value.noteFree(address.rawValue, byteCount: area.node.area.usable.byteCount)
         }
         // A fault that saw the area live is over after this; a later one sees it dying. Where all pages are there from the
         // beginning, no fault changes anything.

@@ -7,7 +7,7 @@ import Paging
 ///
 /// Sizes include guard pages. An area that is being set up or freed is an `unpurged vm_area`.
 public enum VmallocInfoReport {
-    /// - Complexity: O(areas), with the areas' lock held and interrupts disabled. Any context but a fault's.
+    /// - Complexity: O(areas + pages of stacks), with the areas' lock held and interrupts disabled. Any context but a fault's.
     public static func write<P: Platform, Writer: ReportWriter>(
         _ vmalloc: borrowing Vmalloc<P>, to writer: inout Writer
     ) {
@@ -15,12 +15,14 @@ public enum VmallocInfoReport {
         vmalloc.ranges.forEachArea { area in
             // The head of the list is empty, and no area.
             if area.range.isEmpty { return }
-            write(area, tables.value.frame(at: area.usable.start), to: &writer)
+            // Of what a stack has grown by its area does not know.
+            let pages = area.kind == .stack ? tables.value.presentPages(in: area.usable) : area.presentPages
+            write(area, pages, tables.value.frame(at: area.usable.start), to: &writer)
         }
     }
 
     private static func write<Writer: ReportWriter>(
-        _ area: Area, _ first: PageFrameNumber?, to writer: inout Writer
+        _ area: Area, _ pages: UInt, _ first: PageFrameNumber?, to writer: inout Writer
     ) {
         writer.write("0x")
         writer.write(hex: area.range.start.rawValue, digits: 16)
@@ -34,9 +36,9 @@ public enum VmallocInfoReport {
         }
         writer.write(" ")
         if area.caller != 0 { writer.write(returnAddress: area.caller) } else { writer.write(area.name) }
-        if area.presentPages > 0 {
+        if pages > 0 {
             writer.write(" pages=")
-            writer.write(decimal: area.presentPages)
+            writer.write(decimal: pages)
         }
         if area.kind == .device, let first {
             writer.write(" phys=0x")
@@ -47,10 +49,10 @@ public enum VmallocInfoReport {
         case .map: writer.write(" vmap")
         case .vmalloc, .stack, .guardedObjects: writer.write(" vmalloc")
         }
-        if area.kind.ownsFrames, area.presentPages > 0 {
+        if area.kind.ownsFrames, pages > 0 {
             // There is one memory node.
             writer.write(" N0=")
-            writer.write(decimal: area.presentPages)
+            writer.write(decimal: pages)
         }
         writer.endLine()
     }

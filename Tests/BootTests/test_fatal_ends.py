@@ -140,6 +140,7 @@ def test_a_check_that_was_chosen_finds(boot, name, arguments, value, patterns):
 
 
 def test_each_crash_of_the_kernel_is_tested():
+    import test_stacks
     from test_death import AREA_FAULTS, AREA_FINDINGS, FAULTS, WILD
     from test_devices import SHOWN
     from test_kfence import ERRORS
@@ -147,7 +148,7 @@ def test_each_crash_of_the_kernel_is_tested():
 
     source = (ROOT / "Sources" / "Kernel" / "CrashTest.swift").read_text()
     known = set(re.findall(r'case \.\w+: "([a-z-]+)"', source))
-    elsewhere = ERRORS + FAULTS + AREA_FAULTS + AREA_FINDINGS + WILD
+    elsewhere = ERRORS + FAULTS + AREA_FAULTS + AREA_FINDINGS + WILD + test_stacks.ENDS + test_stacks.FINDINGS
     assert known == {name for name, *_ in EXCEPTIONS + FINDINGS + CHECKED + elsewhere} | SHOWN
 
 

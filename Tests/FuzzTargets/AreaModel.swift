@@ -6,10 +6,15 @@ import VirtualMemory
 enum PageContents: Equatable {
     /// Due at its first touch, which finds zeros.
     case untouched
+    /// Due when the stack grows, which finds paint.
+    case ofGrowth
     /// There, and nobody knows what is in it.
     case unknown
     /// There, with this word at the place that the model writes to, and zeros or words of the model's elsewhere.
     case word(UInt64)
+
+    /// True where there is no frame yet.
+    var isDue: Bool { self == .untouched || self == .ofGrowth }
 }
 
 /// An area in use, as its owner sees it.

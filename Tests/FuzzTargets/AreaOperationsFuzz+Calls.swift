@@ -22,7 +22,7 @@ extension AreaOperationsFuzz {
         case .allocateAligned, .allocateBounded: try allocateByRequest(call, pages, second, third)
         case .makeStack:
             let count = Int(first & 7) + 1
-            let stack = KernelStack<Platform>(pageCount: UInt(count), name: "fuzz", from: vmalloc)
+            let stack = KernelStack<Platform>(pageCount: UInt(count), name: "fuzz", from: stacks)
             try made(stack, count)
         case .vfree, .vfreeLatest:
             if areas.isEmpty { return }
@@ -57,7 +57,10 @@ extension AreaOperationsFuzz {
         switch area.kind {
         case .vmalloc: vmalloc.value.vfree(area.address)
         case .map: vmalloc.value.vunmap(area.address)
-        case .stack: area.stack?.free()
+        case .stack:
+            area.stack?.free()
+            // None is kept ready: the model knows areas that are in use.
+            stacks.value.shrink()
         }
     }
 
@@ -79,6 +82,8 @@ extension AreaOperationsFuzz {
     private func made(_ stack: consuming KernelStack<Platform>?, _ count: Int) throws {
         guard let stack = stack.take() else { return }
         var area = LiveArea(stack.limit, .stack, .word(KernelStack<Platform>.paint), count: count)
+        // The top page is there, and what a stack has more than the usual one.
+        for page in 0..<min(count, Int(stacks.value.options.pageCount)) - 1 { area.pages[page] = .ofGrowth }
         try require(stack.top == area.end, "the stack's top is \(stack.top)")
         area.stack = FuzzStack(stack)
         try add(area, 4096)

@@ -36,6 +36,7 @@ public final class AreaOperationsFuzz {
     let tables: Permanent<PageTables<Platform>>
     let kmalloc: Permanent<Kmalloc<Platform>>
     let vmalloc: Permanent<Vmalloc<Platform>>
+    let stacks: Permanent<KernelStacks<Platform>>
     let space: VirtualRange
     private var places: [() -> Void] = []
 
@@ -109,16 +110,23 @@ public final class AreaOperationsFuzz {
                 range: space, frames: frames, pageTables: tables, kmalloc: kmalloc,
                 restingPages: options & 4 == 0 ? 0 : 64, purgeThreshold: options & 32 == 0 ? 0 : 48,
                 options: touches)!)
+        stacks = place(KernelStacks<Platform>(options: StackOptions(), vmalloc: vmalloc)!)
         self.places = places
         for _ in 0..<12 { ownFrames.append(frames.value.allocate(order: 0, flags: .zero)!) }
         ownWords = Array(repeating: Array(repeating: 0, count: 512), count: ownFrames.count)
         machine.loadRoot(tables.value.root, onCPU: 0)
         Platform.flushAllPages()
         let vmalloc = vmalloc
+        let stacks = stacks
         let tables = tables
         machine.pageFaultHandler = { address, kind in
             var access: FaultAccess = kind == .store ? .write : kind == .fetch ? .execute : .none
             if tables.value.translate(address) != nil { access.insert(.protection) }
+            switch stacks.value.grow(at: address, access: access) {
+            case .grown, .spurious: return true
+            case .reserveIsEmpty: return false
+            case .notDue: break
+            }
             switch vmalloc.value.handleFault(at: address, access: access) {
             case .resolved, .spurious: return true
             case .fatal: return false
@@ -170,11 +178,14 @@ public final class AreaOperationsFuzz {
     /// What must hold after each call.
     private func check(after call: Call) throws {
         for index in areas.indices { try noteNeighbours(index) }
+        // As a CPU does before it goes on on another stack.
+        stacks.value.refillReserve()
         try vmalloc.value.checkInvariants()
+        try stacks.value.checkInvariants()
         let figures = vmalloc.value.statistics.areas
         try require(figures.areas == UInt(areas.count), "\(call): \(figures.areas) areas, and not \(areas.count)")
         let reserved = areas.reduce(0) { $0 + $1.pages.count }
-        let untouched = areas.reduce(0) { $0 + $1.pages.count { $0 == .untouched } }
+        let untouched = areas.reduce(0) { $0 + $1.pages.count { $0.isDue } }
         try require(figures.reservedPages == UInt(reserved), "\(call): \(figures.reservedPages) pages, not \(reserved)")
         try require(
             figures.presentPages == UInt(reserved - untouched),

@@ -2,9 +2,9 @@ import MemoryPrimitives
 import PageFrames
 import SimulatedMachine
 import Testing
-import VirtualMemory
 
 @testable import KernelMemory
+@testable import VirtualMemory
 
 /// The allocators' calls as methods of a class that can be copied, which the testing macros can take apart. They run on
 /// the CPU that the thread is, so callers are within `run`.
@@ -30,15 +30,27 @@ extension KernelMachine {
     func freeFrames(_ frame: PageFrameNumber, _ order: Int) { memory.value.frames.value.free(frame, order: order) }
 
     func makeStack(pages: UInt) -> StackBox? {
-        guard let stack = TestedStack(pageCount: pages, name: "test", from: memory.value.vmalloc) else { return nil }
+        guard let stack = TestedStack(pageCount: pages, name: "test", from: memory.value.stacks) else { return nil }
         return StackBox(stack)
     }
 
     /// Empties the magazines and frame caches of all CPUs and gives free slabs back, while no CPU allocates.
     func drain() {
+        memory.value.stacks.value.shrink()
+        emptyStackReserve()
         memory.value.vmalloc.value.ranges.giveUpResting()
         memory.value.kmalloc.value.shrink()
         memory.value.frames.value.drainFrameCaches()
+    }
+
+    /// Gives back the frames that wait for stacks to grow, which are promised again: where they lie is chance.
+    private func emptyStackReserve() {
+        var count = 0
+        while let frame = memory.value.stacks.value.reserve.take() {
+            memory.value.frames.value.free(frame, order: 0)
+            count += 1
+        }
+        if !memory.value.frames.value.promise(frames: count) { Issue.record("the reserve's promises") }
     }
 
     /// Every counter that a call which fails must leave as it was.

@@ -119,6 +119,11 @@ final class KernelMachine: @unchecked Sendable {
         if kind == .store { access.insert(.write) }
         if kind == .fetch { access.insert(.execute) }
         if memory.value.pageTables.value.translate(address) != nil { access.insert(.protection) }
+        switch memory.value.stacks.value.grow(at: address, access: access) {
+        case .grown, .spurious: return true
+        case .reserveIsEmpty: return false
+        case .notDue: break
+        }
         switch memory.value.vmalloc.value.handleFault(at: address, access: access) {
         case .resolved, .spurious: return true
         case .fatal: return false

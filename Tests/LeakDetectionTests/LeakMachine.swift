@@ -19,6 +19,7 @@ final class LeakMachine: @unchecked Sendable {
     let tables: Permanent<Tables>
     let kmalloc: Permanent<Kmalloc<SimulatedPlatform>>
     let vmalloc: Permanent<Vmalloc<SimulatedPlatform>>
+    let stacks: Permanent<KernelStacks<SimulatedPlatform>>
     let detector: Permanent<Detector>
     /// A root of so many words.
     let data = UnsafeMutableBufferPointer<UInt>.allocate(capacity: 512)
@@ -35,7 +36,7 @@ final class LeakMachine: @unchecked Sendable {
         self.machine = machine
         data.initialize(repeating: 0)
         var ended: () -> Void = {}
-        (frames, tables, detector, kmalloc, vmalloc) = machine.run {
+        (frames, tables, detector, kmalloc, vmalloc, stacks) = machine.run {
             let lists = (0..<2).map { _ in UnsafeMutableBufferPointer<Region>.allocate(capacity: 32) }
             defer { for list in lists { list.deallocate() } }
             var boot = BootAllocator(memoryStorage: lists[0], reservedStorage: lists[1])
@@ -54,11 +55,13 @@ final class LeakMachine: @unchecked Sendable {
             let start = VirtualAddress(UInt(bitPattern: vmalloc.address))
             detector.value.addRoot(
                 VirtualRange(start, start + UInt(MemoryLayout<Vmalloc<SimulatedPlatform>>.size)))
-            return (frames, tables, detector, kmalloc, vmalloc)
+            let stacks = place(KernelStacks<SimulatedPlatform>(options: StackOptions(), vmalloc: vmalloc)!)
+            return (frames, tables, detector, kmalloc, vmalloc, stacks)
         }
         let start = VirtualAddress(UInt(bitPattern: data.baseAddress))
         machine.run { _ = detector.value.addRoot(VirtualRange(start, start + UInt(data.count * 8))) }
         machine.pageFaultHandler = { [unowned self] address, _ in
+            if stacks.value.grow(at: address, access: .write) == .grown { return true }
             switch vmalloc.value.handleFault(at: address, access: .write) {
             case .resolved, .spurious: return true
             case .fatal: return false
@@ -91,7 +94,7 @@ final class LeakMachine: @unchecked Sendable {
     var presentPages: UInt { vmalloc.value.statistics.areas.presentPages }
 
     func makeStack() -> StackBox? {
-        guard let stack = KernelStack<SimulatedPlatform>(name: "test", from: vmalloc) else { return nil }
+        guard let stack = KernelStack<SimulatedPlatform>(name: "test", from: stacks) else { return nil }
         return StackBox(stack)
     }
 

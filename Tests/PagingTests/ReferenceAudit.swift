@@ -44,7 +44,7 @@ struct ReferenceAudit {
             if raw & 1 == 0 {
                 if isAliased { continue }
                 let kind = raw >> 9 & 3
-                if level <= 2 && kind == 1 {
+                if level <= 2 && kind == 1 || level == 0 && kind == 3 {
                     demand += 1
                 } else if level == 0 && kind == 3 {
                     continue

@@ -114,7 +114,7 @@ import Testing
     /// Five pages at multiples of twice a kernel stack's size.
     @Test func fix_align_alloc_test() throws {
         let machine = VmallocMachine()
-        let alignment = 2 * TestedStack.usualPageCount * 4096
+        let alignment = 2 * StackOptions().pageCount * 4096
         try unchanged(machine) {
             var live: [VirtualAddress] = []
             for round in 0..<200 {

@@ -14,6 +14,7 @@ typealias TestedTables = PageTables<SimulatedPlatform>
 typealias TestedKmalloc = Kmalloc<SimulatedPlatform>
 typealias TestedVmalloc = Vmalloc<SimulatedPlatform>
 typealias TestedStack = KernelStack<SimulatedPlatform>
+typealias TestedStacks = KernelStacks<SimulatedPlatform>
 
 /// A simulated machine up to vmalloc, whose page faults vmalloc handles.
 final class VmallocMachine: @unchecked Sendable {
@@ -24,6 +25,7 @@ final class VmallocMachine: @unchecked Sendable {
     let tables: Permanent<TestedTables>
     let kmalloc: Permanent<TestedKmalloc>
     let vmalloc: Permanent<TestedVmalloc>
+    let stacks: Permanent<TestedStacks>
     private let release: [() -> Void]
 
     /// The last fault that vmalloc refused, on any CPU.
@@ -48,8 +50,8 @@ final class VmallocMachine: @unchecked Sendable {
     init(
         mebibytes: UInt = 8, cpuCount: Int = 1, space: VirtualRange = VmallocMachine.space,
         options: PageFrameOptions = VmallocMachine.exact, slab: SlabOptions = SlabOptions(),
-        restingPages: UInt = 0, touches: VmallocOptions = VmallocMachine.onePage, features: PagingFeatures = .all,
-        purgeThreshold: UInt = 0
+        restingPages: UInt = 0, stacks: StackOptions = StackOptions(), touches: VmallocOptions = VmallocMachine.onePage,
+        features: PagingFeatures = .all, purgeThreshold: UInt = 0
     ) {
         let machine = SimulatedMachine(memory: mebibytes << 20, cpuCount: cpuCount)
         let directMap = machine.arena.directMap
@@ -66,8 +68,10 @@ final class VmallocMachine: @unchecked Sendable {
         let lists = (0..<2).map { _ in UnsafeMutableBufferPointer<Region>.allocate(capacity: 32) }
         defer { for list in lists { list.deallocate() } }
         let brought = machine.run {
-            () -> (Permanent<TestedFrames>, Permanent<TestedTables>, Permanent<TestedKmalloc>, Permanent<TestedVmalloc>)
-            in
+            () -> (
+                Permanent<TestedFrames>, Permanent<TestedTables>, Permanent<TestedKmalloc>, Permanent<TestedVmalloc>,
+                Permanent<TestedStacks>
+            ) in
             var boot = BootAllocator(memoryStorage: lists[0], reservedStorage: lists[1])
             boot.add(PhysicalRange(PhysicalAddress(1 << 20), PhysicalAddress(mebibytes << 20)))
             let frames = place(TestedFrames(takingOver: &boot, directMap: directMap, options: options)!)
@@ -75,14 +79,16 @@ final class VmallocMachine: @unchecked Sendable {
             let tables = place(
                 TestedTables(root: source.allocateTableFrame()!, directMap: directMap, features: features))
             let kmalloc = place(TestedKmalloc(frames: frames, options: slab)!)
-            let vmalloc = TestedVmalloc(
-                range: space, frames: frames, pageTables: tables, kmalloc: kmalloc, restingPages: restingPages,
-                purgeThreshold: purgeThreshold, options: touches)!
-            let placed = place(vmalloc)
-            if purgeThreshold != 0 { _ = frames.value.shrinkers.register(placed) }
-            return (frames, tables, kmalloc, placed)
+            let vmalloc = place(
+                TestedVmalloc(
+                    range: space, frames: frames, pageTables: tables, kmalloc: kmalloc, restingPages: restingPages,
+                    purgeThreshold: purgeThreshold, options: touches)!)
+            if purgeThreshold != 0 { _ = frames.value.shrinkers.register(vmalloc) }
+            let stacks = place(TestedStacks(options: stacks, vmalloc: vmalloc)!)
+            for cpu in 0..<cpuCount { machine.run(onCPU: cpu) { stacks.value.refillReserve() } }
+            return (frames, tables, kmalloc, vmalloc, stacks)
         }
-        (frames, tables, kmalloc, vmalloc) = brought
+        (frames, tables, kmalloc, vmalloc, self.stacks) = brought
         self.machine = machine
         self.release = release
         machine.pageFaultHandler = { [unowned self] address, access in handle(address, access) }
@@ -99,6 +105,11 @@ final class VmallocMachine: @unchecked Sendable {
         if kind == .store { access.insert(.write) }
         if kind == .fetch { access.insert(.execute) }
         if tables.value.translate(address) != nil { access.insert(.protection) }
+        switch stacks.value.grow(at: address, access: access) {
+        case .grown, .spurious: return true
+        case .reserveIsEmpty: return false
+        case .notDue: break
+        }
         switch vmalloc.value.handleFault(at: address, access: access) {
         case .resolved, .spurious: return true
         case .fatal(let reason, let place):
@@ -139,7 +150,9 @@ final class VmallocMachine: @unchecked Sendable {
     func check() throws {
         try run {
             try vmalloc.value.checkInvariants()
-            #expect(frames.value.promisedFrames == vmalloc.value.untouchedFrames)
+            try stacks.value.checkInvariants()
+            let missing = UInt(stacks.value.figures.missingReserveFrames)
+            #expect(frames.value.promisedFrames == vmalloc.value.untouchedFrames + missing)
         }
     }
 

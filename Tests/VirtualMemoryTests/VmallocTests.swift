@@ -187,13 +187,14 @@ import Testing
         #expect(machine.snapshot() == before)
 
         machine.run {
-            guard let stack = TestedStack(name: "stack", from: machine.vmalloc) else {
+            guard let stack = TestedStack(name: "stack", from: machine.stacks) else {
                 Issue.record("no stack")
                 return
             }
             machine.free(stack.limit)
             #expect(machine.takeKinds() == [.wildFree])
             stack.free()
+            machine.stacks.value.shrink()
         }
         #expect(machine.snapshot() == before)
     }

@@ -60,6 +60,8 @@ enum PageFrameTests {
         frames.value.drainFrameCaches()
         let normal = isLarge ? frames.value.statistics(of: .normal).freeFrames : 0
         let before = counts(frames)
+        // Those of the stack that this runs on, for one; the highest zone's, where there are many.
+        let promised = isLarge ? 0 : frames.value.promisedFrames
         var chain: UInt = 0
         var taken: UInt = 0
         for order in stride(from: 10, through: 0, by: -10) {
@@ -71,8 +73,8 @@ enum PageFrameTests {
                 taken += 1 << UInt(order)
             }
         }
-        SelfTest.expect(taken, equals: before.free - normal, "every free frame can be had")
-        SelfTest.expect(frames.value.freeFrames, equals: normal, "nothing is left")
+        SelfTest.expect(taken, equals: before.free - normal - promised, "every free frame can be had")
+        SelfTest.expect(frames.value.freeFrames, equals: normal + promised, "nothing is left")
         while chain != 0 {
             let next = UInt(x86_load64(chain))
             let order = Int(x86_load64(chain + 8))
@@ -129,6 +131,7 @@ enum PageFrameTests {
         // What kmalloc could give back is not to come back meanwhile.
         _ = VmallocTests.settledFreeFrames(memory)
         let all = frames.value.freeFrames
+        let promised = frames.value.promisedFrames
         let free = frames.value.promisableFrames
         SelfTest.expect(!frames.value.promise(frames: Int(free) + 1), "more than there is cannot be promised")
         SelfTest.expect(frames.value.promise(frames: Int(free)), "all that is not kept in reserve can be promised")
@@ -138,7 +141,7 @@ enum PageFrameTests {
             frames.value.free(frame, order: 0)
         }
         frames.value.withdrawPromise(frames: Int(free) - 1)
-        SelfTest.expect(frames.value.promisedFrames, equals: 0, "no promise is left")
+        SelfTest.expect(frames.value.promisedFrames, equals: promised, "no promise is left")
         SelfTest.expect(frames.value.freeFrames, equals: all, "all frames are free again")
     }
 

@@ -31,6 +31,7 @@ enum SelfTests {
         SlabCheckTests.run(memory)
         CacheTests.run(memory)
         VmallocTests.run(memory)
+        StackTests.run(memory)
         DemandTests.run(memory)
         DeviceMappingTests.run(memory)
         DMATests.run(memory)

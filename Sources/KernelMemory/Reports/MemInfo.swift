@@ -23,8 +23,11 @@ extension KernelMemory {
         let areas = vmalloc.value.statistics.areas
         info.available = min(
             info.total, frames.value.promisableFrames + info.slab.reclaimable / 2 + areas.retiredPages)
-        info.kernelStack = areas.stackPages
-        info.vmallocUsed = areas.presentPages
+        let reserve = stacks.value.figures
+        // Frames that wait for a stack to grow are as good as its pages.
+        let waiting = UInt(bitPattern: reserve.reserveFrames &- reserve.missingReserveFrames)
+        info.kernelStack = areas.stackPages &+ waiting
+        info.vmallocUsed = areas.presentPages &+ waiting
         info.committed = areas.committedFrames
         info.vmallocLazy = areas.retiredPages
         info.vmallocTotal = layout.areas.byteCount >> PageSize.shift

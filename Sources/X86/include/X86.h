@@ -40,6 +40,9 @@ X86_INLINE void x86_pause(void) { X86_ASM("pause"); }
 
 X86_INLINE void x86_breakpoint(void) { X86_ASM("int3"); }
 X86_INLINE void x86_divide_by_zero(void) { X86_ASM("xorl %%eax, %%eax; xorl %%edx, %%edx; divl %%eax" ::: "eax", "edx"); }
+// As an NMI and a machine check arrive, which push no error code.
+X86_INLINE void x86_raise_vector2(void) { X86_ASM("int $2"); }
+X86_INLINE void x86_raise_vector18(void) { X86_ASM("int $18"); }
 // With a stack pointer that is not canonical an exception cannot be delivered: #SS, then a double fault.
 X86_INLINE void x86_raise_double_fault(void) {
     X86_ASM("movabsq $0x8000000000000000, %%rsp; ud2" ::: "memory");
@@ -213,6 +216,8 @@ X86_ADDRESS_OF(nmi_stack_end_address, nmi_stack_end)
 X86_ADDRESS_OF(machine_check_stack_guard_address, machine_check_stack_guard)
 X86_ADDRESS_OF(machine_check_stack_end_address, machine_check_stack_end)
 X86_ADDRESS_OF(stacks_end_guard_address, stacks_end_guard)
+
+X86_ADDRESS_OF(stack_protector_canary_address, __stack_chk_guard)
 
 X86_ADDRESS_OF(descriptor_gdt_address, descriptor_gdt)
 X86_ADDRESS_OF(descriptor_tss_address, descriptor_tss)

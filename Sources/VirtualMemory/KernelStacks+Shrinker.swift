@@ -1,0 +1,20 @@
+import MemoryPrimitives
+import PageFrames
+
+/// Stacks that are ready are memory that could be done without.
+extension KernelStacks: Shrinker {
+    /// Each has its top page at least. - Complexity: O(CPUs).
+    public func count(for flags: AllocationFlags) -> UInt { cache.count }
+
+    public func scan(_ target: UInt, for flags: AllocationFlags) -> UInt {
+        var given: UInt = 0
+        while given < target, let ready = cache.takeAny() {
+            given &+= vmalloc.value.freeReadyStack(ready.node.area.usable.start)
+        }
+        return given
+    }
+
+    /// Gives back all stacks that are ready. - Returns: the frames given back.
+    @discardableResult
+    public func shrink() -> UInt { scan(.max, for: .kernel) }
+}

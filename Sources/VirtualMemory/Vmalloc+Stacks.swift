@@ -1,0 +1,183 @@
+import MemoryPrimitives
+import PageFrames
+import Paging
+import Synchronization
+
+/// Areas for kernel stacks: the upper pages are there, the lower ones due when the stack grows.
+///
+/// Their pages become present without a lock (`KernelStacks.grow`), so that an area's own count knows the upper pages only;
+/// what has grown is counted for all stacks together, and for one of them when it is taken apart.
+extension Vmalloc {
+    /// Reserves an area for a stack.
+    /// - Parameters:
+    ///   - mapped: how many of its pages are mapped now: the highest, at least one.
+    ///   - prepare: called with each frame before it is mapped.
+    /// - Returns: the live area; nil, with everything as before, where something is lacking.
+    func allocateStack(
+        _ request: AreaRequest, mapped: UInt, flags: AllocationFlags, preparing prepare: (PageFrameNumber) -> Void
+    ) -> Area? {
+        var request = request
+        request.isOnDemand = true
+        let due = Int(bitPattern: request.pageCount &- mapped)
+        // First of all, so that an impossible size fails before any work is done.
+        guard frames.value.promise(frames: due) else {
+            reportLack(request, flags)
+            return nil
+        }
+        guard let area = ranges.allocate(request, flags: flags) else {
+            frames.value.withdrawPromise(frames: due)
+            return nil
+        }
+        guard setUpStack(area, mapped, flags, prepare) else {
+            // Pages that were mapped just now: no permissions have changed.
+            _ = takeStackPages(area.usable)
+            ranges.abandon(area)
+            frames.value.withdrawPromise(frames: due)
+            return nil
+        }
+        ranges.publish(area, presentPages: mapped)
+        return area
+    }
+
+    /// - Returns: false where something is lacking; some pages may be there then.
+    @inline(__always)
+    private func setUpStack(
+        _ area: borrowing Area, _ mapped: UInt, _ flags: AllocationFlags, _ prepare: (PageFrameNumber) -> Void
+    ) -> Bool {
+        var source = BuddyTableSource<P>(frames: frames)
+        let usable = area.usable
+        var page = usable.end - mapped &<< PageSize.shift
+        do throws(PagingError) {
+            try pageTables.value.reserveStack(
+                VirtualRange(usable.start, page), permissions: .readWrite, using: &source)
+        } catch { return false }
+        while page < usable.end {
+            guard let frame = frames.value.allocate(order: 0, flags: flags | .noLeakTrace) else { return false }
+            prepare(frame)
+            if !mapFrame(frame, at: page, &source) {
+                frames.value.free(frame, order: 0)
+                return false
+            }
+            page = page + PageSize.byteCount
+        }
+        return true
+    }
+
+    private func mapFrame(
+        _ frame: PageFrameNumber, at page: VirtualAddress, _ source: inout BuddyTableSource<P>
+    ) -> Bool {
+        // A number, for which any memory will do.
+        unsafe withUnsafeTemporaryAllocation(of: PageFrameNumber.self, capacity: 1) { batch in
+            unsafe batch.initializeElement(at: 0, to: frame)
+            do throws(PagingError) {
+                try unsafe pageTables.value.mapFrames(
+                    from: page, to: UnsafeBufferPointer(batch), permissions: .readWrite, using: &source)
+                return true
+            } catch { return false }
+        }
+    }
+
+    /// Frees the area of a stack on which nothing runs: frames, promises, addresses.
+    /// - Complexity: O(pages + log areas). Any context.
+    func freeStack(_ start: VirtualAddress) {
+        guard let area = beginFreeingStack(start) else { return }
+        let due = pageTables.value.closeStack(area.usable)
+        guard let given = takeAllPages(of: area) else {
+            return
+        }
+        finishFreeingStack(area, given, due)
+    }
+
+    private func takeAllPages(of area: borrowing Area) -> UInt? {
+        guard area.hasOtherPermissions, let note = area.note else { return takeStackPages(area.usable) }
+        return takePagesAway(from: AreaPages(note))
+    }
+
+    /// As `freeStack`, of a stack whose pages have always allowed what they do: for a shrinker, which is called where little
+    /// stack is left, and where tables must not be changed that need memory.
+    /// - Returns: how many frames were given back.
+    func freeReadyStack(_ start: VirtualAddress) -> UInt {
+        guard let area = beginFreeingStack(start) else { return 0 }
+        let due = pageTables.value.closeStack(area.usable)
+        guard let given = takeStackPages(area.usable) else { return 0 }
+        finishFreeingStack(area, given, due)
+        return given
+    }
+
+    @inline(__always)
+    private func beginFreeingStack(_ start: VirtualAddress) -> Area? {
+        if case .begun(let area) = ranges.beginFree(start, kind: .stack) { return area }
+        P.report(
+            MemoryViolation(.corruption, in: "KernelStack.free", at: start.rawValue, "the area is no stack in use"))
+        return nil
+    }
+
+    /// - Returns: how many frames there were; nil where the tables are not the area's own, which then stays dying for good.
+    @inline(never)
+    private func takeStackPages(_ usable: VirtualRange) -> UInt? {
+        var source = BuddyTableSource<P>(frames: frames)
+        var left = usable
+        var count: UInt = 0
+        // Numbers, for which any memory will do.
+        let isDone = unsafe withUnsafeTemporaryAllocation(of: PageFrameNumber.self, capacity: 4) { batch in
+            while !left.isEmpty {
+                do throws(PagingError) {
+                    let found = try unsafe pageTables.value.takeFrames(from: &left, into: batch, using: &source)
+                    // Filled that far just now; frames of a stack are single ones.
+                    for index in 0..<found { frames.value.free(unsafe batch[index], order: 0) }
+                    count &+= UInt(bitPattern: found)
+                } catch { return false }
+            }
+            return true
+        }
+        return isDone ? count : nil
+    }
+
+    @inline(never)
+    private func finishFreeingStack(_ area: borrowing Area, _ given: UInt, _ due: UInt) {
+        if given &+ due != area.reservedPages {
+            P.report(
+                MemoryViolation(
+                    .corruption, in: "KernelStack.free", at: area.usable.start.rawValue,
+                    "not so many pages as there were", given))
+        }
+        grownStackPages.subtract(given &- area.presentPages, ordering: .relaxed)
+        frames.value.withdrawPromise(frames: Int(bitPattern: due))
+        ranges.finishFree(copy area)
+    }
+
+    /// Tells the watcher of a stack that somebody has got, or gives back; with its guard pages, where the addresses in its
+    /// description lead to.
+    func tellOfStack(_ area: borrowing Area, isFreed: Bool) {
+        let start = area.range.start.rawValue
+        if isFreed {
+            frames.value.noteFree(start, byteCount: area.range.byteCount)
+        } else {
+            frames.value.noteAllocation(start, byteCount: area.range.byteCount, .stack, .kernel)
+        }
+    }
+}
+
+extension VirtualRangeAllocator {
+    /// Has an area that is the caller's called otherwise from here on. - Complexity: O(1).
+    func rename(_ reference: AreaReference, _ name: StaticString, caller: UInt) {
+        lock.withLock {
+            reference.node.area.name = name
+            reference.node.area.caller = caller
+        }
+    }
+
+    /// The live area of a kernel stack that comes next after `address`, in the order of addresses.
+    /// - Complexity: O(areas between).
+    func stack(after address: VirtualAddress) -> Area? {
+        lock.withLock {
+            var current = unlockedState.tree.nearest(to: address)
+            while let reference = current {
+                let area = reference.node.area
+                if reference.start > address, area.kind == .stack, area.state == .live { return area }
+                current = reference.node.next
+            }
+            return nil
+        }
+    }
+}
