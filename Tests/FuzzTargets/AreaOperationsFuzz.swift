@@ -100,10 +100,14 @@ public final class AreaOperationsFuzz {
         tables = place(
             PageTables<Platform>(root: source.allocateTableFrame()!, directMap: directMap, features: features))
         kmalloc = place(Kmalloc<Platform>(frames: frames, options: SlabOptions())!)
+        // A touch brings its page and no other: the record knows to the page what is there.
+        var touches = VmallocOptions()
+        touches.setFaultAround(byteCount: PageSize.byteCount)
+        touches.mapsLargePages = false
         vmalloc = place(
             Vmalloc<Platform>(
                 range: space, frames: frames, pageTables: tables, kmalloc: kmalloc,
-                restingPages: options & 4 == 0 ? 0 : 64)!)
+                restingPages: options & 4 == 0 ? 0 : 64, options: touches)!)
         stacks = place(KernelStacks<Platform>(options: StackOptions(), vmalloc: vmalloc)!)
         self.places = places
         for _ in 0..<12 { ownFrames.append(frames.value.allocate(order: 0, flags: .zero)!) }
