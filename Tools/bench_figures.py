@@ -220,7 +220,9 @@ FROM_SLABS_ROWS = {
 DEMAND_ROWS = {
     "first touch": "median", "first touch with fault-around, per page": "mean", "first touch 2M, per page of 4K": "mean",
     **{name: "median" for size in ("4K", "16M", "1G")
-       for name in (f"vmalloc {size} on demand", f"vfree {size} on demand, untouched")}}
+       for name in (f"vmalloc {size} on demand", f"vfree {size} on demand, untouched")},
+    **{f"kernel stack, {name}": "median"
+       for name in ("ready, make", "ready, free", "new, make", "new, free", "growth fault")}}
 BOOT_ROWS = {boot_row_name(size): "count" for size in BOOT_SIZES}
 
 

@@ -52,6 +52,7 @@ INDIRECT_CALLS = {
     "PageFrameAllocator.*": LEAK_WATCHER,
     "Vmalloc.*": LEAK_WATCHER,
     "KernelStacks.*": LEAK_WATCHER,
+    "StackBenchmarks.*": LEAK_WATCHER,
     # The deinitialiser of the object's class.
     "_swift_embedded_invoke_heap_object_destroy": ["*.__deallocating_deinit"],
     # They execute what is no function, and end in a fault.

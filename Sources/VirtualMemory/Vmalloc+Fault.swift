@@ -86,8 +86,8 @@ extension Vmalloc {
         }
         switch plan {
         case .map(let pages, let area)?: return makePresent(pages, address, area)
+        case .end(.missing)?, nil: return touchMissing(address, access)
         case .end(let touch)?: return touch
-        case nil: return touchOutside(address, access)
         }
     }
 
@@ -95,9 +95,9 @@ extension Vmalloc {
         access.isAllowed(by: permissions) ? .spurious : .refused(FaultReason(refusing: access, permissions))
     }
 
-    /// In no live area: what the tables say, which others may be changing.
+    /// In no live area, or where no touch brings a page: what the tables say, which others may be changing.
     @inline(never)
-    private func touchOutside(_ address: VirtualAddress, _ access: FaultAccess) -> Touch {
+    private func touchMissing(_ address: VirtualAddress, _ access: FaultAccess) -> Touch {
         switch pageTables.value.lookup(address) {
         case .mapped(let translation): return Self.touch(ofMapped: translation.permissions, access)
         case .demand(let permissions):

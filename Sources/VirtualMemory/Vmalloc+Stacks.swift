@@ -143,7 +143,7 @@ extension Vmalloc {
         }
         grownStackPages.subtract(given &- area.presentPages, ordering: .relaxed)
         frames.value.withdrawPromise(frames: Int(bitPattern: due))
-        ranges.finishFree(copy area)
+        ranges.release(area, from: .dying, in: "KernelStack.free")
     }
 
     /// Tells the watcher of a stack that somebody has got, or gives back; with its guard pages, where the addresses in its

@@ -7,7 +7,7 @@ import X86
 enum BenchmarkSelection {
     /// `bench`: of calls.
     case calls
-    /// `bench=demand`: of first touches.
+    /// `bench=demand`: of first touches and of kernel stacks.
     case demand
 }
 
@@ -34,6 +34,7 @@ enum Benchmarks {
             if !DemandBenchmarks.run(memory, storage) {
                 FatalReport.panic("too little memory for 1 GiB on demand", .tooLittleMemory)
             }
+            StackBenchmarks.run(memory, storage)
         }
         checkInvariants(memory)
         Log.plain("bench end")
