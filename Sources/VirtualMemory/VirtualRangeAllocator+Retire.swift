@@ -51,7 +51,9 @@ extension VirtualRangeAllocator {
             unlockedState.figures.areas &+= 1
             unlockedState.figures.reservedPages &+= reference.node.area.reservedPages
             unlockedState.figures.add(reference.node.area.presentPages, of: reference.node.area.kind)
-            if reference.node.area.isOnDemand { unlockedState.figures.touchedPages &+= reference.node.area.presentPages }
+            if reference.node.area.isOnDemand {
+                unlockedState.figures.touchedPages &+= reference.node.area.presentPages
+            }
             reference.node.area.state = .dying
         }
     }

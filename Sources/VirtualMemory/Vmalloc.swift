@@ -133,10 +133,12 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
         }
         guard let area = reserve(request, flags) else { return nil }
         let usable = area.node.area.usable
-        if !mapFrames(behind: usable, flags: flags, isPrepared: isPrepared, preparing: prepare),
-            takePagesAway(from: AreaPages(area)) == nil || purge() == 0
-                || !mapFrames(behind: usable, flags: flags, isPrepared: isPrepared, preparing: prepare)
-        {
+        let isMapped =
+            mapFrames(behind: usable, flags: flags, isPrepared: isPrepared, preparing: prepare)
+            // Some of the pages may be there.
+            || (purge() != 0 && takePagesAway(from: AreaPages(area)) != nil
+                && mapFrames(behind: usable, flags: flags, isPrepared: isPrepared, preparing: prepare))
+        if !isMapped {
             dropUnpublished(area)
             reportLack(request, flags)
             return nil
