@@ -30,7 +30,12 @@ extension KernelStacks {
     /// - Complexity: O(1): a read for each level of the tables, a frame from the reserve. Any context.
     @inline(__always)
     public func grow(at address: VirtualAddress, access: FaultAccess) -> Growth {
-        if !access.isDisjoint(with: [.protection, .user, .execute, .reservedBit]) { return .notDue }
+        // One by one: a set of them all is made of an array where nothing is optimised, and here is no memory for one.
+        if access.contains(.protection) || access.contains(.user) || access.contains(.execute)
+            || access.contains(.reservedBit)
+        {
+            return .notDue
+        }
         if !vmalloc.value.ranges.space.contains(address) { return .notDue }
         // Until the entry is written: so no table goes that the walk comes by.
         let interrupts = P.disableInterrupts()
