@@ -60,7 +60,7 @@ def test_each_request_of_a_boot_may_fail(boot):
         result.expect(r"too little memory for page tables and allocators|no memory for the main stack")
         result.expect(
             r"kernel: page allocation failure: order:\d+, mode:0x[0-9a-f]+\(GFP_"
-            r"|vmalloc error: size \d+, failed to allocate pages")
+            r"|vmalloc error: size \d+, page order 0, failed to allocate pages")
         result.expect_backtrace()
     else:
         pytest.fail("no boot came to its end")
