@@ -45,12 +45,29 @@ extension KernelMemory {
         // The alias' pages are made small enough first, which changes nothing, because that alone can fail.
         try adjustDirectMap(of: range, .none, .none, &source)
         vmalloc.value.notePermissionChange(in: range)
+        if change == .executable { try makeReadOnlyInDirectMap(range, &source) }
         try pageTables.value.adjustRange(range, adding: adding, removing: removing, using: &source)
         switch change {
-        case .readOnly, .executable: try adjustDirectMap(of: range, .none, .write, &source)
+        case .executable: break
+        case .readOnly: try adjustDirectMap(of: range, .none, .write, &source)
         case .writable: try adjustDirectMap(of: range, .write, .none, &source)
         case .notExecutable: break
         }
+    }
+
+    /// What is to be executed may be written nowhere before that. All that can fail is done first: a page that is writable
+    /// itself is refused, and the pages are cut.
+    private func makeReadOnlyInDirectMap(
+        _ range: VirtualRange, _ source: inout BuddyTableSource<P>
+    ) throws(PagingError) {
+        try pageTables.value.adjustRange(range, adding: .none, removing: .none, using: &source)
+        var page = range.start
+        while page < range.end {
+            guard case .mapped(let found) = pageTables.value.lookup(page) else { throw .notMapped }
+            if found.permissions.contains(.write) { throw .writableAndExecutable }
+            page = page + PageSize.byteCount
+        }
+        try adjustDirectMap(of: range, .none, .write, &source)
     }
 
     private func validate(_ range: VirtualRange) throws(PagingError) {

@@ -62,6 +62,8 @@ extension PageTables {
             }
             if entry.isDemand {
                 if level != 0 { return .largeDue(entry.permissions(), pageSize(ofLevel: level)) }
+                // The mark of `checkInvariants`, which may be running, is none of the page's.
+                let entry = PageTableEntry(rawValue: entry.rawValue & ~PageTableEntry.visitedBit)
                 let start = PageTable.index(of: window.start.rawValue, atLevel: 0)
                 let count = Int(bitPattern: window.byteCount &>> PageSize.shift)
                 let around = table.series(like: entry, around: index, in: start..<start &+ count)

@@ -73,15 +73,17 @@ extension Vmalloc {
             return nil
         }
         let request = AreaRequest(.vmalloc, pageCount: pages, name: name, caller: caller)
-        guard var code = ranges.allocate(request, flags: flags) else { return nil }
+        guard let codeNote = reserve(request, flags) else { return nil }
+        var code = VirtualRangeAllocator<P>.copy(codeNote)
         // Its frames are shown read-only, as long as it is there.
         ranges.notePermissionChange(in: code.range)
         code.hasOtherPermissions = true
         let aliasRequest = AreaRequest(.map, pageCount: pages, name: name, caller: caller)
-        guard let alias = ranges.allocate(aliasRequest, flags: flags) else {
+        guard let aliasNote = reserve(aliasRequest, flags) else {
             ranges.abandon(code)
             return nil
         }
+        let alias = VirtualRangeAllocator<P>.copy(aliasNote)
         if mapCode(code.usable, alias.usable, flags | .noLeakTrace) { return (code, alias) }
         dropUnpublished(alias)
         dropUnpublished(code)
@@ -122,7 +124,11 @@ extension Vmalloc {
     /// The writable pages go, and are flushed, before any page becomes executable.
     fileprivate func seal(_ code: borrowing Area, _ alias: borrowing Area) {
         let range = code.usable
-        dropUnpublished(copy alias)
+        // Damaged tables may still lead there, which is reported: then nothing may run.
+        if !dropUnpublished(copy alias) {
+            ranges.publish(code, presentPages: range.byteCount &>> PageSize.shift)
+            return
+        }
         var source = BuddyTableSource<P>(frames: frames)
         do throws(PagingError) {
             try pageTables.value.adjustRange(range, adding: .execute, using: &source)

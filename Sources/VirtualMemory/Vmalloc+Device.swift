@@ -51,7 +51,8 @@ extension Vmalloc {
             .device, pageCount: pages.byteCount &>> PageSize.shift, alignment: alignment(for: pages), name: name,
             caller: caller)
         request.hasLargePages = true
-        guard let area = ranges.allocate(request) else { throw .outOfMemory }
+        guard let note = reserve(request, .kernel) else { throw .outOfMemory }
+        let area = VirtualRangeAllocator<P>.copy(note)
         var source = BuddyTableSource<P>(frames: frames)
         do throws(PagingError) {
             try pageTables.value.mapRange(

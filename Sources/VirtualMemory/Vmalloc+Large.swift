@@ -44,10 +44,10 @@ extension Vmalloc {
         var request = AreaRequest(
             .vmalloc, pageCount: pages, alignment: largest.byteCount, name: name, caller: caller)
         request.hasLargePages = true
-        if let area = ranges.allocate(request, flags: flags | .noWarn) { return area }
+        if let note = reserve(request, flags | .noWarn) { return VirtualRangeAllocator<P>.copy(note) }
         if largest == .size2MiB { return nil }
         request.alignment = PageSize.size2MiB.byteCount
-        return ranges.allocate(request, flags: flags | .noWarn)
+        return reserve(request, flags | .noWarn).map { VirtualRangeAllocator<P>.copy($0) }
     }
 
     private func reportLack(_ pages: UInt, _ flags: AllocationFlags) {

@@ -137,8 +137,13 @@ extension Vmalloc {
 
     private func splitBlock(at address: VirtualAddress) {
         if address.isAligned(to: PageSize.size2MiB.byteCount) { return }
-        guard let area = ranges.area(containing: address), area.isOnDemand,
-            let page = pageTables.value.translate(address), page.size == .size2MiB
+        guard let area = ranges.area(containing: address), area.isOnDemand else { return }
+        // Two callers at once may mean the same page.
+        faultLocks.withLock(for: address, size: .size2MiB) { splitBlockLocked(at: address) }
+    }
+
+    private func splitBlockLocked(at address: VirtualAddress) {
+        guard let page = pageTables.value.translate(address), page.size == .size2MiB
         else { return }
         let head = PageFrameNumber(
             containing: PhysicalAddress(page.physical.rawValue & ~(PageSize.size2MiB.byteCount &- 1)))

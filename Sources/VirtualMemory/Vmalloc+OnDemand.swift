@@ -71,7 +71,7 @@ extension Vmalloc {
     /// - Returns: false where there was none; some entries may have been written then.
     private func reserveEntries(of area: AreaReference) -> Bool {
         if writeEntries(area.node.area.usable) { return true }
-        return purge() != 0 && takePagesAway(from: AreaPages(area)) != nil && writeEntries(area.node.area.usable)
+        return purgeForMore() && takePagesAway(from: AreaPages(area)) != nil && writeEntries(area.node.area.usable)
     }
 
     private func writeEntries(_ range: VirtualRange) -> Bool {

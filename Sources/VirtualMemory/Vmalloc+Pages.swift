@@ -166,7 +166,14 @@ extension Vmalloc {
     func takeRetiredPages(_ pages: AreaPages, unlinking tables: inout UnlinkedTables<P>) -> UInt? {
         unsafe withBatch { batch -> UInt? in
             unsafe take(pages, batch) { (left) throws(PagingError) in
-                try unsafe pageTables.value.takeRetiredFrames(from: &left, into: batch, unlinking: &tables)
+                // The blocks that touches bring end where windows do, and those of populated areas where batches from
+                // the first page do.
+                let window = UInt(Self.batchSize) &<< PageSize.shift
+                let last = VirtualAddress((left.start.rawValue | (window &- 1)) &+ 1)
+                var part = VirtualRange(left.start, pages.areOnDemand ? min(last, left.end) : left.end)
+                let found = try unsafe pageTables.value.takeRetiredFrames(from: &part, into: batch, unlinking: &tables)
+                left = VirtualRange(part.start, left.end)
+                return found
             }
         }
     }

@@ -28,12 +28,13 @@ extension Vmalloc {
     @inline(never)
     func retire(_ area: AreaReference, call: StaticString) {
         let mayWait = P.mayWait
+        // Nobody can touch it any more.
+        if area.node.area.isOnDemand { withdrawPromises(of: area) }
         let isMapped = !mayWait && area.node.area.reservedPages > Self.atomicPageLimit
         if !isMapped {
             if !takeAccessAway(from: area, call: call) { return }
             pageTables.value.flushOwn(area.node.area.usable)
         }
-        if area.node.area.isOnDemand { withdrawPromises(of: area) }
         if ranges.retire(area, isMapped: isMapped) >= purgeThreshold && mayWait { _ = purgeUnlessBusy() }
     }
 
@@ -151,8 +152,16 @@ extension Vmalloc {
     /// Promises frames, after a purge where there are not so many otherwise.
     @inline(__always)
     func promise(_ count: Int) -> Bool {
-        if frames.value.promise(frames: count) { return true }
-        return purge() != 0 && frames.value.promise(frames: count)
+        frames.value.promise(frames: count) || (purgeForMore() && frames.value.promise(frames: count))
+    }
+
+    /// Purges what waits, because something is lacking. - Returns: whether to try once more: always where a purge could be,
+    /// since it gives back tables and addresses, too, and another CPU's may just have ended.
+    @inline(never)
+    func purgeForMore() -> Bool {
+        if purgeThreshold == 0 || !P.mayWait { return false }
+        purge()
+        return true
     }
 }
 

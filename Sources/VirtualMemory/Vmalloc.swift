@@ -136,7 +136,7 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
         let isMapped =
             mapFrames(behind: usable, flags: flags, isPrepared: isPrepared, preparing: prepare)
             // Some of the pages may be there.
-            || (purge() != 0 && takePagesAway(from: AreaPages(area)) != nil
+            || (purgeForMore() && takePagesAway(from: AreaPages(area)) != nil
                 && mapFrames(behind: usable, flags: flags, isPrepared: isPrepared, preparing: prepare))
         if !isMapped {
             dropUnpublished(area)
@@ -170,17 +170,18 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     }
 
     /// Gives back an area that the caller reserved and could not set up. One whose tables are damaged stays reserved for
-    /// good, so that nobody gets its range: that was reported.
+    /// good, so that nobody gets its range: that was reported. - Returns: false then.
     @inline(never)
-    func dropUnpublished(_ area: AreaReference) {
-        if takePagesAway(from: AreaPages(area)) == nil { return }
+    @discardableResult
+    func dropUnpublished(_ area: AreaReference) -> Bool {
+        if takePagesAway(from: AreaPages(area)) == nil { return false }
         ranges.abandon(VirtualRangeAllocator<P>.copy(area))
+        return true
     }
 
     /// As above, by what `VirtualRangeAllocator.allocate` returned.
-    func dropUnpublished(_ area: Area) {
-        if let note = area.note { dropUnpublished(note) }
-    }
+    @discardableResult
+    func dropUnpublished(_ area: Area) -> Bool { area.note.map { dropUnpublished($0) } ?? false }
 
     // MARK: Freeing
 
@@ -210,10 +211,11 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
 
     @inline(__always)
     private func takeApart(_ area: AreaReference, call: StaticString) {
+        // Nobody can touch it any more.
+        if area.node.area.isOnDemand { withdrawPromises(of: area) }
         // Tables that are not the area's own are reported; the area stays dying for good, so that nobody gets its range.
         guard let given = takePagesAway(from: AreaPages(area)) else { return }
         if given != area.node.area.presentPages { reportCount(of: area, given, call) }
-        if area.node.area.isOnDemand { withdrawPromises(of: area) }
         ranges.finishFree(area)
     }
 

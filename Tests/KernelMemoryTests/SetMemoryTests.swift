@@ -123,7 +123,16 @@ import VirtualMemory
             }
         }
         let page = VirtualRange(try #require(other), try #require(other) + 4096)
+        let alias = try direct(machine, page.start)
+        var wasBoth = false
+        machine.machine.flushHandler = { [unowned machine] in
+            let tables = machine.memory.value.pageTables
+            let isCode = tables.value.translate(page.start)?.permissions.contains(.execute) == true
+            if isCode && tables.value.translate(alias)?.permissions.contains(.write) == true { wasBoth = true }
+        }
         try machine.run { try machine.memory.value.setMemory(page, .executable) }
+        machine.machine.flushHandler = nil
+        #expect(!wasBoth, "the direct map's page loses its write permission first")
         #expect(throws: Never.self) { try machine.fetch(page.start) }
         #expect(!canWriteAlias(machine, page.start) && !canWrite(machine, page.start))
     }

@@ -6,7 +6,8 @@ extension Vmalloc {
     /// Reserves an area all of whose pages are guard entries, with the tables for them, for good.
     /// - Returns: the live area; nil, with everything as before, where something is lacking.
     func reserveGuarded(_ request: AreaRequest) -> Area? {
-        guard let area = ranges.allocate(request) else { return nil }
+        guard let note = reserve(request, .kernel) else { return nil }
+        let area = VirtualRangeAllocator<P>.copy(note)
         var source = BuddyTableSource<P>(frames: frames)
         do throws(PagingError) {
             try pageTables.value.reserveGuard(area.usable, using: &source)
