@@ -41,8 +41,7 @@ enum BringUp {
         if parameters.crash == .bootStackCanary { ImageStack.boot.damageCanary() }
         let log = BringUpLog(memoryTestPasses: parameters.memoryTestPasses, frames: parameters.frames)
         let map = fillMap(features, from: information, commandLine)
-        KernelLayout.choose(
-            isDrawn: parameters.drawsLayout, isSecret: features.randomNumbers, map: map, through: bootMap)
+        KernelLayout.choose(isDrawn: parameters.drawsLayout, map: map, through: bootMap)
         bringUp(map, information, features, parameters, log)
         GuardedReport.logPool(parameters.slab)
         return parameters

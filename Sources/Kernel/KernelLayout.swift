@@ -43,18 +43,17 @@ enum KernelLayout {
     /// Once, when the memory map is known and nothing has been allocated.
     /// - Parameters:
     ///   - isDrawn: false where the command line says `nokaslr`.
-    ///   - isSecret: whether the random words come from the CPU's own generator.
     ///   - bootMap: how the boot tables show memory.
     @inline(never)
-    static func choose(
-        isDrawn: Bool, isSecret: Bool, map: borrowing FirmwareMap, through bootMap: DirectMap
-    ) {
+    static func choose(isDrawn: Bool, map: borrowing FirmwareMap, through bootMap: DirectMap) {
         if isDrawn {
             if let draw = draw(for: map) {
                 unsafe chosen = draw
                 BootTables.showMemory(at: draw.layout.directMap.start, through: bootMap)
                 log(draw)
-                if !isSecret { Log.warning("address space: drawn without RDRAND, it is not secret") }
+                if unsafe !RandomSource.isSecret {
+                    Log.warning("address space: drawn without RDRAND, it is not secret")
+                }
             } else {
                 Log.warning("address space: no room to draw in; the regions lie where they are documented")
             }

@@ -7,7 +7,13 @@ enum RandomSource {
     nonisolated(unsafe) private static var hasHardware = false
     nonisolated(unsafe) private static var state: UInt64 = 0x9e37_79b9_7f4a_7c15
 
-    static func start(hasHardware: Bool) { unsafe Self.hasHardware = hasHardware }
+    /// Whether all bits so far came from the CPU's own generator.
+    private(set) nonisolated(unsafe) static var isSecret = false
+
+    static func start(hasHardware: Bool) {
+        unsafe Self.hasHardware = hasHardware
+        unsafe isSecret = hasHardware
+    }
 
     static func next() -> UInt64 {
         if unsafe hasHardware {
@@ -15,6 +21,7 @@ enum RandomSource {
             // Intel's guide: ten tries before the generator counts as broken (Software Implementation Guide, 5.2.1).
             for _ in 0..<10 { if unsafe x86_read_random(&value) { return value } }
         }
+        unsafe isSecret = false
         // SplitMix64's step over a state that time has stirred.
         unsafe state = (state ^ x86_read_time_stamp()) &+ 0x9e37_79b9_7f4a_7c15
         var mixed = unsafe state

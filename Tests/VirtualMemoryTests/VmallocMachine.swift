@@ -30,7 +30,7 @@ final class VmallocMachine: @unchecked Sendable {
 
     /// The last fault that vmalloc refused, on any CPU.
     var lastFatal: (reason: FaultReason, place: AddressDescription)? { fatal.withLock { $0 } }
-    private let fatal = Mutex<(reason: FaultReason, place: AddressDescription)?>(nil)
+    private let fatal = HostLock<(reason: FaultReason, place: AddressDescription)?>(nil)
 
     /// Neither frame caches nor reserves: for what counts to the last frame.
     static let exact = PageFrameOptions(frameCaches: false, minimumFreeKiB: 0)
