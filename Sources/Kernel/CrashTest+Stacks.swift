@@ -8,7 +8,7 @@ extension CrashTest {
     @inline(never)
     func misuseStack(_ memory: Memory) {
         switch self {
-        case .kernelStackOverflow: Self.runOnStack(memory, { _ in _ = CrashTest.recurse(1) })
+        case .kernelStackOverflow, .stackUnderflow: leaveStack(memory, { _ in _ = CrashTest.recurse(1) })
         case .pageFaultStackOverflow:
             unsafe Exceptions.planted = { _ = CrashTest.recurse(1) }
             x86_store8(8, 1)
@@ -36,6 +36,14 @@ extension CrashTest {
             ImageStack.checkCanaries("by the crash test")
         case .stackReserveEmpty: Self.emptyReserve(memory)
         default: overflowInLock(memory)
+        }
+    }
+
+    /// Runs `body` on a stack, or has the stack pointer lie above that stack's top, where the first push is.
+    private func leaveStack(_ memory: Memory, _ body: @convention(c) (UInt) -> Void) {
+        if self != .stackUnderflow { return Self.runOnStack(memory, body) }
+        if let stack = KernelStack<X86Platform>(name: "crash test", from: memory.value.stacks) {
+            switch_stack(stack.top.rawValue + 64, body, 0)
         }
     }
 

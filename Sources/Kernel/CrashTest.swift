@@ -24,7 +24,8 @@ enum CrashTest: UInt8 {
         wildVfree, vfreeOfStack, vunmapOfVmalloc, readOnlyMapWrite, setReadOnlyWrite, setExecutableWrite,
         setExecutableAliasWrite, writableCode, deviceOfMemory, devicePages,
         kernelStackOverflow, pageFaultStackOverflow, doubleFaultStackOverflow, interruptStackOverflow,
-        machineCheckStackOverflow, stackGuardLeading, stackGuardTrailing, stackGuardForeign, corruptStack,
+        machineCheckStackOverflow, stackGuardLeading, stackGuardTrailing, stackGuardForeign, stackUnderflow,
+        corruptStack,
         bootStackCanary, stackCanary, nestedFault, stackReserveEmpty, overflowInFaultLock, overflowInRangesLock,
         overflowInTablesLock, overflowInCacheLock, overflowInFrameCacheLock, overflowInZoneLock
 
@@ -120,6 +121,7 @@ enum CrashTest: UInt8 {
         case .stackGuardLeading: "stack-guard-leading"
         case .stackGuardTrailing: "stack-guard-trailing"
         case .stackGuardForeign: "stack-guard-foreign"
+        case .stackUnderflow: "stack-underflow"
         case .corruptStack: "corrupt-stack"
         case .bootStackCanary: "boot-stack-canary"
         case .stackCanary: "stack-canary"

@@ -34,7 +34,9 @@ enum MainStack {
     nonisolated(unsafe) private static var stack: KernelStack<X86Platform>?
 
     static func enter(_ memory: Permanent<KernelMemory<X86Platform>>, _ parameters: BootParameters) -> Never {
-        guard let stack = KernelStack<X86Platform>(name: "main", from: memory.value.stacks) else {
+        // No smaller than the deepest path needs that the static check finds: `kstack=` is for the others.
+        let pageCount = max(memory.value.stacks.value.options.pageCount, StackOptions.usualPageCount)
+        guard let stack = KernelStack<X86Platform>(pageCount: pageCount, name: "main", from: memory.value.stacks) else {
             FatalReport.panic("no memory for the main stack", .outOfMemory)
         }
         let top = stack.top

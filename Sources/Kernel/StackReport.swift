@@ -64,6 +64,8 @@ enum StackReport {
             Log.fatal("wild pointer: into the guard page below stack \"\(stack.name)\", by code that runs on it")
             let left = pointer.distance(from: stack.usable.start)
             Log.fatal("no overflow: \(left) bytes of the stack are left")
+        case .strayAbove:
+            Log.fatal("wild pointer: into the guard page above stack \"\(stack.name)\", by code that runs on it")
         case .foreignBelow:
             Log.fatal("wild pointer: into the guard page below stack \"\(stack.name)\", by code that runs elsewhere")
         case .foreignAbove:
@@ -71,7 +73,7 @@ enum StackReport {
         }
         printLimits(of: stack)
         switch mishap {
-        case .overflow, .underflow, .strayBelow:
+        case .overflow, .underflow, .strayBelow, .strayAbove:
             Log.fatal("stack pointer \(hex: stackPointer, digits: 16), depth \(stack.depth(of: pointer)) bytes")
         case .foreignBelow, .foreignAbove: printPlace(of: stackPointer)
         }

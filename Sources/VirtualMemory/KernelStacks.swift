@@ -101,14 +101,24 @@ public struct KernelStacks<P: Platform>: ~Copyable, @unchecked Sendable {
 
     /// Keeps a stack on which nothing runs ready for the next who asks, or gives it back.
     func recycle(_ area: borrowing Area) {
-        let used = cleanUp(area)
-        noteDeepest(used)
+        // The copy that the owner had does not know of changed permissions: the note does.
+        if let note = area.note, note.node.area.hasOtherPermissions { return giveBackChanged(area) }
+        noteDeepest(cleanUp(area))
         vmalloc.value.tellOfStack(area, isFreed: true)
-        // Whose permissions were changed is not kept: its pages are no longer like others.
-        if area.reservedPages == options.pageCount, let note = area.note, !note.node.area.hasOtherPermissions {
+        if area.reservedPages == options.pageCount, let note = area.note {
             vmalloc.value.ranges.rename(note, Self.readyName, caller: 0)
             if cache.put(note) { return refillReserve() }
         }
+        vmalloc.value.freeStack(area.usable.start)
+        refillReserve()
+    }
+
+    /// Gives back a stack whose permissions were changed. It is not kept, because its pages are no longer like others; nor
+    /// painted, because the direct map may not allow that before the stack is taken apart.
+    @inline(never)
+    private func giveBackChanged(_ area: borrowing Area) {
+        noteDeepest(deepest(of: area.usable))
+        vmalloc.value.tellOfStack(area, isFreed: true)
         vmalloc.value.freeStack(area.usable.start)
         refillReserve()
     }

@@ -34,6 +34,8 @@ public enum StackMishap: UInt8, Sendable {
     case underflow
     /// The code runs on this stack and has not used it up: a pointer or an index led below it.
     case strayBelow
+    /// The code runs on this stack and has not left it at its top: a pointer or an index led above it.
+    case strayAbove
     /// The code runs elsewhere: a wild pointer into the guard page below the stack.
     case foreignBelow
     /// The code runs elsewhere: a wild pointer into the guard page above the stack.
@@ -44,6 +46,11 @@ public enum StackMishap: UInt8, Sendable {
     private static var pushedBytes: UInt { 64 }
     /// How far below a guard page the stack pointer may be that code has moved down by a large frame at once.
     private static var largeFrame: UInt { 64 << 10 }
+
+    /// Whether hardly anything is left on a stack: what is read beyond its top then is read by code that left it.
+    private static func isNearTop(_ stackPointer: VirtualAddress, of usable: VirtualRange) -> Bool {
+        usable.contains(stackPointer) && usable.end.distance(from: stackPointer) < pushedBytes
+    }
 
     /// - Parameters:
     ///   - address: what the access addressed.
@@ -70,8 +77,11 @@ public enum StackMishap: UInt8, Sendable {
                 self = .foreignBelow
             }
         } else if stack.guardAbove.contains(address) {
-            let runsHere = usable.start <= stackPointer && stackPointer < stack.guardAbove.end
-            self = runsHere ? .underflow : .foreignAbove
+            if stack.guardAbove.contains(stackPointer) || Self.isNearTop(stackPointer, of: usable) {
+                self = .underflow
+            } else {
+                self = usable.contains(stackPointer) ? .strayAbove : .foreignAbove
+            }
         } else {
             return nil
         }

@@ -12,9 +12,27 @@ extension Vmalloc {
     /// - Parameters:
     ///   - mapped: how many of its pages are mapped now: the highest, at least one.
     ///   - prepare: called with each frame before it is mapped.
-    /// - Returns: the live area; nil, with everything as before, where something is lacking.
+    /// - Returns: the live area; nil, with everything as before, where something is lacking, after a purge too.
     func allocateStack(
         _ request: AreaRequest, mapped: UInt, flags: AllocationFlags, preparing prepare: (PageFrameNumber) -> Void
+    ) -> Area? {
+        var flagsNow = flags
+        // Of what a purge may mend nothing is said before.
+        var mayPurge = purgeThreshold != 0 && ranges.waitingPages != 0
+        if mayPurge { flagsNow = flagsNow | .noWarn }
+        while true {
+            if let area = tryStack(request, mapped, flagsNow, prepare) { return area }
+            if !mayPurge { return nil }
+            purge()
+            mayPurge = false
+            flagsNow = flags
+        }
+    }
+
+    /// As `allocateStack`, without a purge.
+    @inline(__always)
+    private func tryStack(
+        _ request: AreaRequest, _ mapped: UInt, _ flags: AllocationFlags, _ prepare: (PageFrameNumber) -> Void
     ) -> Area? {
         var request = request
         request.isOnDemand = true
@@ -29,14 +47,27 @@ extension Vmalloc {
             return nil
         }
         guard setUpStack(area, mapped, flags, prepare) else {
-            // Pages that were mapped just now: no permissions have changed.
-            _ = takeStackPages(area.usable)
-            ranges.abandon(area)
-            frames.value.withdrawPromise(frames: due)
+            abandonStack(area, due: due)
             return nil
         }
         ranges.publish(area, presentPages: mapped)
         return area
+    }
+
+    /// Undoes what `setUpStack` did until something was lacking.
+    /// - Parameter due: for how many pages a frame is promised.
+    @inline(never)
+    private func abandonStack(_ area: borrowing Area, due: Int) {
+        // A wild access may have had it grow meanwhile; from here on nothing does.
+        _ = pageTables.value.closeStack(area.usable)
+        // Where the lower pages are due, each that is there has grown; its promise is the reserve's now.
+        let lower = VirtualRange(area.usable.start, area.usable.start + UInt(bitPattern: due) &<< PageSize.shift)
+        let grown = pageTables.value.presentPages(in: lower)
+        grownStackPages.subtract(grown, ordering: .relaxed)
+        frames.value.withdrawPromise(frames: due &- Int(bitPattern: grown))
+        // Pages that were mapped just now: no permissions have changed. Damaged tables keep their range for good.
+        var taken: UInt = 0
+        if takeStackPages(area.usable, &taken) { ranges.abandon(area) }
     }
 
     /// - Returns: false where something is lacking; some pages may be there then.
@@ -81,16 +112,34 @@ extension Vmalloc {
     /// - Complexity: O(pages + log areas). Any context.
     func freeStack(_ start: VirtualAddress) {
         guard let area = beginFreeingStack(start) else { return }
-        let due = pageTables.value.closeStack(area.usable)
-        guard let given = takeAllPages(of: area) else {
-            return
-        }
-        finishFreeingStack(area, given, due)
+        let due = closeStack(area)
+        var taken: UInt = 0
+        if !takeAllPages(of: area, &taken) { return keepDamagedStack(area, taken) }
+        finishFreeingStack(area, taken, due)
     }
 
-    private func takeAllPages(of area: borrowing Area) -> UInt? {
-        guard area.hasOtherPermissions, let note = area.note else { return takeStackPages(area.usable) }
-        return takePagesAway(from: AreaPages(note))
+    /// Has nothing of a stack grow any more, and withdraws the promises for what has not. - Returns: for how many pages.
+    @inline(__always)
+    private func closeStack(_ area: borrowing Area) -> UInt {
+        let due = pageTables.value.closeStack(area.usable)
+        frames.value.withdrawPromise(frames: Int(bitPattern: due))
+        return due
+    }
+
+    private func takeAllPages(of area: borrowing Area, _ taken: inout UInt) -> Bool {
+        guard area.hasOtherPermissions, let note = area.note else { return takeStackPages(area.usable, &taken) }
+        guard let given = takePagesAway(from: AreaPages(note)) else { return false }
+        taken = given
+        return true
+    }
+
+    /// A stack whose tables are not its own was reported, and stays dying for good: nobody counts what it has grown by.
+    @inline(never)
+    private func keepDamagedStack(_ area: borrowing Area, _ taken: UInt) {
+        let found = taken &+ pageTables.value.presentPages(in: area.usable)
+        // Those that are due by the area's own count: withdrawn, or the reserve's since they grew.
+        if let note = area.note { _ = ranges.withdrawPromise(of: note) }
+        if found > area.presentPages { grownStackPages.subtract(found &- area.presentPages, ordering: .relaxed) }
     }
 
     /// As `freeStack`, of a stack whose pages have always allowed what they do: for a shrinker, which is called where little
@@ -98,10 +147,14 @@ extension Vmalloc {
     /// - Returns: how many frames were given back.
     func freeReadyStack(_ start: VirtualAddress) -> UInt {
         guard let area = beginFreeingStack(start) else { return 0 }
-        let due = pageTables.value.closeStack(area.usable)
-        guard let given = takeStackPages(area.usable) else { return 0 }
-        finishFreeingStack(area, given, due)
-        return given
+        let due = closeStack(area)
+        var taken: UInt = 0
+        if takeStackPages(area.usable, &taken) {
+            finishFreeingStack(area, taken, due)
+        } else {
+            keepDamagedStack(area, taken)
+        }
+        return taken
     }
 
     @inline(__always)
@@ -112,25 +165,30 @@ extension Vmalloc {
         return nil
     }
 
-    /// - Returns: how many frames there were; nil where the tables are not the area's own, which then stays dying for good.
+    /// - Parameter taken: how many frames there were.
+    /// - Returns: false, reported, where the tables are not the area's own, whose range then is nobody's for good.
     @inline(never)
-    private func takeStackPages(_ usable: VirtualRange) -> UInt? {
+    private func takeStackPages(_ usable: VirtualRange, _ taken: inout UInt) -> Bool {
         var source = BuddyTableSource<P>(frames: frames)
         var left = usable
         var count: UInt = 0
         // Numbers, for which any memory will do.
-        let isDone = unsafe withUnsafeTemporaryAllocation(of: PageFrameNumber.self, capacity: 4) { batch in
+        let isDone = unsafe withUnsafeTemporaryAllocation(of: PageFrameNumber.self, capacity: 4) { batch -> Bool in
             while !left.isEmpty {
                 do throws(PagingError) {
                     let found = try unsafe pageTables.value.takeFrames(from: &left, into: batch, using: &source)
                     // Filled that far just now; frames of a stack are single ones.
                     for index in 0..<found { frames.value.free(unsafe batch[index], order: 0) }
                     count &+= UInt(bitPattern: found)
-                } catch { return false }
+                } catch {
+                    reportDamage(left.start, error)
+                    return false
+                }
             }
             return true
         }
-        return isDone ? count : nil
+        taken = count
+        return isDone
     }
 
     @inline(never)
@@ -142,7 +200,6 @@ extension Vmalloc {
                     "not so many pages as there were", given))
         }
         grownStackPages.subtract(given &- area.presentPages, ordering: .relaxed)
-        frames.value.withdrawPromise(frames: Int(bitPattern: due))
         ranges.release(area, from: .dying, in: "KernelStack.free")
     }
 

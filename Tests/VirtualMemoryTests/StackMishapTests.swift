@@ -66,7 +66,11 @@ struct StackQuery {
         (0xf_fff8, 8, false, .foreignBelow),
         // Above the top, by code on the stack, at its start, and beyond.
         (0x10_4000, 0x10_3ff8, false, .underflow), (0x10_4000, 0x10_4000, false, .underflow),
-        (0x10_4ff8, 0x10_0000, false, .underflow), (0x10_4008, 0x10_4008, false, .underflow),
+        (0x10_4008, 0x10_4008, false, .underflow), (0x10_4ff8, 0x10_4ff8, false, .underflow),
+        (0x10_4000, 0x10_3fc8, false, .underflow),
+        // There is much on the stack still.
+        (0x10_4000, 0x10_3fc0, false, .strayAbove), (0x10_4ff8, 0x10_0000, false, .strayAbove),
+        (0x10_4000, 0x10_2000, true, .strayAbove),
         (0x10_4000, 0x20_0000, true, .foreignAbove), (0x10_4000, 0xf_f000, false, .foreignAbove),
         // No guard page.
         (0x10_0000, 0x10_0000, false, nil), (0xf_dfff, 0x10_0000, false, nil), (0x10_5000, 0x10_0000, false, nil),

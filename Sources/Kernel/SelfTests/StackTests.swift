@@ -1,5 +1,6 @@
 import KernelMemory
 import MemoryPrimitives
+import Paging
 import VirtualMemory
 import X86
 
@@ -11,6 +12,7 @@ enum StackTests {
         SelfTest.run("kernel stacks: limits, paint and high-water mark") { stacks(memory) }
         SelfTest.run("kernel stacks: they grow when they are touched, and are kept ready") { growth(memory) }
         SelfTest.run("kernel stacks: they grow while a lock of memory management is held") { underLocks(memory) }
+        SelfTest.run("kernel stacks: one whose permissions were changed is given back") { changed(memory) }
         SelfTest.run("kernel stacks: the main stack grows") { mainStack(memory) }
     }
 
@@ -96,6 +98,28 @@ enum StackTests {
     private static func useWithLock(_ lowest: UInt) {
         guard let memory = unsafe Quarry.memory, let lock = unsafe MemoryLock(rawValue: heldLock) else { return }
         memory.value.withHeld(lock, for: VirtualAddress(lowest)) { use(downTo: lowest) }
+    }
+
+    /// The direct map shows the page read-only, too: nothing may write to its frame before the stack is taken apart.
+    private static func changed(_ memory: Memory) {
+        memory.value.stacks.value.shrink()
+        let free = VmallocTests.settledFreeFrames(memory)
+        guard let stack = KernelStack<X86Platform>(name: "test", from: memory.value.stacks) else {
+            return SelfTest.expect(false, "a stack")
+        }
+        let top = stack.top
+        x86_store64(top.rawValue - 8, 1)
+        do throws(PagingError) {
+            try memory.value.setMemory(VirtualRange(top - PageSize.byteCount, top), .readOnly)
+        } catch {
+            SelfTest.expect(false, "a page of a stack can be made read-only")
+        }
+        stack.free()
+        SelfTest.expect(memory.value.stacks.value.figures.ready, equals: 0, "such a stack is not kept")
+        PageFrameTests.checkInvariants(memory)
+        // The direct map's large page may have been cut for this one, and keeps its tables.
+        let kept = free - VmallocTests.settledFreeFrames(memory)
+        SelfTest.expect(kept <= 2, "every frame is free again, but for tables of the direct map")
     }
 
     private static func mainStack(_ memory: Memory) {
