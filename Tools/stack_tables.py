@@ -41,6 +41,7 @@ INDIRECT_CALLS = {
                            "closure #1 in DemandTests.handlers(_:)"],
     # Guarded objects and the leak detector, which the floors below call through what they were given at bring-up.
     "Kmalloc.sizeUncommon(_:in:)": GUARDED_OBJECTS,
+    "Kmalloc.guardedMemory(at:byteCount:)": GUARDED_OBJECTS,
     "Kmalloc.freeUncommon(_:_:)": GUARDED_OBJECTS + LEAK_WATCHER,
     "SlabCache.freeWatched(_:)": GUARDED_OBJECTS + LEAK_WATCHER,
     "SlabCache.allocateWatched(_:_:)": GUARDED_OBJECTS + LEAK_WATCHER + ["closure #1 in CacheTests.objects(_:)"],

@@ -18,6 +18,8 @@ extension DMAMapper {
         guard let frame = coherentFrames(byteCount, device.coherentMask, flags.subtracting(.dma | .dma32)) else {
             throw .outOfMemory
         }
+        // The frames are this call's alone until it returns.
+        _ = frames.value.exchangeTag(of: frame, from: 0, to: Self.tag(forByteCount: byteCount))
         let bus = BusAddress(frame.address.rawValue)
         notes?.value.note(
             Mapping(bus: bus, byteCount: byteCount, direction: .bidirectional, kind: .coherent, device: device.number))
@@ -25,7 +27,8 @@ extension DMAMapper {
             address: frames.value.directMap.virtualAddress(of: frame.address), bus: bus, byteCount: byteCount)
     }
 
-    /// Frees what `allocateCoherent` returned. Another address or size is reported, and nothing changes.
+    /// Frees what `allocateCoherent` returned. Another address, or a size of another number of frames, is reported, and
+    /// nothing changes; so is a buffer to whose first frame somebody else has a reference.
     /// - Complexity: O(frames). Any context.
     public func freeCoherent(_ device: DMADevice<P>, _ buffer: CoherentBuffer) {
         let call: StaticString = "dma_free_coherent"
@@ -37,10 +40,21 @@ extension DMAMapper {
             bus: buffer.bus, byteCount: buffer.byteCount, direction: .bidirectional, kind: .coherent,
             device: device.number)
         if let wrong = notes?.value.remove(mapping) { return report(wrong, call, buffer.bus, buffer.byteCount) }
-        frames.value.freeExact(PageFrameNumber(containing: first), byteCount: buffer.byteCount)
+        let frame = PageFrameNumber(containing: first)
+        // Of two CPUs that free one buffer, one finds the tag gone.
+        guard buffer.byteCount <= Self.largestCoherent,
+            frames.value.exchangeTag(of: frame, from: Self.tag(forByteCount: buffer.byteCount), to: 0) != nil
+        else { return report("no such buffer of this size begins there", call, buffer.bus, buffer.byteCount) }
+        frames.value.freeExact(frame, byteCount: buffer.byteCount)
     }
 
     private static var largestCoherent: UInt { 4 << 20 }
+
+    /// What a buffer's first frame is marked with: how many frames the buffer has, 1 to 1024, and that it is one. Of
+    /// those who mark frames that are allocated, nobody else's marks begin so.
+    private static func tag(forByteCount byteCount: UInt) -> UInt16 {
+        0xd000 | UInt16(truncatingIfNeeded: (byteCount &+ (PageSize.byteCount &- 1)) &>> PageSize.shift)
+    }
 
     /// Frames from the highest zone whose frames the device may reach; from the next lower where it does not.
     private func coherentFrames(_ byteCount: UInt, _ mask: DMAMask, _ flags: AllocationFlags) -> PageFrameNumber? {

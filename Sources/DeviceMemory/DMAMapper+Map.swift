@@ -1,13 +1,14 @@
 import MemoryPrimitives
 import PageFrames
+import Slab
 
 /// Single buffers.
 extension DMAMapper {
     /// Gives a buffer to a device. Until `unmap` or `syncForCPU` it is the device's: the CPU neither reads nor writes it.
     ///
     /// - Parameters:
-    ///   - address: the first byte, in the direct map: of kmalloc or of page frames. A stack, vmalloc's memory and the
-    ///     image are not in the direct map, and refused.
+    ///   - address: the first byte, in the direct map: of kmalloc or of page frames. A guarded object, which kmalloc gives
+    ///     now and then, may be elsewhere: its frame is looked up. A stack, vmalloc's memory and the image are refused.
     ///   - byteCount: 1 at least; 256 KiB at most where the device does not reach the buffer.
     ///   - direction: who writes; `unmap` is told the same.
     /// - Returns: what the device is told.
@@ -59,12 +60,21 @@ extension DMAMapper {
 
     @inline(never)
     func mapSlowly(
-        _ device: DMADevice<P>, _ first: UInt, _ byteCount: UInt, _ direction: DMADirection,
+        _ device: DMADevice<P>, _ distance: UInt, _ byteCount: UInt, _ direction: DMADirection,
         _ kind: MappingKind
     ) throws(DMAError) -> BusAddress {
         if byteCount == 0 { throw .emptyBuffer }
-        let (last, overflow) = first.addingReportingOverflow(byteCount &- 1)
-        if overflow || !isMemory(first, last) { throw .notDirectlyMapped }
+        var first = distance
+        var (last, overflow) = first.addingReportingOverflow(byteCount &- 1)
+        if overflow || !isMemory(first, last) {
+            // It may be a guarded object's, which is not at that distance from the direct map.
+            let address = frames.value.directMap.virtualAddress(of: PhysicalAddress(distance))
+            guard let guarded = kmalloc.value.guardedMemory(at: address, byteCount: byteCount) else {
+                throw .notDirectlyMapped
+            }
+            first = guarded.rawValue
+            last = first &+ (byteCount &- 1)
+        }
         var bus = BusAddress(first)
         if !device.mask.reaches(last) || options.bouncing == .always {
             bus = try bounce(device, first, byteCount, direction)

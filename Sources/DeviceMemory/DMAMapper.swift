@@ -47,15 +47,18 @@ public struct DMAMapper<P: Platform>: ~Copyable, @unchecked Sendable {
 
     // MARK: Devices
 
-    /// A device that drives 32 address lines until `setMask` says otherwise.
-    /// - Parameter name: what reports call it.
-    /// - Throws: `noPool` where there is memory beyond 4 GiB, and none for the pool.
+    /// A device that reaches the addresses of `mask`, until `setMask` and `setCoherentMask` say otherwise.
+    /// - Parameters:
+    ///   - name: what reports call it.
+    ///   - mask: both of its masks. Without one it drives 32 address lines, as a device does that says nothing; who knows
+    ///     better says so here, and no pool is taken for it in vain.
+    /// - Throws: what `setMask` does.
     /// - Complexity: O(1), but for the pool's first user. Any context.
-    public func makeDevice(_ name: StaticString) throws(DMAError) -> DMADevice<P> {
+    public func makeDevice(_ name: StaticString, mask: DMAMask = .bits32) throws(DMAError) -> DMADevice<P> {
         var device = DMADevice<P>(
-            name: name, number: deviceCount.add(1, ordering: .relaxed).newValue, mask: .bits32, coherentMask: .bits32,
+            name: name, number: deviceCount.add(1, ordering: .relaxed).newValue, mask: mask, coherentMask: mask,
             quickLimit: 0, path: .direct, pool: nil)
-        try setMask(.bits32, of: &device)
+        try setMask(mask, of: &device)
         return device
     }
 

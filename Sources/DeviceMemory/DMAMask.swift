@@ -81,9 +81,10 @@ public enum DMAError: UInt8, Error, Sendable {
     case notDirectlyMapped
     /// The device does not reach it, and it is larger than what can be copied at a time.
     case tooLarge
-    /// The device does not reach it, and the pool of memory that it reaches is full, or was turned off.
+    /// The device does not reach it, and the pool of memory that it reaches is full.
     case poolFull
-    /// The device does not reach it, and there is no memory for the pool, or none so low.
+    /// The device does not reach it, and there is no memory for the pool, or none so low; or copying
+    /// was turned off (`swiotlb=noforce`).
     case noPool
     /// The device reaches no memory at all.
     case maskTooSmall

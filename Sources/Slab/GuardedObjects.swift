@@ -43,6 +43,8 @@ public struct GuardedObjectCalls: @unchecked Sendable {
     var byteCount: (UnsafeRawPointer, UInt, StaticString) -> UInt?
     /// The first allocated object of a cache above an address; nil where there is none.
     var nextObject: (UnsafeRawPointer, UInt, UInt) -> UInt?
+    /// The physical address of a part of an allocated object, by its first byte and its size; nil for anything else.
+    var memory: (UnsafeRawPointer, UInt, UInt) -> PhysicalAddress?
 
     /// - Parameter pool: what the closures are given; never given back.
     @unsafe
@@ -51,7 +53,8 @@ public struct GuardedObjectCalls: @unchecked Sendable {
         allocate: @escaping (UnsafeRawPointer, GuardedRequest) -> UInt?,
         free: @escaping (UnsafeRawPointer, UInt, UInt, StaticString) -> UInt,
         byteCount: @escaping (UnsafeRawPointer, UInt, StaticString) -> UInt?,
-        nextObject: @escaping (UnsafeRawPointer, UInt, UInt) -> UInt?
+        nextObject: @escaping (UnsafeRawPointer, UInt, UInt) -> UInt?,
+        memory: @escaping (UnsafeRawPointer, UInt, UInt) -> PhysicalAddress?
     ) {
         unsafe self.pool = pool
         self.range = range
@@ -59,5 +62,6 @@ public struct GuardedObjectCalls: @unchecked Sendable {
         unsafe self.free = free
         unsafe self.byteCount = byteCount
         unsafe self.nextObject = nextObject
+        unsafe self.memory = memory
     }
 }

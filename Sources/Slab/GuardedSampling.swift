@@ -81,6 +81,13 @@ struct GuardedSampling<P: Platform>: @unchecked Sendable {
     /// True for addresses of the pool.
     func contains(_ address: UInt) -> Bool { pool?.range.contains(VirtualAddress(address)) ?? false }
 
+    /// The physical address of a part of an allocated object of the pool; nil for anything else.
+    func memory(at address: UInt, byteCount: UInt) -> PhysicalAddress? {
+        guard let pool, pool.range.contains(VirtualAddress(address)) else { return nil }
+        // As above.
+        return unsafe pool.memory(pool.pool, address, byteCount)
+    }
+
     /// The bytes of an allocated object of the pool; nil, after a report, for another address of the pool.
     func size(of address: UInt, in call: StaticString) -> UInt? {
         guard let pool else { return nil }
@@ -155,5 +162,18 @@ extension Kmalloc {
     /// are watched, and those that are made later, if their objects may be guarded.
     public func startSampling(to pool: GuardedObjectCalls, every interval: UInt) {
         guarded.start(pool, interval: interval)
+    }
+
+    /// Where the memory of a guarded object is, or of a part of it, which the direct map does not show at `address`.
+    ///
+    /// - Parameters:
+    ///   - address: the first byte.
+    ///   - byteCount: 1 at least.
+    /// - Returns: the first byte's physical address, the others follow it; nil for what is not all of one such object that
+    ///   is allocated.
+    /// - Complexity: O(1). Any context.
+    @inline(never)
+    public func guardedMemory(at address: VirtualAddress, byteCount: UInt) -> PhysicalAddress? {
+        guarded.memory(at: address.rawValue, byteCount: byteCount)
     }
 }

@@ -2,7 +2,8 @@ import MemoryPrimitives
 import PageFrames
 import Paging
 
-/// How `memremap` maps: Linux's `MEMREMAP_` flags, of which several may be given. They are tried in this order.
+/// How `memremap` maps: Linux's `MEMREMAP_` flags. Of several that are given the first in this order counts;
+/// where that cannot be, the others are not tried.
 public struct MemremapFlags: FlagSet, Sendable {
     public var rawValue: UInt32
 

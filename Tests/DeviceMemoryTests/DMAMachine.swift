@@ -65,10 +65,7 @@ final class DMAMachine: @unchecked Sendable {
 
     func device(_ bits: UInt, _ name: StaticString = "device") throws -> TestedDevice {
         try run {
-            var device = try dma.value.makeDevice(name)
-            try dma.value.setMask(DMAMask(bits: bits), of: &device)
-            try dma.value.setCoherentMask(DMAMask(bits: bits), of: &device)
-            return device
+            try dma.value.makeDevice(name, mask: DMAMask(bits: bits))
         }
     }
 

@@ -78,8 +78,11 @@ enum DMATests {
 
     private static func makeDevice(_ memory: Memory, _ bits: UInt) -> Device? {
         let dma = memory.value.dma
-        guard var device = SelfTest.require(try? dma.value.makeDevice("fw_cfg"), "a device") else { return nil }
-        let result = dma.value.dma_set_mask_and_coherent(&device, DMA_BIT_MASK(bits))
+        let mask = DMA_BIT_MASK(bits)
+        guard var device = SelfTest.require(try? dma.value.makeDevice("fw_cfg", mask: mask), "a device") else {
+            return nil
+        }
+        let result = dma.value.dma_set_mask_and_coherent(&device, mask)
         SelfTest.expect(Int(result), equals: 0, "the device's masks are set")
         return device
     }

@@ -138,6 +138,19 @@ extension GuardedPool {
         }
     }
 
+    /// The physical address of `byteCount` bytes of an allocated object, from `address` on; nil for what is not all of
+    /// one. - Complexity: O(1).
+    public func memory(at address: UInt, _ byteCount: UInt) -> PhysicalAddress? {
+        guard let index = slot(at: address) else { return nil }
+        return lock.withLock {
+            let offset = address &- self[index].address
+            guard self[index].state == .allocated, offset < self[index].byteCount,
+                byteCount <= self[index].byteCount &- offset
+            else { return nil }
+            return self[index].frame.address + (address & (PageSize.byteCount &- 1))
+        }
+    }
+
     /// The bytes of the object that starts at `address`; nil, after a report, where none does. - Complexity: O(1).
     public func size(of address: UInt, in call: StaticString) -> UInt? {
         let found: UInt? = lock.withLock {

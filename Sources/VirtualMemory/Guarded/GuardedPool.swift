@@ -180,6 +180,9 @@ public struct GuardedPool<P: Platform>: ~Copyable, @unchecked Sendable {
             },
             nextObject: { pool, cache, address in
                 unsafe pool.assumingMemoryBound(to: GuardedPool<P>.self).pointee.nextObject(of: cache, after: address)
+            },
+            memory: { pool, address, byteCount in
+                unsafe pool.assumingMemoryBound(to: GuardedPool<P>.self).pointee.memory(at: address, byteCount)
             })
     }
 }

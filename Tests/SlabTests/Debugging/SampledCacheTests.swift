@@ -61,7 +61,8 @@ private final class PagePool {
             pool: UnsafeRawPointer(Unmanaged.passUnretained(self).toOpaque()), range: range,
             allocate: { PagePool.at($0).allocate($1) },
             free: { pool, address, cache, _ in PagePool.at(pool).free(address, cache) },
-            byteCount: { _, _, _ in nil }, nextObject: { PagePool.at($0).next(of: $1, after: $2) })
+            byteCount: { _, _, _ in nil }, nextObject: { PagePool.at($0).next(of: $1, after: $2) },
+            memory: { _, _, _ in nil })
     }
 }
 

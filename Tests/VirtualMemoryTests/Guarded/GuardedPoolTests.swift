@@ -62,6 +62,30 @@ import Testing
         try machine.check()
     }
 
+    /// A device is told where an object's memory is: the byte there is the object's.
+    @Test(arguments: [false, true]) func theMemoryBehindAnObject(atEnd: Bool) throws {
+        let machine = GuardedMachine()
+        let directMap = machine.below.frames.value.directMap
+        func memory(_ address: UInt, _ byteCount: UInt) -> PhysicalAddress? {
+            machine.run { machine.below.kmalloc.value.guardedMemory(at: VirtualAddress(address), byteCount: byteCount) }
+        }
+        let object = try machine.object(1024, atEnd: atEnd)
+        for offset in [0, 1, 512, 1023] as [UInt] {
+            let place = try #require(memory(object + offset, 1024 - offset))
+            machine.write(object + offset, UInt8(truncatingIfNeeded: offset &+ 3))
+            let pointer = try #require(
+                UnsafePointer<UInt8>(bitPattern: directMap.virtualAddress(of: place).rawValue))
+            #expect(pointer.pointee == UInt8(truncatingIfNeeded: offset &+ 3))
+            #expect(memory(object + offset, 1025 - offset) == nil)
+            #expect(memory(object + offset, .max) == nil)
+        }
+        #expect(memory(object - 1, 2) == nil && memory(object + 1024, 1) == nil)
+        #expect(memory(object & ~4095 + 4096, 1) == nil && memory(machine.pool.value.range.end.rawValue, 1) == nil)
+        machine.kfree(object)
+        #expect(memory(object, 1) == nil)
+        try machine.check()
+    }
+
     @Test(arguments: [8, 24, 80, 96, 160, 320, 1024, 2560, 4096] as [UInt])
     func objectsKeepTheirClassesAlignmentAndTouchThePagesEnd(size: UInt) throws {
         let machine = GuardedMachine(objects: 32)
