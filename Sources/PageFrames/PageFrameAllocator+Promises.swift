@@ -85,7 +85,9 @@ extension PageFrameAllocator {
             P.report(MemoryViolation(.brokenPromise, in: "allocatePromised", at: 0, "no frame is promised"))
             return nil
         }
-        if !checks.areActive, let frame = takeUnpromised(flags) { return finish(frame, order: 0, flags) }
+        if !checks.areActive, let frame = takeUnpromised(flags) {
+            return finish(frame, order: 0, flags) ?? allocateInsteadOfDamaged(flags)
+        }
         while true {
             var zone = ZoneKind.count - 1
             while zone >= 0 {
