@@ -76,11 +76,12 @@ PARTS = {
         "host tests under AddressSanitizer",
         [[*SWIFT_TEST, "--sanitize=address", "--scratch-path", ".build-asan"]], 1800, host_count),
     "threads": Part(
-        "threads of the page frames, page tables and the slab under ThreadSanitizer",
+        "threads of the page frames, page tables, the slab, vmalloc and stacks under ThreadSanitizer",
         [[*SWIFT_TEST, "--sanitize=thread", "--scratch-path", ".build-tsan", "--filter",
           "PageFramesTests.(ConcurrencyTests|ShrinkerRegistrationTests/removalHolds)"
           "|PagingTests.ConcurrencyTests|SlabTests.(ConcurrencyTests|CacheConcurrencyTests)"
-          "|DeviceMemoryTests.ConcurrencyTests"]],
+          "|DeviceMemoryTests.ConcurrencyTests|VirtualMemoryTests.(LargePageTests/onSeveralCPUs"
+          "|PurgeSequenceTests/severalCPUsFreeAndPurgeAtOnce|StackCacheTests/cpus|WorkloadTests/freeWaits)"]],
         1800, host_count),
     "kernel": Part("kernel build", [[sys.executable, "Tools/build_kernel.py"]], 600),
     "check": Part(
