@@ -68,7 +68,8 @@ INDIRECT_CALLS = {
 
 # Functions that begin a stack of their own, through switch_stack, and which.
 STACK_SWITCHES = {
-    "closure #1 in MainStack.enter(_:_:)": "main",
+    "closure #1 in MainStack.enter(_:_:)": "monitor",
+    "closure #2 in MainStack.enter(_:_:)": "main",
     "closure #1 in PageFaultHandler.reportOverflow(_:_:)": "double fault",
     "closure #1 in StackTests.stacks(_:)": "test",
     "closure #1 in StackTests.growth(_:)": "test",
@@ -165,6 +166,7 @@ STACKS = {
     "NMI": ("nmi_stack", "nmi_stack_end"),
     "machine check": ("machine_check_stack", "machine_check_stack_end"),
     "main": 16384,
+    "monitor": 24576,
     "test": 16384,
 }
 

@@ -6,6 +6,7 @@ enum SerialPort {
     /// Written, it controls the queue; read, bits 6 and 7 say whether there is one.
     private static var queueControl: UInt16 { base + 2 }
     private static var lineStatus: UInt16 { base + 5 }
+    private static var dataReady: UInt8 { 1 << 0 }
     private static var transmitterEmpty: UInt8 { 1 << 5 }
 
     /// How many bytes an empty transmitter takes.
@@ -34,6 +35,9 @@ enum SerialPort {
             rest -= count
         }
     }
+
+    /// The byte that was received first; nil where none is there.
+    static func read() -> UInt8? { x86_in8(lineStatus) & dataReady == 0 ? nil : x86_in8(base) }
 
     /// Waits until the transmitter is empty, within bounds: a port with nothing behind it must not stop the kernel.
     private static func wait() {

@@ -36,6 +36,8 @@ X86_INLINE uint64_t x86_save_and_disable_interrupts(void) {
 X86_INLINE void x86_disable_interrupts(void) { X86_ASM("cli" ::: "memory"); }
 X86_INLINE void x86_enable_interrupts(void) { X86_ASM("sti" ::: "memory"); }
 X86_INLINE void x86_halt(void) { X86_ASM("hlt" ::: "memory"); }
+// The CPU takes no interrupt between the two (Intel SDM vol. 2, STI): one that is pending ends the halt.
+X86_INLINE void x86_enable_interrupts_and_halt(void) { X86_ASM("sti; hlt" ::: "memory"); }
 X86_INLINE void x86_pause(void) { X86_ASM("pause"); }
 
 X86_INLINE void x86_breakpoint(void) { X86_ASM("int3"); }
@@ -228,6 +230,12 @@ X86_ADDRESS_OF(direct_map_base_address, direct_map_base)
 X86_ADDRESS_OF(vmalloc_base_address, vmalloc_base)
 X86_ADDRESS_OF(frame_table_base_address, frame_table_base)
 X86_ADDRESS_OF(object_alias_base_address, object_alias_base)
+
+// boot/log.S.
+X86_ADDRESS_OF(log_ring_address, log_ring)
+X86_ADDRESS_OF(log_ring_memory_end_address, log_ring_memory_end)
+X86_ADDRESS_OF(log_ring_start_address, log_ring_start)
+X86_ADDRESS_OF(log_ring_end_address, log_ring_end)
 
 X86_ADDRESS_OF(symbol_table_count_address, symbol_table_count)
 X86_ADDRESS_OF(symbol_table_addresses_address, symbol_table_addresses)
