@@ -13,6 +13,7 @@ enum MonitorLoop {
 
     /// Reads and obeys lines until one ends the machine, or there is no more input.
     static func run(_ memory: Permanent<KernelMemory<X86Platform>>) -> Never {
+        SerialInput.start()
         var editor = makeEditor()
         var writer = SerialReportWriter()
         MonitorOutput.line("Quarry's monitor; `help` lists the commands, Ctrl-D switches the machine off")
