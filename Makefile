@@ -21,7 +21,7 @@ SWIFT_SOURCES := Sources Tests Benchmarks/Sources Package.swift Benchmarks/Packa
 PARTS ?=
 
 .PHONY: help run test host-test boot-test check stack-report bench bench-check bench-update host-bench host-bench-check kernel iso \
-	fuzz debug format lint dependencies test-dependencies clean
+	fuzz debug docs docs-check format lint dependencies test-dependencies clean
 
 help: ## list the targets
 	@echo 'Usage: make TARGET [MEMORY=64M|512M|5G|64G] [CPU=max] [MACHINE=pc|q35] [BOOT=kernel|iso] [ARGS="..."] [TIMEOUT=60] [SECONDS=60]'
@@ -76,6 +76,12 @@ debug: dependencies ## boot a -Onone kernel stopped, and open gdb at its entry
 	@$(PYTHON) Tools/build_kernel.py --configuration debug --output build/debug
 	@$(PYTHON) Tools/debug_kernel.py --memory '$(MEMORY)' --cpu '$(CPU)' --machine '$(MACHINE)' --arguments '$(ARGS)'
 
+docs: dependencies ## write build/docs, the documentation's site: python3 -m http.server -d build/docs
+	@$(PYTHON) Tools/build_docs.py
+
+docs-check: test-dependencies ## complain of missing comments, of links that lead nowhere, and of names that do not exist
+	@$(PYTHON) Tools/run_tests.py docs
+
 format: ## format the Swift sources
 	swift format --in-place --recursive $(SWIFT_SOURCES)
 
@@ -89,4 +95,4 @@ test-dependencies: ## install what the tests need besides
 	@Tools/install_dependencies.sh test
 
 clean: ## remove everything that was built
-	rm -rf build .build .build-kernel .build-asan .build-tsan .build-host-bench .build-fuzz
+	rm -rf build .build .build-kernel .build-asan .build-tsan .build-host-bench .build-fuzz .build-docs
