@@ -32,8 +32,19 @@ public protocol BringUpObserver {
     static func leakDetectionEnded()
 }
 
+// Only `activate` has no default: nothing goes on without the new page tables.
 extension BringUpObserver {
+    public mutating func bootMemoryIsReady(_ boot: borrowing BootAllocator) {}
+
     public mutating func memoryIsMapped(_ boot: inout BootAllocator) {}
+
+    public mutating func pageFramesAreReady(
+        _ frames: borrowing PageFrameAllocator<P>, _ boot: borrowing BootAllocator
+    ) {}
+
+    public mutating func kmallocIsReady(_ kmalloc: borrowing Kmalloc<P>) {}
+
+    public mutating func vmallocIsReady(_ vmalloc: borrowing Vmalloc<P>) {}
 
     public static func leakDetectionEnded() {}
 }
