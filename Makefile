@@ -20,7 +20,7 @@ SWIFT_SOURCES := Sources Tests Benchmarks/Sources Package.swift Benchmarks/Packa
 # What a test run is made of (Tools/run_tests.py).
 PARTS ?=
 
-.PHONY: help run test host-test boot-test check stack-report bench bench-check bench-update host-bench host-bench-check kernel iso \
+.PHONY: help run test host-test boot-test check dump stack-report bench bench-check bench-update host-bench host-bench-check kernel iso \
 	fuzz debug format lint dependencies test-dependencies clean
 
 help: ## list the targets
@@ -42,6 +42,10 @@ boot-test: test-dependencies ## build the kernel and boot it in QEMU, once for e
 
 check: test-dependencies ## build the kernel and check its code, and test the tools that do so
 	@$(PYTHON) Tools/run_tests.py kernel check tools
+
+dump: kernel ## boot with ARGS, use memory of each kind, and write every report to build/dump/NAME
+	@$(PYTHON) Tools/dump.py --memory '$(MEMORY)' --cpu '$(CPU)' --machine '$(MACHINE)' --boot '$(BOOT)' \
+		--arguments '$(ARGS)' --timeout '$(TIMEOUT)'
 
 stack-report: kernel ## write build/stack-report.txt: how deep each stack goes at most, and by what path
 	@$(PYTHON) Tools/stack_report.py
