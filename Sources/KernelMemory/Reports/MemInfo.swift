@@ -20,7 +20,7 @@ extension KernelMemory {
         info.slab = kmalloc.value.frameFigures
         info.total = frames.value.managedFrames
         info.free = frames.value.freeFrames
-        let promisable = frames.value.promisableFrames
+        let promisable = frames.value.promisableFramesWithCached
         // What of the slabs can be given back is in use in part: Linux, too, counts on half of it.
         let areas = vmalloc.value.statistics.areas
         info.available = min(info.total, promisable + info.slab.reclaimable / 2 + areas.retiredPages)
