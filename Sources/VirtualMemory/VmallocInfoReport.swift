@@ -7,7 +7,8 @@ import Paging
 ///     0xffffc90000007000-0xffffc9000000b000   16384 buffer pages=3 vmalloc N0=3
 ///
 /// Sizes include guard pages. In place of the caller stands the area's name where no caller is known; spaces in it are
-/// underscores. An area that is being set up or freed is an `unpurged vm_area`, and stands behind the others, as in Linux.
+/// underscores. An area that is being set up or freed, or waits for a purge, is an `unpurged vm_area`, and stands behind the
+/// others, as in Linux.
 /// `pages=` counts the pages that are there.
 public enum VmallocInfoReport {
     /// - Complexity: O(areas + pages of stacks), with the areas' lock held and interrupts disabled. Any context but a fault's.
@@ -23,7 +24,7 @@ public enum VmallocInfoReport {
         _ vmalloc: borrowing Vmalloc<P>, areLive: Bool, to writer: inout Writer
     ) {
         let tables = vmalloc.pageTables
-        vmalloc.ranges.forEachArea { area in
+        vmalloc.ranges.forEachArea(includesRetired: true) { area in
             // The head of the list is empty, and no area.
             if area.range.isEmpty || (area.state == .live) != areLive { return }
             // Of what a stack has grown by its area does not know.
