@@ -15,13 +15,14 @@ PYTHON ?= /usr/bin/python3
 export SWIFT_BACKTRACE := enable=no
 export PYTHONDONTWRITEBYTECODE := 1
 
-SWIFT_SOURCES := Sources Tests Benchmarks/Sources Package.swift Benchmarks/Package.swift
+SWIFT_SOURCES := Sources Tests Benchmarks/Sources Package.swift Benchmarks/Package.swift \
+	$(wildcard Examples/*/Sources Examples/*/Package.swift)
 
 # What a test run is made of (Tools/run_tests.py).
 PARTS ?=
 
 .PHONY: help run test host-test boot-test check stack-report bench bench-check bench-update host-bench host-bench-check kernel iso \
-	fuzz debug docs docs-check format lint dependencies test-dependencies clean
+	example-kernel fuzz debug docs docs-check format lint dependencies test-dependencies clean
 
 help: ## list the targets
 	@echo 'Usage: make TARGET [MEMORY=64M|512M|5G|64G] [CPU=max] [MACHINE=pc|q35] [BOOT=kernel|iso] [ARGS="..."] [TIMEOUT=60] [SECONDS=60]'
@@ -69,6 +70,11 @@ kernel: dependencies ## build and check the kernel: build/quarry.elf and build/q
 	@$(PYTHON) Tools/check_kernel.py
 	@$(PYTHON) Tools/check_floors.py
 
+example-kernel: dependencies ## build the kernel of another package, Examples/AdoptingKernel, and boot it
+	@$(PYTHON) Tools/build_kernel.py --package Examples/AdoptingKernel --product AdoptingKernel --output build/examples
+	@$(PYTHON) Tools/run_kernel.py --kernel build/examples/AdoptingKernel-multiboot.elf --log build/examples/serial.log \
+		--memory '$(MEMORY)' --cpu '$(CPU)' --machine '$(MACHINE)' --arguments '$(ARGS)' --timeout '$(TIMEOUT)'
+
 iso: kernel ## write build/quarry.iso, which GRUB boots with ARGS
 	@$(PYTHON) Tools/make_iso.py --arguments '$(ARGS)'
 
@@ -95,4 +101,4 @@ test-dependencies: ## install what the tests need besides
 	@Tools/install_dependencies.sh test
 
 clean: ## remove everything that was built
-	rm -rf build .build .build-kernel .build-asan .build-tsan .build-host-bench .build-fuzz .build-docs
+	rm -rf build .build .build-* Examples/*/.build*

@@ -35,9 +35,24 @@ public protocol BringUpObserver {
     static func leakDetectionEnded()
 }
 
+// Only `activate` has no default: nothing goes on without the new page tables.
 extension BringUpObserver {
     /// Does nothing.
+    public mutating func bootMemoryIsReady(_ boot: borrowing BootAllocator) {}
+
+    /// Does nothing.
     public mutating func memoryIsMapped(_ boot: inout BootAllocator) {}
+
+    /// Does nothing.
+    public mutating func pageFramesAreReady(
+        _ frames: borrowing PageFrameAllocator<P>, _ boot: borrowing BootAllocator
+    ) {}
+
+    /// Does nothing.
+    public mutating func kmallocIsReady(_ kmalloc: borrowing Kmalloc<P>) {}
+
+    /// Does nothing.
+    public mutating func vmallocIsReady(_ vmalloc: borrowing Vmalloc<P>) {}
 
     /// Does nothing.
     public static func leakDetectionEnded() {}

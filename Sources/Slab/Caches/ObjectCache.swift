@@ -90,8 +90,8 @@ public struct ObjectBox<Value: ~Copyable, P: Platform>: ~Copyable {
     @inline(__always)
     public var value: Value {
         // As above; whoever has the box has the value.
-        unsafeAddress { unsafe UnsafePointer(pointer) }
-        unsafeMutableAddress { unsafe pointer }
+        _read { yield unsafe pointer.pointee }
+        _modify { yield unsafe &pointer.pointee }
     }
 
     /// Takes the value out, and frees its memory.

@@ -2,20 +2,20 @@ import MemoryPrimitives
 import X86
 
 /// Segment selectors of the kernel's GDT.
-enum Selector {
-    static var code: UInt16 { 8 }
-    static var task: UInt16 { 40 }
+public enum Selector {
+    public static var code: UInt16 { 8 }
+    public static var task: UInt16 { 40 }
 }
 
 /// The interrupt stack table's entries: stacks that the CPU switches to by itself (Intel SDM vol. 3, 6.14.5).
-enum InterruptStack: UInt8, CaseIterable {
+public enum InterruptStack: UInt8, CaseIterable {
     case doubleFault = 1
     case pageFault = 2
     case nonMaskableInterrupt = 3
     case machineCheck = 4
 
     /// One past the stack's last byte.
-    var end: UInt {
+    public var end: UInt {
         switch self {
         case .doubleFault: double_fault_stack_end_address()
         case .pageFault: page_fault_stack_end_address()
@@ -25,7 +25,7 @@ enum InterruptStack: UInt8, CaseIterable {
     }
 
     /// The unmapped page below the stack.
-    var guardPage: UInt {
+    public var guardPage: UInt {
         switch self {
         case .doubleFault: double_fault_stack_guard_address()
         case .pageFault: page_fault_stack_guard_address()
@@ -35,7 +35,7 @@ enum InterruptStack: UInt8, CaseIterable {
     }
 
     /// The stack of an exception, or nil for those that stay on the stack they interrupt.
-    init?(vector: Int) {
+    public init?(vector: Int) {
         switch vector {
         case 2: self = .nonMaskableInterrupt
         case 8: self = .doubleFault
@@ -47,10 +47,10 @@ enum InterruptStack: UInt8, CaseIterable {
 }
 
 /// GDT, TSS and IDT: where the CPU finds its segments, its stacks and its exception handlers.
-enum DescriptorTables {
-    static let vectorCount = 32
+public enum DescriptorTables {
+    public static let vectorCount = 32
 
-    static func load() {
+    public static func load() {
         fillGlobalDescriptors()
         fillTaskState()
         fillInterruptDescriptors()
