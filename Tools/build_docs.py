@@ -42,7 +42,8 @@ def convert(name, output, catalog=None, graphs=None, dependencies=()):
         command += ["--additional-symbol-graph-dir", graphs]
     for archive in dependencies:
         command += ["--dependency", archive]
-    run(command, cwd=ROOT)
+    # What it complains of goes to the other stream; to this one it writes an empty line.
+    run(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     return output
 
 
