@@ -48,6 +48,11 @@ boot-test: test-dependencies ## build the kernel and boot it in QEMU, once for e
 check: test-dependencies ## build the kernel and check its code, and test the tools that do so
 	@$(PYTHON) Tools/run_tests.py kernel check tools
 
+.PHONY: dump
+dump: kernel ## boot with ARGS, use memory of each kind, and write every report to build/dump/NAME
+	@$(PYTHON) Tools/dump.py --memory '$(MEMORY)' --cpu '$(CPU)' --machine '$(MACHINE)' --boot '$(BOOT)' \
+		--arguments '$(ARGS)' --timeout '$(TIMEOUT)'
+
 stack-report: kernel ## write build/stack-report.txt: how deep each stack goes at most, and by what path
 	@$(PYTHON) Tools/stack_report.py
 

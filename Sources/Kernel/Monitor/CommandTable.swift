@@ -14,6 +14,7 @@ enum CommandTable {
     static func visit<Visitor: CommandVisitor>(_ visitor: inout Visitor) {
         guard visitGroup(GeneralCommand.self, &visitor) else { return }
         guard visitGroup(ReportCommand.self, &visitor) else { return }
+        guard visitGroup(InspectionCommand.self, &visitor) else { return }
     }
 
     private static func visitGroup<Group: CommandGroup, Visitor: CommandVisitor>(
