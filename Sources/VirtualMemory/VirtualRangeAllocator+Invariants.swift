@@ -68,7 +68,7 @@ extension VirtualRangeAllocator {
     /// memory that is mapped on demand, nor call the allocator.
     /// - Parameters:
     ///   - includesRetired: whether those are visited that are no areas any more, but wait with their frames for a purge.
-    ///   - body: is given each area.
+    ///   - body: called with a copy of each.
     /// - Throws: what `body` throws, which ends the walk.
     public func forEachArea<Failure: Error>(
         includesRetired: Bool = false, _ body: (Area) throws(Failure) -> Void
