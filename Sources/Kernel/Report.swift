@@ -19,6 +19,10 @@ enum Report: UInt8 {
     case pageTables
     case vmallocinfo
     case stacks
+    case frames
+    case slabs
+    case areas
+    case map
 
     var name: StaticString {
         switch self {
@@ -31,6 +35,10 @@ enum Report: UInt8 {
         case .pageTables: "page_tables"
         case .vmallocinfo: "vmallocinfo"
         case .stacks: "stacks"
+        case .frames: "frames"
+        case .slabs: "slabs"
+        case .areas: "areas"
+        case .map: "map"
         }
     }
 
@@ -45,6 +53,7 @@ enum Report: UInt8 {
         case .pageTables: MappingReport.write(memory.value.pageTables.value, to: &writer)
         case .vmallocinfo: VmallocInfoReport.write(memory.value.vmalloc.value, to: &writer)
         case .stacks: StackTable.write(memory, to: &writer)
+        case .frames, .slabs, .areas, .map: MapReports.write(self, memory, to: &writer)
         }
     }
 
