@@ -8,6 +8,10 @@ BOOT ?= kernel
 ARGS ?=
 TIMEOUT ?= 60
 
+# A dump's directory to draw instead of a machine's memory, and a trace to play on the page.
+DUMP ?=
+TRACE ?=
+
 # How long to fuzz.
 SECONDS ?= 60
 
@@ -20,7 +24,7 @@ SWIFT_SOURCES := Sources Tests Benchmarks/Sources Package.swift Benchmarks/Packa
 # What a test run is made of (Tools/run_tests.py).
 PARTS ?=
 
-.PHONY: help run test host-test boot-test check stack-report bench bench-check bench-update host-bench host-bench-check kernel iso \
+.PHONY: help run test host-test boot-test check map stack-report bench bench-check bench-update host-bench host-bench-check kernel iso \
 	fuzz debug format lint dependencies test-dependencies clean
 
 help: ## list the targets
@@ -42,6 +46,10 @@ boot-test: test-dependencies ## build the kernel and boot it in QEMU, once for e
 
 check: test-dependencies ## build the kernel and check its code, and test the tools that do so
 	@$(PYTHON) Tools/run_tests.py kernel check tools
+
+map: $(if $(DUMP),,kernel) ## draw where memory is: build/memory-map.html and .svg, of a machine or of DUMP=dir, with TRACE=file
+	@$(PYTHON) Tools/map.py --memory '$(MEMORY)' --cpu '$(CPU)' --machine '$(MACHINE)' $(if $(ARGS),--arguments '$(ARGS)') \
+		$(if $(DUMP),--dump '$(DUMP)') $(if $(TRACE),--trace '$(TRACE)')
 
 stack-report: kernel ## write build/stack-report.txt: how deep each stack goes at most, and by what path
 	@$(PYTHON) Tools/stack_report.py
