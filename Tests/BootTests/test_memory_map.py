@@ -1,6 +1,8 @@
 """The reports that maps are drawn from, out of a running kernel: that they agree with each other and with Linux's formats."""
 
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -11,7 +13,7 @@ from memory_map.page import write_page
 from memory_map.svg import write_svg
 from memory_map.uses import BY_KEY
 from qemu import SUCCESS
-from toolchain import BUILD
+from toolchain import BUILD, ROOT
 
 # Without meminfo: to say how much is available, it empties the frame caches first.
 NAMES = "frames,slabs,areas,page_tables,buddyinfo,slabinfo,vmallocinfo,map"
@@ -133,3 +135,21 @@ def test_much_memory_is_few_lines(boot):
     assert (16 << 20) > model.frame_count > model.sums["free"] > 15 << 20
     assert model.managed * 4 == model.dump.meminfo["MemTotal"]
     assert len(reports["frames"].splitlines()) < 100 and len(reports["map"].splitlines()) < 40
+
+
+def test_the_prompt_draws_the_map():
+    """`map`, `frames`, `slabs` and `areas` as a person types them; one word too many is named."""
+    command = [sys.executable, str(ROOT / "Tools" / "shell.py"), "--memory", "64M", "--arguments", "sample"]
+    done = subprocess.run(command, input="frames\nmap\nslabs\nareas\nmap now\nhelp map\npoweroff\n", text=True, timeout=60,
+                          capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    parts = re.split(r"^quarry> ", done.stdout.replace("\r", ""), flags=re.MULTILINE)
+    said = {part.partition("\n")[0]: part.partition("\n")[2] for part in parts}
+    model = Model(parse({name: said[name] for name in ("frames", "slabs", "areas")}))
+    plain = re.sub(r"\x1b\[[\d;]*m", "", said["map"])
+    legend = {name: int(frames) for name, frames in re.findall(r"^  (?:\S )?([\w-]+) +(\d+) frames", plain, re.MULTILINE)}
+    # The stack on which the reports are written may have grown between two of them.
+    assert legend.keys() == {*model.sums, "all"} and legend["all"] == model.frame_count
+    assert all(abs(legend[use] - count) <= 1 for use, count in model.sums.items())
+    assert "expected no more arguments, not \"now\"" in said["map now"]
+    assert "a map of physical memory" in said["help map"]

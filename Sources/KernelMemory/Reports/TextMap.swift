@@ -31,27 +31,27 @@ extension KernelMemory {
 /// How many frames there are of each use.
 struct UseCounts {
     private var counts = InlineArray<14, UInt>(repeating: 0)
-
-    var total: UInt { sum { _ in true } }
+    private(set) var total: UInt = 0
 
     subscript(use: MemoryUse) -> UInt { counts[Int(use.rawValue)] }
 
-    mutating func add(_ count: UInt, _ use: MemoryUse) { counts[Int(use.rawValue)] &+= count }
+    mutating func add(_ count: UInt, _ use: MemoryUse) {
+        counts[Int(use.rawValue)] &+= count
+        total &+= count
+    }
 
-    mutating func clear() { for index in 0..<MemoryUse.count { counts[index] = 0 } }
+    mutating func clear() {
+        for index in 0..<MemoryUse.count { counts[index] = 0 }
+        total = 0
+    }
 
     /// The use that most frames have, and whether all have it; nil where there are none.
+    @inline(never)
     var most: (use: MemoryUse, isAll: Bool)? {
         var best = 0
         for index in 0..<MemoryUse.count where counts[index] > counts[best] { best = index }
         if counts[best] == 0 { return nil }
         return MemoryUse(rawValue: UInt8(best)).map { ($0, counts[best] == total) }
-    }
-
-    private func sum(where isMeant: (Int) -> Bool) -> UInt {
-        var sum: UInt = 0
-        for index in 0..<MemoryUse.count where isMeant(index) { sum &+= counts[index] }
-        return sum
     }
 }
 
@@ -85,6 +85,7 @@ struct TextMap {
     }
 
     /// Adds a run, which lies beyond all others.
+    @inline(never)
     mutating func add<Writer: ReportWriter>(_ run: MemoryUseRun, to writer: inout Writer) {
         let kind = ZoneKind.kind(of: run.first)
         if kind != zone {
@@ -105,6 +106,7 @@ struct TextMap {
     }
 
     /// Writes what is left of the map, and what the letters mean.
+    @inline(never)
     mutating func finish<Writer: ReportWriter>(to writer: inout Writer) {
         endLine(to: &writer)
         writer.endLine()
@@ -123,6 +125,7 @@ struct TextMap {
     }
 
     /// Begins a line where that is due, and leaves places empty that no RAM lies in: of a whole line and more, lines.
+    @inline(never)
     private mutating func moveTo<Writer: ReportWriter>(_ start: UInt, _ writer: inout Writer) {
         let lineFrames = framesPerCell &* Self.columns
         if position == start { return }
@@ -147,6 +150,7 @@ struct TextMap {
 
     private func lineOf(_ frame: UInt) -> UInt { frame / (framesPerCell &* Self.columns) }
 
+    @inline(never)
     private mutating func writeCell<Writer: ReportWriter>(to writer: inout Writer) {
         if let (use, isAll) = cell.most {
             paint(use, &writer)
@@ -190,6 +194,7 @@ struct TextMap {
         writer.endLine()
     }
 
+    @inline(never)
     private mutating func writeLegend<Writer: ReportWriter>(_ use: MemoryUse, to writer: inout Writer) {
         writer.write("  ")
         paint(use, &writer)

@@ -51,6 +51,7 @@ function paintBlock(first, order, use, blockOrder, name, size) {
   if (height > 15 && width > 15) {
     pen.fillStyle = inkOn(colour);
     const wordy = width > 74 && height > 24;
+    if (use === FREE && !wordy) return;
     const text = wordy ? (use === SLAB && name ? name : use === FREE ? `free, order ${blockOrder}` : uses[use].label)
       : uses[use].letter;
     pen.font = wordy ? "12px system-ui, sans-serif" : `${Math.min(14, height * 0.6)}px system-ui, sans-serif`;
