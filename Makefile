@@ -19,6 +19,9 @@ PYTHON ?= /usr/bin/python3
 export SWIFT_BACKTRACE := enable=no
 export PYTHONDONTWRITEBYTECODE := 1
 
+# Set where make was called with -s.
+SILENT := $(findstring s,$(firstword -$(MAKEFLAGS)))
+
 SWIFT_SOURCES := Sources Tests Benchmarks/Sources Package.swift Benchmarks/Package.swift \
 	$(wildcard Examples/*/Sources Examples/*/Package.swift)
 
@@ -36,7 +39,9 @@ run: dependencies kernel ## install what is missing, build the kernel and boot i
 	@$(PYTHON) Tools/run_kernel.py --memory '$(MEMORY)' --cpu '$(CPU)' --machine '$(MACHINE)' --boot '$(BOOT)' \
 		--arguments '$(ARGS)' --timeout '$(TIMEOUT)'
 
-shell: dependencies kernel ## boot to the prompt of the kernel's monitor (docs/monitor.md)
+# With -s nothing is said of the build but what went wrong; what is piped in is for the kernel.
+shell: ## boot to the prompt of the kernel's monitor (docs/monitor.md)
+	@$(if $(SILENT),log=$$($(MAKE) kernel 2>&1 </dev/null) || { printf '%s\n' "$$log" >&2; exit 1; },$(MAKE) kernel </dev/null)
 	@$(PYTHON) Tools/shell.py --memory '$(MEMORY)' --cpu '$(CPU)' --machine '$(MACHINE)' --boot '$(BOOT)' \
 		--arguments '$(ARGS)' --timeout '$(TIMEOUT)'
 
