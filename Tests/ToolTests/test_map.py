@@ -94,8 +94,8 @@ def test_runs_of_states_are_expanded():
 @pytest.mark.parametrize("line, reason", [
     ("this is no event", "no event of ftrace's"),
     (EVENT.format("mm_page_alloc: page=0x0 order=0"), "without pfn= and order="),
-    (EVENT.format("mm_page_alloc: page=0x0 pfn=0x10 order=11 migratetype=0"), "there is no order 11"),
-    (EVENT.format("mm_page_free: page=0x0 pfn=0x11 order=1"), "not aligned to its order"),
+    (EVENT.format("mm_page_alloc: page=0x0 pfn=0x10 order=11 migratetype=0"), "no block of order 11"),
+    (EVENT.format("mm_page_alloc: page=0x0 pfn=0x11 order=1"), "no block of order 1 begins at frame 0x11"),
     (EVENT.format("mm_page_free: page=0x0 pfn=many order=1"), "without pfn= and order="),
 ])
 def test_a_bad_event_is_named(line, reason):
@@ -113,6 +113,15 @@ def test_events_are_read():
     events = parse_trace(text)["events"]
     assert [(event["name"], event["pfn"], event["order"], event["time"]) for event in events] == [
         ("mm_page_alloc", 0x1234, 2, 0.001234), ("mm_page_free", 8, 3, 17.5)]
+
+
+def test_what_is_no_block_and_what_was_lost_is_told():
+    """A free that the kernel refused may name what is no block, and a ring that ran over says so."""
+    events = parse_trace("\n".join([
+        EVENT.format("mm_page_free: page=0 pfn=0x11 order=1"), EVENT.format("mm_page_free: page=0 pfn=0x10 order=12"),
+        "CPU:0 [LOST 17 EVENTS]", EVENT.format("page_fault_kernel: address=0x1000 ip=0x2 error_code=0x2")]))["events"]
+    assert [event["name"] for event in events] == ["mm_page_free", "mm_page_free", "lost", "page_fault_kernel"]
+    assert not any("pfn" in event for event in events) and events[2]["time"] == 0.001234
 
 
 def test_the_sums_are_the_dumps(model):

@@ -3,7 +3,7 @@ import MemoryPrimitives
 /// What a frame is used for, as maps of memory tell uses apart.
 ///
 /// Raw values count up from 0 without a gap.
-public enum MemoryUse: UInt8, Sendable {
+enum MemoryUse: UInt8, Sendable {
     /// In a zone, for whoever asks.
     case free
     /// In a CPU's frame cache.
@@ -34,7 +34,7 @@ public enum MemoryUse: UInt8, Sendable {
     static var count: Int { 14 }
 
     /// The use in one word, for reports.
-    public var name: StaticString {
+    var name: StaticString {
         switch self {
         case .free: "free"
         case .cached: "cached"
@@ -95,20 +95,20 @@ public enum MemoryUse: UInt8, Sendable {
 }
 
 /// Frames that follow each other and are used alike.
-public struct MemoryUseRun: Equatable, Sendable {
-    public var first: PageFrameNumber
+struct MemoryUseRun: Equatable, Sendable {
+    var first: PageFrameNumber
     /// Frames, at least one.
-    public var count: UInt
-    public var use: MemoryUse
+    var count: UInt
+    var use: MemoryUse
     /// log2 of the frames of each block; 0 where they are no blocks.
-    public var order: Int
+    var order: Int
     /// Whether the descriptors of these free frames have not been written yet.
-    public var isDeferred = false
+    var isDeferred = false
     /// Of slabs the cache's identifier; of what is reserved the owner's raw value; else 0.
-    public var detail: UInt = 0
+    var detail: UInt = 0
 
     /// The first frame after the run.
-    public var end: PageFrameNumber { first + count }
+    var end: PageFrameNumber { first + count }
 
     /// Adds `next` where it goes on with the same use.
     mutating func extend(by next: MemoryUseRun) -> Bool {

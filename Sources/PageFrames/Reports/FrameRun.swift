@@ -2,6 +2,7 @@ import MemoryPrimitives
 
 /// Frames that follow each other and are one thing to the allocator: a block, or frames that it does not hand out.
 public struct FrameRun: Equatable, Sendable {
+    /// What the frames of a run are to the allocator.
     public enum Kind: UInt8, Sendable {
         /// A free block.
         case free
@@ -11,7 +12,9 @@ public struct FrameRun: Equatable, Sendable {
         case cached
         /// A block that is handed out.
         case allocated
+        /// A block that was claimed as a slab.
         case slab
+        /// A block that was claimed as a page table.
         case table
         /// Behind a block, kept from everybody (`debug_guardpage`).
         case guardPage
@@ -21,7 +24,9 @@ public struct FrameRun: Equatable, Sendable {
         case damaged
     }
 
+    /// What they are.
     public var kind: Kind
+    /// The lowest frame.
     public var first: PageFrameNumber
     /// Frames, at least one.
     public var count: UInt

@@ -9,6 +9,8 @@ import PageFrames
 /// The states are runs of equal ones, each a number, left out where it is 1, and a letter: `A` allocated, `.` free in the
 /// slab, `m` free in a magazine or a depot, `q` in quarantine, `r` in a memory pool's reserve. `used` counts A and r.
 public enum SlabMapReport {
+    /// Writes each cache that has a slab, with its slabs.
+    ///
     /// - Complexity: O(objects). Takes each cache's lock, with interrupts disabled: not for callers that hold one. No cache
     ///   may be destroyed meanwhile.
     @inline(never)

@@ -13,6 +13,8 @@ import Paging
 /// three frames, each behind the one before, `-3` each in front of it. (Numbers of frames are decimal, and of 4 KiB, however
 /// large the page is.) `demand` and `guard` are pages due at their first touch, and such as nobody may touch.
 public enum AreaMapReport {
+    /// Writes each area with its pages.
+    ///
     /// - Complexity: O(areas + pages), with the areas' lock held and interrupts disabled. Any context but a fault's.
     @inline(never)
     public static func write<P: Platform>(_ vmalloc: borrowing Vmalloc<P>, to writer: inout some ReportWriter) {
