@@ -125,6 +125,14 @@ def test_slabs_and_areas_are_the_dumps(page, model):
             "return [...arguments[0].querySelectorAll('svg.slab')].map((slab) => [+slab.dataset.frame, +slab.dataset.used])",
             cards[cache.name])
         assert shown == sorted([slab.frame, slab.used] for slab in cache.slabs)
+        # Each object is a square, of the path of its state.
+        squares = page.execute_script(
+            "return [...arguments[0].querySelectorAll('svg.slab')].map((slab) => "
+            "[...slab.querySelectorAll('path')].map((path) => path.getAttribute('d').split('M').length - 1))",
+            cards[cache.name])
+        for slab, (hollow, half, full, other) in zip(sorted(cache.slabs, key=lambda slab: slab.frame), squares):
+            counts = [slab.states.count(letter) for letter in ".mAqr"]
+            assert [hollow, half, full, other] == [counts[0] + counts[1], counts[1], counts[2], counts[3] + counts[4]]
     rows = page.execute_script(
         "return [...document.querySelectorAll('.area')].map((row) => [row.dataset.start, row.dataset.kind, +row.dataset.present])")
     assert rows == [[f"{area.start:#x}", area.kind, sum(part.count for part in area.pages if part.kind == "mapped")]
