@@ -8,6 +8,10 @@ BOOT ?= kernel
 ARGS ?=
 TIMEOUT ?= 60
 
+# A dump's directory to draw instead of a machine's memory, and a trace to play on the page.
+DUMP ?=
+TRACE ?=
+
 # How long to fuzz.
 SECONDS ?= 60
 
@@ -57,6 +61,10 @@ check: test-dependencies ## build the kernel and check its code, and test the to
 dump: kernel ## boot with ARGS, use memory of each kind, and write every report to build/dump/NAME
 	@$(PYTHON) Tools/dump.py --memory '$(MEMORY)' --cpu '$(CPU)' --machine '$(MACHINE)' --boot '$(BOOT)' \
 		--arguments '$(ARGS)' --timeout '$(TIMEOUT)'
+.PHONY: map
+map: $(if $(DUMP),,kernel) ## draw where memory is: build/memory-map.html and .svg, of a machine or of DUMP=dir, with TRACE=file
+	@$(PYTHON) Tools/map.py --memory '$(MEMORY)' --cpu '$(CPU)' --machine '$(MACHINE)' $(if $(ARGS),--arguments '$(ARGS)') \
+		$(if $(DUMP),--dump '$(DUMP)') $(if $(TRACE),--trace '$(TRACE)')
 
 stack-report: kernel ## write build/stack-report.txt: how deep each stack goes at most, and by what path
 	@$(PYTHON) Tools/stack_report.py

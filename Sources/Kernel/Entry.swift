@@ -93,7 +93,7 @@ enum MainStack {
         guard let memory = unsafe Quarry.memory, let parameters = unsafe parameters else {
             FatalReport.panic("the main stack without memory")
         }
-        if parameters.isExercised { Exercise.run(memory) }
+        if parameters.sampleSteps > 0 { MemorySample.make(memory, steps: parameters.sampleSteps) }
         parameters.reports.print(memory)
         LeakCheck.prepare(parameters.leaks)
         if let crash = parameters.crash { crash.run() }

@@ -79,6 +79,13 @@ struct StackReserve<P: Platform>: ~Copyable {
         return false
     }
 
+    /// What is in a place of a CPU's: a frame's number, or 0. A snapshot.
+    func frame(_ cpu: Int, _ index: Int) -> UInt {
+        precondition(0 <= index && index < capacity && 0 <= cpu && cpu < P.cpuCount, "no such place")
+        // Within the places by the check above.
+        return unsafe places(of: cpu)[index].load(ordering: .relaxed)
+    }
+
     /// Places of all CPUs, and how many of them are empty; a snapshot.
     var figures: (places: Int, empty: Int) {
         var empty = 0
