@@ -1,3 +1,5 @@
+import MemoryPrimitives
+
 /// A doubly linked list of slabs, threaded through their headers. Under the cache's lock.
 struct SlabList {
     private(set) var first: SlabPage?
@@ -21,6 +23,16 @@ struct SlabList {
         slab.next = nil
         slab.previous = nil
         count &-= 1
+    }
+
+    /// Notes down for a debugger how a list is read.
+    @inline(never)
+    static func writeDebuggerNotes(to notes: inout DebuggerNotes) {
+        notes.note("slab_list.size", MemoryLayout<SlabList>.stride)
+        var list = SlabList()
+        let base = unsafe withUnsafePointer(to: &list.first) { UInt(bitPattern: $0) }
+        notes.note("slab_list.first", 0)
+        notes.noteOffset("slab_list.count", of: &list.count, from: base)
     }
 }
 
