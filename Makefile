@@ -20,7 +20,7 @@ SWIFT_SOURCES := Sources Tests Benchmarks/Sources Package.swift Benchmarks/Packa
 # What a test run is made of (Tools/run_tests.py).
 PARTS ?=
 
-.PHONY: help run test host-test boot-test check stack-report bench bench-check bench-update host-bench host-bench-check kernel iso \
+.PHONY: help run shell test host-test boot-test check stack-report bench bench-check bench-update host-bench host-bench-check kernel iso \
 	fuzz debug format lint dependencies test-dependencies clean
 
 help: ## list the targets
@@ -29,6 +29,10 @@ help: ## list the targets
 
 run: dependencies kernel ## install what is missing, build the kernel and boot it in QEMU
 	@$(PYTHON) Tools/run_kernel.py --memory '$(MEMORY)' --cpu '$(CPU)' --machine '$(MACHINE)' --boot '$(BOOT)' \
+		--arguments '$(ARGS)' --timeout '$(TIMEOUT)'
+
+shell: dependencies kernel ## boot to the prompt of the kernel's monitor (docs/monitor.md)
+	@$(PYTHON) Tools/shell.py --memory '$(MEMORY)' --cpu '$(CPU)' --machine '$(MACHINE)' --boot '$(BOOT)' \
 		--arguments '$(ARGS)' --timeout '$(TIMEOUT)'
 
 test: test-dependencies ## run every check and test, on the host and in QEMU, and end with a summary

@@ -9,6 +9,8 @@ import VirtualMemory
 struct BootParameters {
     var logLevel = LogLevel.info
     var runsSelfTests = true
+    /// Whether a person is asked what to do, instead of testing.
+    var runsMonitor = false
     /// What to measure instead of testing; nil for nothing.
     var benchmarks: BenchmarkSelection?
     /// Whether the regions of the address space lie where chance puts them.
@@ -67,6 +69,8 @@ struct BootParameters {
             for item in word.items { select(item) }
         } else if word.hasKey("selftest") {
             runsSelfTests = try word.flag()
+        } else if word.hasKey("monitor") {
+            runsMonitor = try word.flag()
         } else if word.hasKey("bench") {
             benchmarks = word.hasValue("demand") ? .demand : try word.flag() ? .calls : nil
         } else if word.hasKey("fault_around") {

@@ -32,7 +32,7 @@ enum LogLevel: UInt8, Comparable {
     }
 }
 
-/// The serial log: one line an event, `[   1234567] info    text`.
+/// The log on the serial line and in `LogRing`: one line an event, `[   1234567] info    text`.
 ///
 /// The number is the time stamp counter since the kernel's entry: cycles, or instructions under `-icount shift=0`.
 enum Log {
@@ -56,23 +56,26 @@ enum Log {
 
     @inline(never)
     private static func write(_ level: LogLevel, _ message: LogMessage) {
-        if unsafe level > Self.level {
-            return LineBuffer.discard(to: message.mark)
-        }
+        let isShown = unsafe level <= Self.level
         let prefix: LogMessage = "[\(UInt(now), width: 12)] \(level.label) "
-        write(from: prefix.mark)
-        write(from: message.mark)
-        endLine()
+        write(from: prefix.mark, isShown)
+        write(from: message.mark, isShown)
+        endLine(isShown)
     }
 
-    /// Writes the message that begins at `mark`, and nothing else has come after.
-    private static func write(from mark: Int) {
-        // The port has done with the bytes when it returns.
-        unsafe SerialPort.write(LineBuffer.bytes(from: mark))
+    /// Writes the message that begins at `mark`, and nothing else has come after: to the ring, and where it is to be shown to
+    /// the serial line.
+    private static func write(from mark: Int, _ isShown: Bool = true) {
+        // The ring and the port have done with the bytes when they return.
+        let bytes = unsafe LineBuffer.bytes(from: mark)
+        unsafe LogRing.append(bytes)
+        if isShown { unsafe SerialPort.write(bytes) }
         LineBuffer.discard(to: mark)
     }
 
-    private static func endLine() {
+    private static func endLine(_ isShown: Bool = true) {
+        LogRing.endLine()
+        if !isShown { return }
         SerialPort.write(UInt8(ascii: "\r"))
         SerialPort.write(UInt8(ascii: "\n"))
     }

@@ -34,7 +34,7 @@ enum Report: UInt8 {
         }
     }
 
-    private func write(_ memory: Permanent<KernelMemory<X86Platform>>, to writer: inout SerialReportWriter) {
+    func write(_ memory: Permanent<KernelMemory<X86Platform>>, to writer: inout SerialReportWriter) {
         switch self {
         case .iomem: memory.value.writeIomem(to: &writer)
         case .buddyinfo: BuddyInfoReport.write(memory.value.frames.value, to: &writer)
