@@ -21,7 +21,7 @@ SWIFT_SOURCES := Sources Tests Benchmarks/Sources Package.swift Benchmarks/Packa
 PARTS ?=
 
 .PHONY: help run shell test host-test boot-test check stack-report bench bench-check bench-update host-bench host-bench-check kernel iso \
-	fuzz debug format lint dependencies test-dependencies clean
+	fuzz debug debug-mapping format lint dependencies test-dependencies clean
 
 help: ## list the targets
 	@echo 'Usage: make TARGET [MEMORY=64M|512M|5G|64G] [CPU=max] [MACHINE=pc|q35] [BOOT=kernel|iso] [ARGS="..."] [TIMEOUT=60] [SECONDS=60]'
@@ -76,9 +76,13 @@ kernel: dependencies ## build and check the kernel: build/quarry.elf and build/q
 iso: kernel ## write build/quarry.iso, which GRUB boots with ARGS
 	@$(PYTHON) Tools/make_iso.py --arguments '$(ARGS)'
 
-debug: dependencies ## boot a -Onone kernel stopped, and open gdb at its entry
+debug: dependencies ## boot a -Onone kernel stopped, and open gdb, with the `quarry` commands, at its entry
 	@$(PYTHON) Tools/build_kernel.py --configuration debug --output build/debug
 	@$(PYTHON) Tools/debug_kernel.py --memory '$(MEMORY)' --cpu '$(CPU)' --machine '$(MACHINE)' --arguments '$(ARGS)'
+
+debug-mapping: dependencies ## have gdb show, step by step, how one page comes to be mapped
+	@$(PYTHON) Tools/build_kernel.py --configuration debug --output build/debug
+	@$(PYTHON) Tools/debug_kernel.py --memory 64M --arguments nokaslr --script gdb/step-mapping.gdb
 
 format: ## format the Swift sources
 	swift format --in-place --recursive $(SWIFT_SOURCES)

@@ -15,7 +15,7 @@ extension Kmalloc {
 }
 
 /// The first stored properties of `SlabCache`, in its order, so that their offsets can be asked for: of a type that is not
-/// copyable they cannot. `SlabDebuggerNotesTests` checks that they are the same.
+/// copyable they cannot. `DebuggerNotesTests` checks that they are the same.
 private struct FirstOfSlabCache {
     var name: CacheName
     var flags: CacheFlags
@@ -93,7 +93,7 @@ extension SlabHeader {
     @inline(never)
     fileprivate static func writeDebuggerNotes(to notes: inout DebuggerNotes) {
         notes.note("slab.size", MemoryLayout<SlabHeader>.stride)
-        // The first property, and the one before `next`: of constants no address can be taken. `SlabDebuggerNotesTests`
+        // The first property, and the one before `next`: of constants no address can be taken. `DebuggerNotesTests`
         // checks both.
         notes.note("slab.negated_base", 0)
         // Room for one, of which only addresses are taken.

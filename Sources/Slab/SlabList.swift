@@ -29,10 +29,13 @@ struct SlabList {
     @inline(never)
     static func writeDebuggerNotes(to notes: inout DebuggerNotes) {
         notes.note("slab_list.size", MemoryLayout<SlabList>.stride)
-        var list = SlabList()
-        let base = unsafe withUnsafePointer(to: &list.first) { UInt(bitPattern: $0) }
-        notes.note("slab_list.first", 0)
-        notes.noteOffset("slab_list.count", of: &list.count, from: base)
+        // Room for one, of which only addresses are taken.
+        unsafe withUnsafeTemporaryAllocation(of: SlabList.self, capacity: 1) { room in
+            guard let list = room.baseAddress else { return }
+            let base = UInt(bitPattern: list)
+            unsafe notes.noteOffset("slab_list.first", of: &list.pointee.first, from: base)
+            unsafe notes.noteOffset("slab_list.count", of: &list.pointee.count, from: base)
+        }
     }
 }
 

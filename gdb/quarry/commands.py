@@ -2,7 +2,7 @@
 
 import gdb
 
-from quarry import areas, buddy, layout, memory, panic, slabs, stacks, tables, whatis
+from quarry import areas, buddy, layout, log, memory, panic, slabs, stacks, tables, whatis
 from quarry.errors import Trouble
 
 
@@ -28,6 +28,7 @@ COMMANDS = {
     "areas": ("", "the areas of the vmalloc space, as the report vmallocinfo", _nothing(areas.report)),
     "stacks": ("", "the kernel stacks and how deep they are, as the report stacks", _nothing(stacks.report)),
     "whatis": ("ADDRESS", "what an address belongs to: frame, slab object, area, stack, function", _address(whatis.describe)),
+    "log": ("[COUNT]", "the kernel's log, or its last lines, whatever loglevel= says", log.report),
     "panic": ("", "all of a crash: reason, registers, explanation, backtrace, stack, log", _nothing(panic.report)),
 }
 

@@ -6,7 +6,7 @@ is complete and nothing has been taken down yet.
 
 import gdb
 
-from quarry import areas, backtrace, exceptions, memory, stacks, symbols, whatis
+from quarry import areas, backtrace, exceptions, log, memory, stacks, symbols, whatis
 from quarry.errors import Trouble
 
 STOP = "fatal_report_end"
@@ -17,7 +17,8 @@ class FatalStop(gdb.Breakpoint):
     """Stops where the kernel has reported its end; says what to ask."""
 
     def __init__(self):
-        super().__init__(f"*&{STOP}", type=gdb.BP_HARDWARE_BREAKPOINT, internal=True)
+        # Of the ordinary type: it can be set before a machine is connected, and QEMU's gdb server writes nothing for it.
+        super().__init__(f"*{memory.address_of(STOP):#x}", internal=True)
         self.silent = True
 
     def stop(self):
@@ -69,8 +70,6 @@ def report():
 
 
 def _reason(frame, pc):
-    from quarry import log
-
     said = log.fatal_lines()
     for line in said:
         yield f"reason: {line}" if line is said[0] else f"        {line}"
@@ -170,8 +169,6 @@ def _stack(pointer, words=16):
 
 
 def _log():
-    from quarry import log
-
     lines = list(log.tail(20))
     if lines:
         yield "log, the last lines:"

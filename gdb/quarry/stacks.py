@@ -9,7 +9,7 @@ PAGE = 4096
 # boot/stacks.S: the name in reports, and that of the symbols.
 IMAGE_STACKS = (
     ("boot", "boot_stack"), ("double fault", "double_fault_stack"), ("page fault", "page_fault_stack"),
-    ("NMI", "nmi_stack"), ("machine check", "machine_check_stack"))
+    ("NMI", "nmi_stack"), ("machine check", "machine_check_stack"), ("interrupt", "interrupt_stack"))
 
 
 class Stack:
@@ -100,4 +100,5 @@ def describe_pointer(pointer):
     stack = stack_of(pointer)
     if stack is None:
         return f"stack pointer 0x{pointer:016x}, in no stack that is known"
-    return f"stack pointer 0x{pointer:016x}, in stack \"{stack.name}\", depth {stack.end - pointer} of {stack.end - stack.start} bytes"
+    return (f"stack pointer 0x{pointer:016x}, in stack \"{stack.name}\", depth {stack.end - pointer}"
+            f" of {stack.end - stack.start} bytes")

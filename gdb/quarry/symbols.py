@@ -55,6 +55,12 @@ def find(address):
     return (names[index], address - addresses[index]) if index >= 0 else None
 
 
+def addresses(name):
+    """Where the functions of that name begin: generic ones are there once for each use."""
+    places, names = _table()
+    return [place for place, found in zip(places, names) if found == name]
+
+
 def describe(address, is_return_address=False):
     """`0xffffffff80123456 function+0x12`, as the kernel's own backtraces have it."""
     # The byte after a call may belong to the next function.

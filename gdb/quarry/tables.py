@@ -5,6 +5,7 @@ kernel's ideas, so that it works at every moment, the boot tables' included.
 import struct
 
 from quarry import entries, memory
+from quarry.errors import Trouble
 
 PAGING = 1 << 31
 LA57 = 1 << 12
@@ -18,8 +19,6 @@ class Walker:
         self.tables = {}
         if root is None:
             if not memory.register("cr0") & PAGING:
-                from quarry.errors import Trouble
-
                 raise Trouble("paging is off: every address is a physical one (continue to kernel_main)")
             root = memory.register("cr3") & entries.ADDRESS
             levels = 5 if memory.register("cr4") & LA57 else 4

@@ -5,10 +5,12 @@ from quarry.errors import Trouble
 from quarry.tables import Walker
 
 DIRECT = "direct_map_base"
-# The name, the word with the base, the note with the end.
+# The name, the word with the base, the note with the end, and the most bytes that it has, for the time before the note.
 REGIONS = (
-    ("direct map", DIRECT, "layout.direct_map_end"), ("object alias", "object_alias_base", "layout.object_alias_end"),
-    ("vmalloc space", "vmalloc_base", "layout.areas_end"), ("frame table", "frame_table_base", "layout.frame_table_end"))
+    ("direct map", DIRECT, "layout.direct_map_end", 4 << 30),
+    ("object alias", "object_alias_base", "layout.object_alias_end", 512 << 30),
+    ("vmalloc space", "vmalloc_base", "layout.areas_end", 32 << 40),
+    ("frame table", "frame_table_base", "layout.frame_table_end", 1 << 40))
 GUARD = 4096
 
 
@@ -24,13 +26,13 @@ def image_part(address):
 
 def region(address):
     """(name, offset) of the part of the address space that holds an address; None where that is none of them."""
-    for name, symbol, key in REGIONS:
-        start = memory.word_of(symbol)
+    for name, symbol, key, most in REGIONS:
+        # Before the layout is chosen there is the boot tables' direct map alone.
+        start = memory.direct_map_base() if symbol == DIRECT else memory.word_of(symbol)
         try:
             end = layout.note(key)
         except Trouble:
-            # Before the kernel's own tables there is the direct map alone, of the first 4 GiB.
-            start, end = (memory.direct_map_base(), memory.direct_map_base() + (4 << 30)) if symbol == DIRECT else (0, 0)
+            end = start + most if start else 0
         if start <= address < end:
             return name, address - start
     return None
