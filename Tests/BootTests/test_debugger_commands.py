@@ -16,7 +16,7 @@ TRANSLATION = re.compile(r"^([0-9a-f]{16}): ([0-9a-f]{16}) ([XGPDACTUW-]{9})$", 
 STOP = "hbreak *exception_dispatch if *(long *)($rdi + 120) == 3"
 KERNELS = {
     "debug": {"kernel_directory": BUILD / "debug", "memory": "64M", "arguments": ""},
-    "four-levels": {"kernel_directory": BUILD, "memory": "64M", "arguments": "no5lvl"},
+    "four-levels": {"kernel_directory": BUILD, "memory": "64M", "arguments": "no5lvl nokaslr"},
     "large-pages": {"kernel_directory": BUILD, "memory": "5G", "arguments": "kfence.sample_interval=1"},
 }
 
@@ -44,6 +44,10 @@ PLACES = {
     "not-canonical": ("0x8000000000000000", [r"not a canonical address"]),
     "unmapped": ("$direct + 0xf00000000", None),
 }
+# With `nokaslr`, as literal numbers that the monitor takes: direct map, large page, alias, stack, due page, guard page, image.
+LITERALS = (
+    0xFFFF888000100010, 0xFFFF888000400123, 0x7F0000100010, 0xFFFFC90000004FF8, 0xFFFFC90000001008, 0xFFFFC90000000008,
+    0xFFFFFFFF8010B004, 0xFFFFFFFFC0000000, 0x1000)
 MISTAKES = {
     "quarry vtop": r"quarry vtop: expected an address",
     "quarry vtop zork": r"quarry vtop: 'zork' is no address",
@@ -65,6 +69,7 @@ VARIABLES = "; ".join((
     "gdb.set_convenience_variable('direct', memory.direct_map_base())",
     "gdb.set_convenience_variable('alias', memory.word_of('object_alias_base'))",
     "frame = int(gdb.parse_and_eval('$object - $direct')) >> 12",
+    "gdb.set_convenience_variable('guard', next((a for a, _, e in tables.Walker().walk() if e & 0x601 == 0x400), 0))",
     "origin = memory.read64(layout.note('frame_table.origins') + 8 * (frame >> 9))",
     "gdb.set_convenience_variable('descriptor', origin + 16 * frame)",
 ))
@@ -89,6 +94,9 @@ def stopped(kernel):
     for name, (expression, _) in PLACES.items():
         commands += [section(f"vtop {name}"), f"quarry vtop {expression}"]
         commands += [section(f"whatis {name}"), f"quarry whatis {expression}"]
+    commands += [section("vtop-guard"), "quarry vtop $guard"]
+    for literal in LITERALS if "nokaslr" in arguments else ():
+        commands += [section(f"literal {literal}"), f"quarry vtop {literal:#x}", f"ask gva2gpa {literal:#x}"]
     for mistake in MISTAKES:
         commands += [section(f"mistake {mistake}"), mistake]
     commands += [section("help"), "quarry help", "quarry help vtop", section("log"), "quarry log", section("log-tail"),
@@ -242,6 +250,20 @@ def test_pages_of_each_size_are_named():
     assert re.search(r" 1G wb ", text["ptdump"]) and re.search(r" 2M wb ", text["ptdump"])
     assert "page of 1 GiB" in text["vtop boot-memory"] + text["vtop object"] + stopped("large-pages")[1]
     assert "stack page: " in text["vtop stack-due"]
+    assert "guard page: nobody may touch it" in text["vtop-guard"] and "no translation: guard" in text["vtop-guard"]
+
+
+def test_vtop_is_what_the_monitor_translates_one_by_one():
+    parts = stopped("four-levels")[0]
+    mapped = []
+    for literal in LITERALS:
+        text = parts[f"literal {literal}"]
+        theirs = re.search(r"^gpa: 0x([0-9a-f]+)$", text, re.MULTILINE)
+        ours = re.search(r"^  physical 0x([0-9a-f]+),", text, re.MULTILINE)
+        assert (theirs and int(theirs[1], 16)) == (ours and int(ours[1], 16)), text
+        assert theirs or "Unmapped" in text
+        mapped.append(bool(theirs))
+    assert mapped == [True, True, True, True, False, False, True, False, False]
 
 
 def test_whatis_names_each_kind_of_address(session):

@@ -12,7 +12,7 @@ CRASHES = {
     "use-after-vfree": [r"exception: page fault, vector 14", r"this is a use of memory after it was freed", r": freed: it was in"],
     "stack-overflow": [r"an overflow of stack", r"the guard page below"],
     "swift-trap": [r"exception: Swift runtime trap"],
-    "double-kfree": [r"reason: .*double"],
+    "double-kfree": [r"reason: .*double", r"registers, now:"],
 }
 
 
@@ -44,3 +44,19 @@ def test_panic_says_what_the_report_says(stopped_boot, crash, directory):
     fatal = re.findall(r"^\[ *\d+\] fatal +(.*)$", result.log, re.MULTILINE)
     for line in fatal:
         assert line in said, f"{line!r} is missing\n{said}"
+
+
+def test_pages_that_are_due_at_their_first_touch_are_named(stopped_boot):
+    """The crash leaves an area of three pages that nobody has touched, at an address that `nokaslr` fixes."""
+    first = 0xFFFFC90000006000
+    output, _ = stopped_boot(
+        ["continue", f"quarry vtop {first + 8:#x}", f"quarry whatis {first + 0x1008:#x}", f"ask gva2gpa {first:#x}",
+         f"quarry whatis {first + 0x3000:#x}", "quarry ptdump", "quarry areas", "kill"],
+        memory="64M", arguments="nokaslr crash=interior-vfree")
+    assert "Traceback" not in output, output
+    assert re.search(r"PT .* on demand: rw-g-, a zeroed page at the first touch; its frame is promised", output), output
+    assert "no translation: on demand" in output and "Unmapped" in output
+    assert re.search(r'in vmalloc area "crash test" 0xffffc90000006000-0xffffc90000009000, offset 0x1008', output)
+    assert re.search(r'in the guard page above vmalloc area "crash test"', output)
+    assert re.search(r"^0xffffc90000006000-0xffffc90000008fff +12K rw-g- 4K demand$", output, re.MULTILINE)
+    assert re.search(r"^0xffffc90000006000-0xffffc9000000a000 +16384 crash test vmalloc$", output, re.MULTILINE)

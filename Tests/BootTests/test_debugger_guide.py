@@ -64,6 +64,84 @@ def test_the_session_shows_each_level_come_to_be():
     assert "cannot be read" in reads[0] and "the translation works" in reads[-1]
 
 
+# Run in gdb: values that have no place in a machine, as gdb would show their members.
+PRINTED = """
+from quarry import printers
+
+class Type:
+    def __init__(self, name):
+        self.name = name
+
+class Value:
+    def __init__(self, kind, **fields):
+        self.type, self.fields = Type(kind), fields
+    def __getitem__(self, name):
+        return self.fields[name]
+
+def number(kind, value):
+    return Value(kind, _value=value)
+
+def raw(kind, value, of="UInt"):
+    return Value(kind, rawValue=number(of, value))
+
+def descriptor(state, order, owner=0, tag=0, extra=0):
+    return Value(
+        "FrameDescriptor", owner=number("UInt", owner), order=number("UInt8", order), state=raw("FrameState", state, "UInt8"),
+        tag=number("UInt16", tag), extraReferences=number("UInt32", extra))
+
+for value in (
+        number("UInt64", -1), number("UInt8", -1), number("Int8", -1), number("Int", 5), number("Bool", -1), number("Bool", 0),
+        raw("VirtualAddress", -4096), raw("PhysicalAddress", 0x1000), raw("PageFrameNumber", 0x103C),
+        raw("PageTableEntry", 0), raw("PageTableEntry", 0x8000000001053163 - (1 << 64)),
+        raw("PageTableEntry", 0x0040000003FDA223), raw("PageTableEntry", 0x000FFFFFFFFFF400),
+        raw("PageTableEntry", 0x800FFFFFFFFFF362 - (1 << 64)), raw("PageTableEntry", 0x801FFFFFFFFFF162 - (1 << 64)),
+        raw("AllocationFlags", 0xDC0, "UInt32"), raw("AllocationFlags", 0, "UInt32"), raw("AllocationFlags", 1 << 30, "UInt32"),
+        raw("PagePermissions", 0x13, "UInt16"), raw("PagePermissions", 0x73, "UInt16"), raw("CacheFlags", 12, "UInt32"),
+        raw("FrameState", 5, "UInt8"), raw("FrameState", 99, "UInt8"), descriptor(0, 0), descriptor(32, 2, 0x1000, 7),
+        descriptor(2, 3, extra=2)):
+    print(printers.lookup(value).to_string())
+print(printers.lookup(Value("Unknown")))
+"""
+EXPECTED = """
+18446744073709551615
+255
+-1
+5
+true
+false
+0xfffffffffffff000
+0x1000
+0x103c (physical 0x103c000)
+0x0000000000000000 (empty)
+0x8000000001053163 (present, 0x1053000, rw-g-)
+0x0040000003fda223 (table at 0x3fda000, 4 entries in use)
+0x000ffffffffff400 (guard page: nobody may touch it)
+0x800ffffffffff362 (on demand: rw-g-, a zeroed page at the first touch; its frame is promised)
+0x801ffffffffff162 (stack page: rw-g-, due when the stack grows; its frame is promised)
+io | fs | zero | directReclaim | wakeReclaimer
+none
+0x40000000
+read | write | global
+read | write | global, uc
+poison | redZone
+page table
+damaged (state 99)
+interior
+slab, order 2, owner 0x1000, tag 0x7
+allocated, order 3, 3 references
+None
+"""
+
+
+def test_printers_know_each_kind_of_value(tmp_path):
+    script = tmp_path / "printed.py"
+    script.write_text(PRINTED)
+    command = [
+        "gdb", "-q", "-nx", "-batch", "-ex", f"source {ROOT / 'gdb' / 'quarry.py'}", "-ex", f"source {script}"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL)
+    assert result.stdout.strip().splitlines() == EXPECTED.strip().splitlines(), result.stderr
+
+
 def swift_flags(path, kind):
     """{bit: name} of the constants of a flag set in the sources."""
     pattern = re.compile(rf"static var (\w+): {kind} \{{ {kind}\(rawValue: (0x[0-9a-fA-F_]+|1 << \d+|\d+)\) \}}")

@@ -54,6 +54,8 @@ def report():
     yield from _reason(frame, pc)
     if frame is None:
         yield stacks.describe_pointer(memory.register("rsp"))
+        yield "registers, now:"
+        yield from _registers(_Now())
         yield "backtrace:"
         rip, frame_pointer, stack_pointer = pc, memory.register("rbp"), memory.register("rsp")
     else:
@@ -145,6 +147,13 @@ def _not_canonical(frame):
     for name in exceptions.REGISTERS:
         if name not in ("vector", "error_code", "cs", "rflags", "ss") and not walker.is_canonical(frame[name]):
             yield f"{name} {frame[name]:#018x}: not a canonical address"
+
+
+class _Now:
+    """The registers as they are, where no exception has kept others."""
+
+    def __getitem__(self, name):
+        return memory.register({"rip": "pc", "rflags": "eflags"}.get(name, name))
 
 
 def _registers(frame):

@@ -8,6 +8,7 @@ signed type whatever the integer is, so that the name decides.
 import gdb
 
 from quarry import buddy, entries, memory
+from quarry.errors import Trouble
 
 UNSIGNED = {"UInt": 64, "UInt8": 8, "UInt16": 16, "UInt32": 32, "UInt64": 64}
 SIGNED = {"Int": 64, "Int8": 8, "Int16": 16, "Int32": 32, "Int64": 64}
@@ -85,6 +86,14 @@ def optional_text(value):
     return f"{number:#x} (of {size} bytes)"
 
 
+def static_text(value):
+    count = int(value["_utf8CodeUnitCount"]) & memory.MASK
+    if int(value["_flags"]) & 1 or count > 1024:
+        return None
+    text = memory.read(int(value["_startPtrOrData"]), count) if count else b""
+    return '"' + text.decode("ascii", "replace") + '"'
+
+
 def frame_text(value):
     state, order = int(raw(value["state"])), integer(value["order"])
     text = buddy.STATES.get(state, f"damaged (state {state})")
@@ -118,6 +127,8 @@ def text_of(value):
         return buddy.STATES.get(raw(value), f"damaged (state {raw(value)})")
     if name == "FrameDescriptor":
         return frame_text(value)
+    if name == "StaticString":
+        return static_text(value)
     if name == "Optional":
         return optional_text(value)
     return None
@@ -137,7 +148,7 @@ def lookup(value):
     """The printer of a value; None where gdb's own is as good, or where it cannot be read."""
     try:
         text = text_of(value)
-    except (gdb.error, memory.Trouble, OverflowError, TypeError):
+    except (gdb.error, Trouble, OverflowError, TypeError):
         return None
     return None if text is None else Printer(text)
 
