@@ -15,13 +15,14 @@ PYTHON ?= /usr/bin/python3
 export SWIFT_BACKTRACE := enable=no
 export PYTHONDONTWRITEBYTECODE := 1
 
-SWIFT_SOURCES := Sources Tests Benchmarks/Sources Package.swift Benchmarks/Package.swift
+SWIFT_SOURCES := Sources Tests Benchmarks/Sources Package.swift Benchmarks/Package.swift \
+	$(wildcard Examples/*/Sources Examples/*/Package.swift)
 
 # What a test run is made of (Tools/run_tests.py).
 PARTS ?=
 
 .PHONY: help run shell test host-test boot-test check stack-report bench bench-check bench-update host-bench host-bench-check kernel iso \
-	fuzz debug debug-mapping format lint dependencies test-dependencies clean
+	example-kernel fuzz debug debug-mapping docs docs-check format lint dependencies test-dependencies clean
 
 help: ## list the targets
 	@echo 'Usage: make TARGET [MEMORY=64M|512M|5G|64G] [CPU=max] [MACHINE=pc|q35] [BOOT=kernel|iso] [ARGS="..."] [TIMEOUT=60] [SECONDS=60]'
@@ -73,6 +74,11 @@ kernel: dependencies ## build and check the kernel: build/quarry.elf and build/q
 	@$(PYTHON) Tools/check_kernel.py
 	@$(PYTHON) Tools/check_floors.py
 
+example-kernel: dependencies ## build the kernel of another package, Examples/AdoptingKernel, and boot it
+	@$(PYTHON) Tools/build_kernel.py --package Examples/AdoptingKernel --product AdoptingKernel --output build/examples
+	@$(PYTHON) Tools/run_kernel.py --kernel build/examples/AdoptingKernel-multiboot.elf --log build/examples/serial.log \
+		--memory '$(MEMORY)' --cpu '$(CPU)' --machine '$(MACHINE)' --arguments '$(ARGS)' --timeout '$(TIMEOUT)'
+
 iso: kernel ## write build/quarry.iso, which GRUB boots with ARGS
 	@$(PYTHON) Tools/make_iso.py --arguments '$(ARGS)'
 
@@ -83,6 +89,12 @@ debug: dependencies ## boot a -Onone kernel stopped, and open gdb, with the `qua
 debug-mapping: dependencies ## have gdb show, step by step, how one page comes to be mapped
 	@$(PYTHON) Tools/build_kernel.py --configuration debug --output build/debug
 	@$(PYTHON) Tools/debug_kernel.py --memory 64M --arguments nokaslr --script gdb/step-mapping.gdb
+
+docs: dependencies ## write build/docs, the documentation's site: python3 -m http.server -d build/docs
+	@$(PYTHON) Tools/build_docs.py
+
+docs-check: test-dependencies ## complain of missing comments, of links that lead nowhere, and of names that do not exist
+	@$(PYTHON) Tools/run_tests.py docs
 
 format: ## format the Swift sources
 	swift format --in-place --recursive $(SWIFT_SOURCES)
@@ -97,4 +109,4 @@ test-dependencies: ## install what the tests need besides
 	@Tools/install_dependencies.sh test
 
 clean: ## remove everything that was built
-	rm -rf build .build .build-kernel .build-asan .build-tsan .build-host-bench .build-fuzz
+	rm -rf build .build .build-* Examples/*/.build*

@@ -5,7 +5,7 @@ import X86
 
 extension KernelImage {
     /// The image that runs, as linker.ld and boot/stacks.S lay it out.
-    static var running: KernelImage {
+    public static var running: KernelImage {
         let guards: InlineArray<8, VirtualAddress?> = [
             VirtualAddress(boot_stack_guard_address()),
             VirtualAddress(double_fault_stack_guard_address()),

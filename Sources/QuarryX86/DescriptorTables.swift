@@ -2,13 +2,13 @@ import MemoryPrimitives
 import X86
 
 /// Segment selectors of the kernel's GDT.
-enum Selector {
-    static var code: UInt16 { 8 }
-    static var task: UInt16 { 40 }
+public enum Selector {
+    public static var code: UInt16 { 8 }
+    public static var task: UInt16 { 40 }
 }
 
 /// The interrupt stack table's entries: stacks that the CPU switches to by itself (Intel SDM vol. 3, 6.14.5).
-enum InterruptStack: UInt8, CaseIterable {
+public enum InterruptStack: UInt8, CaseIterable {
     case doubleFault = 1
     case pageFault = 2
     case nonMaskableInterrupt = 3
@@ -16,7 +16,7 @@ enum InterruptStack: UInt8, CaseIterable {
     case interrupt = 5
 
     /// One past the stack's last byte.
-    var end: UInt {
+    public var end: UInt {
         switch self {
         case .doubleFault: double_fault_stack_end_address()
         case .pageFault: page_fault_stack_end_address()
@@ -27,7 +27,7 @@ enum InterruptStack: UInt8, CaseIterable {
     }
 
     /// The unmapped page below the stack.
-    var guardPage: UInt {
+    public var guardPage: UInt {
         switch self {
         case .doubleFault: double_fault_stack_guard_address()
         case .pageFault: page_fault_stack_guard_address()
@@ -40,7 +40,7 @@ enum InterruptStack: UInt8, CaseIterable {
     /// The stack of a vector, or nil for those that stay on the stack they interrupt.
     ///
     /// Devices' interrupts have one of their own: a push onto a stack that has to grow for it would lose them.
-    init?(vector: Int) {
+    public init?(vector: Int) {
         switch vector {
         case 2: self = .nonMaskableInterrupt
         case 8: self = .doubleFault
@@ -53,12 +53,13 @@ enum InterruptStack: UInt8, CaseIterable {
 }
 
 /// GDT, TSS and IDT: where the CPU finds its segments, its stacks and its handlers.
-enum DescriptorTables {
-    static let exceptionCount = 32
+public enum DescriptorTables {
+    /// Vectors that are the CPU's own.
+    public static let exceptionCount = 32
     /// Exceptions, and the lines of both interrupt controllers behind them.
-    static let vectorCount = exceptionCount + InterruptController.lineCount
+    public static let vectorCount = exceptionCount + InterruptController.lineCount
 
-    static func load() {
+    public static func load() {
         fillGlobalDescriptors()
         fillTaskState()
         fillInterruptDescriptors()

@@ -3,10 +3,11 @@ import X86
 /// The two 8259 interrupt controllers of a PC, the second behind line 2 of the first.
 ///
 /// The firmware leaves their lines at vectors of exceptions. Nothing is taken from them before `start()`.
-enum InterruptController {
-    static let lineCount = 16
+public enum InterruptController {
+    /// Lines of both controllers.
+    public static let lineCount = 16
     /// The line of the first serial port.
-    static var serialLine: UInt { 4 }
+    public static var serialLine: UInt { 4 }
     /// Behind which the second controller is.
     private static var cascadeLine: UInt { 2 }
 
@@ -14,7 +15,7 @@ enum InterruptController {
     private static var second: UInt16 { 0xa0 }
 
     /// Lets the lines arrive behind the exceptions, and masks them all.
-    static func start() {
+    public static func start() {
         start(first, vector: UInt8(DescriptorTables.exceptionCount), cascade: 1 << UInt8(cascadeLine))
         start(second, vector: UInt8(DescriptorTables.exceptionCount) + 8, cascade: UInt8(cascadeLine))
     }
@@ -29,7 +30,7 @@ enum InterruptController {
     }
 
     /// Lets a line through.
-    static func enable(_ line: UInt) {
+    public static func enable(_ line: UInt) {
         let controller = line < 8 ? first : second
         mask(controller, x86_in8(controller + 1) & ~(1 << UInt8(line & 7)))
         if line >= 8 { mask(first, x86_in8(first + 1) & ~(1 << UInt8(cascadeLine))) }
@@ -37,7 +38,7 @@ enum InterruptController {
 
     /// True where nobody has raised the line that was announced: its controller answers with its last line where the one
     /// that asked has gone away meanwhile. The first controller is told that the second is done all the same.
-    static func isSpurious(_ line: UInt) -> Bool {
+    public static func isSpurious(_ line: UInt) -> Bool {
         guard line & 7 == 7 else { return false }
         let controller = line < 8 ? first : second
         // The register of lines in service is what is read next.
@@ -48,7 +49,7 @@ enum InterruptController {
     }
 
     /// Says that a line has been answered.
-    static func end(_ line: UInt) {
+    public static func end(_ line: UInt) {
         if line >= 8 { command(second, endOfInterrupt) }
         command(first, endOfInterrupt)
     }
