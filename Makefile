@@ -29,7 +29,7 @@ SWIFT_SOURCES := Sources Tests Benchmarks/Sources Package.swift Benchmarks/Packa
 PARTS ?=
 
 .PHONY: help run shell test host-test boot-test check stack-report bench bench-check bench-update host-bench host-bench-check kernel iso \
-	example-kernel fuzz debug docs docs-check format lint dependencies test-dependencies clean
+	example-kernel fuzz debug debug-mapping docs docs-check format lint dependencies test-dependencies clean
 
 help: ## list the targets
 	@echo 'Usage: make TARGET [MEMORY=64M|512M|5G|64G] [CPU=max] [MACHINE=pc|q35] [BOOT=kernel|iso] [ARGS="..."] [TIMEOUT=60] [SECONDS=60]'
@@ -100,9 +100,13 @@ example-kernel: dependencies ## build the kernel of another package, Examples/Ad
 iso: kernel ## write build/quarry.iso, which GRUB boots with ARGS
 	@$(PYTHON) Tools/make_iso.py --arguments '$(ARGS)'
 
-debug: dependencies ## boot a -Onone kernel stopped, and open gdb at its entry
+debug: dependencies ## boot a -Onone kernel stopped, and open gdb, with the `quarry` commands, at its entry
 	@$(PYTHON) Tools/build_kernel.py --configuration debug --output build/debug
 	@$(PYTHON) Tools/debug_kernel.py --memory '$(MEMORY)' --cpu '$(CPU)' --machine '$(MACHINE)' --arguments '$(ARGS)'
+
+debug-mapping: dependencies ## have gdb show, step by step, how one page comes to be mapped
+	@$(PYTHON) Tools/build_kernel.py --configuration debug --output build/debug
+	@$(PYTHON) Tools/debug_kernel.py --memory 64M --arguments nokaslr --script gdb/step-mapping.gdb
 
 docs: dependencies ## write build/docs, the documentation's site: python3 -m http.server -d build/docs
 	@$(PYTHON) Tools/build_docs.py

@@ -20,6 +20,7 @@ func kernelMain(magic: UInt32, information: UInt32, startTime: UInt64) {
     Log.info("Quarry: a kernel memory subsystem in Embedded Swift")
     let parameters = BringUp.run(information: PhysicalAddress(UInt(information)))
     guard let memory = unsafe Quarry.memory else { FatalReport.panic("no memory after bring-up") }
+    DebuggerLayout.write(memory)
     do throws(PagingError) { try memory.value.seal() } catch { FatalReport.panic("the image cannot be sealed") }
     PageTableAudit.run(memory)
     Log.info("ready: \(Log.now) ticks since entry")

@@ -86,6 +86,11 @@ struct StackReserve<P: Platform>: ~Copyable {
         return unsafe places(of: cpu)[index].load(ordering: .relaxed)
     }
 
+    /// Where the places of CPU 0 are, for a debugger, and the words from one CPU's to the next one's.
+    var debuggerPlaces: (address: UInt, stride: Int) {
+        unsafe (UInt(bitPattern: places), Self.stride(capacity))
+    }
+
     /// Places of all CPUs, and how many of them are empty; a snapshot.
     var figures: (places: Int, empty: Int) {
         var empty = 0

@@ -1,5 +1,6 @@
 """A dump of all reports: Linux's formats line by line, numbers that agree with each other, and procps as their reader."""
 
+import collections
 import re
 import subprocess
 import sys
@@ -61,6 +62,14 @@ def zones(text):
         numbers["cached"] = sum(int(count) for count in re.findall(r"count: (\d+)", pagesets))
         found[name] = numbers
     return found
+
+
+def frames_by_use(text):
+    """The frames of each use in the report `frames`."""
+    uses = collections.Counter()
+    for count, use in re.findall(r"^0x\w+-0x\w+ (\d+) (\S+)", text, re.MULTILINE):
+        uses[use] += int(count)
+    return uses
 
 
 def free_frames(counts):
