@@ -10,7 +10,7 @@ import subprocess
 
 from markdown import as_article
 from symbol_graphs import DOCUMENTED, build_symbol_graphs, graph_files
-from toolchain import BUILD, ROOT, entry_point, run, tool
+from toolchain import BUILD, ROOT, Failure, entry_point, tool
 
 SITE = BUILD / "docs"
 WORK = BUILD / "docs-parts"
@@ -33,16 +33,27 @@ def assemble_articles(catalog, documents=ROOT / "docs"):
         shutil.copy(image, catalog)
 
 
+def docc(*arguments):
+    """Runs the documentation compiler, and shows what it says, but for the empty line that it ends with."""
+    done = subprocess.run(
+        [tool("docc"), *(str(word) for word in arguments)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, timeout=600)
+    if done.stdout.strip():
+        print(done.stdout.strip())
+    if done.returncode:
+        raise Failure(f"docc {arguments[0]} failed with status {done.returncode}")
+
+
 def convert(name, output, catalog=None, graphs=None, dependencies=()):
     """Compiles one archive. Whatever docc warns of ends it."""
-    command = [tool("docc"), "convert", *([catalog] if catalog else []), "--warnings-as-errors",
+    command = ["convert", *([catalog] if catalog else []), "--warnings-as-errors",
                "--fallback-display-name", name, "--fallback-bundle-identifier", f"quarry.{name}",
                "--enable-experimental-external-link-support", "--output-path", output]
     if graphs:
         command += ["--additional-symbol-graph-dir", graphs]
     for archive in dependencies:
         command += ["--dependency", archive]
-    run(command, cwd=ROOT)
+    docc(*command)
     return output
 
 
@@ -67,8 +78,7 @@ def build(site=SITE, work=WORK):
     assemble_articles(work / "Quarry.docc")
     articles = convert("Quarry", work / "Quarry.doccarchive", work / "Quarry.docc", dependencies=archives)
     shutil.rmtree(site, ignore_errors=True)
-    run([tool("docc"), "merge", articles, *archives, "--synthesized-landing-page-name", "Quarry",
-         "--output-path", site], cwd=ROOT, stdout=subprocess.DEVNULL)
+    docc("merge", articles, *archives, "--synthesized-landing-page-name", "Quarry", "--output-path", site)
     (site / "index.html").write_text(FRONT)
     return site
 

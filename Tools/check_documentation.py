@@ -12,14 +12,16 @@ Links and parameters are the documentation compiler's business: see `build_docs.
 import re
 import sys
 
-from symbol_graphs import GRAPHS, build_symbol_graphs, public_symbols
-from toolchain import Failure, entry_point
+from symbol_graphs import DOCUMENTED, GRAPHS, build_symbol_graphs, public_symbols
+from toolchain import ROOT, Failure, entry_point
 
 CALLS = {"swift.func", "swift.method", "swift.type.method"}
 FIELD = re.compile(r"^\s*- (Parameters?|Returns|Throws|Complexity|Precondition)\b")
 # What a call does, as the first word of its sentence: then the sentence does not say what comes back.
 ACTION = re.compile(r"^(?!This|Is|Has|Does|Was|As|Less|Always|Its|Bytes|Pages|Frames|Addresses|Words|Slots|Objects|"
                     r"Linux's|Whose|Ticks|Devices)[A-Z][a-z]+s\b")
+# The compiler leaves names out that begin with an underscore, as several of Linux's do.
+UNDERSCORED = re.compile(r"\bpublic\b.*\b(?:func|var|let) (_\w+)")
 LINUX_NAMES = re.compile(r"/LinuxNames[^/]*\.swift$")
 
 
@@ -61,10 +63,27 @@ def problems_of(symbol):
     return problems
 
 
+def underscored(text):
+    """The public names of a source that begin with an underscore: (line, name, whether a comment stands above it)."""
+    lines = text.splitlines()
+    for index, line in enumerate(lines):
+        match = UNDERSCORED.search(line)
+        if match:
+            above = index - 1
+            while lines[above].strip().startswith("@"):
+                above -= 1
+            yield index + 1, match[1], lines[above].strip().startswith("///")
+
+
 def main(arguments):
     build_symbol_graphs()
     symbols = public_symbols(GRAPHS)
     count = 0
+    for path in [path for module in DOCUMENTED for path in (ROOT / "Sources" / module).rglob("*.swift")]:
+        for line, name, is_documented in underscored(path.read_text()):
+            if not is_documented:
+                print(f"{path.relative_to(ROOT)}:{line}: {name} has no documentation comment", file=sys.stderr)
+                count += 1
     for symbol in symbols:
         for problem in problems_of(symbol):
             print(f"{symbol.place}: {symbol.name} {problem}", file=sys.stderr)

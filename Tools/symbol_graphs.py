@@ -9,7 +9,7 @@ import urllib.parse
 from toolchain import FLOORS, ROOT, Failure, run
 
 # What the package's products consist of.
-DOCUMENTED = FLOORS + ["SimulatedMachine"]
+DOCUMENTED = FLOORS + ["QuarryX86", "SimulatedMachine"]
 SCRATCH = ROOT / ".build-docs"
 GRAPHS = SCRATCH / "symbol-graphs"
 
@@ -39,7 +39,7 @@ class Symbol:
 def build_symbol_graphs():
     """Compiles the documented modules, with a symbol graph of each in GRAPHS. Needs no package and no network."""
     GRAPHS.mkdir(parents=True, exist_ok=True)
-    for target in ("KernelMemory", "SimulatedMachine"):
+    for target in ("KernelMemory", "QuarryX86", "SimulatedMachine"):
         run(["swift", "build", "--build-system", "native", "--scratch-path", SCRATCH, "--target", target, "--quiet",
              "-Xswiftc", "-emit-symbol-graph", "-Xswiftc", "-emit-symbol-graph-dir", "-Xswiftc", GRAPHS,
              "-Xswiftc", "-emit-extension-block-symbols"], cwd=ROOT)
@@ -64,6 +64,8 @@ def symbols_of(graph, module):
                 or "::SYNTHESIZED::" in symbol["identifier"]["precise"]:
             continue
         file = pathlib.Path(urllib.parse.unquote(urllib.parse.urlparse(place["uri"]).path))
+        if file.suffix != ".swift":
+            continue
         comment = [line["text"] for line in symbol.get("docComment", {}).get("lines", [])]
         declaration = "".join(part["spelling"] for part in symbol.get("declarationFragments", []))
         result = "".join(part["spelling"] for part in symbol.get("functionSignature", {}).get("returns", []))

@@ -3,16 +3,23 @@ import X86
 
 /// Segment selectors of the kernel's GDT.
 public enum Selector {
+    /// The code segment, for 64 bits.
     public static var code: UInt16 { 8 }
+    /// The task state, which names the interrupt stacks.
     public static var task: UInt16 { 40 }
 }
 
 /// The interrupt stack table's entries: stacks that the CPU switches to by itself (Intel SDM vol. 3, 6.14.5).
 public enum InterruptStack: UInt8, CaseIterable {
+    /// For an exception whose own delivery failed, and for reports on stacks that ran out.
     case doubleFault = 1
+    /// For page faults, those on a stack's guard page among them.
     case pageFault = 2
+    /// For interrupts that cannot be held off.
     case nonMaskableInterrupt = 3
+    /// For errors that the hardware finds.
     case machineCheck = 4
+    /// For interrupts of devices.
     case interrupt = 5
 
     /// One past the stack's last byte.
@@ -59,6 +66,7 @@ public enum DescriptorTables {
     /// Exceptions, and the lines of both interrupt controllers behind them.
     public static let vectorCount = exceptionCount + InterruptController.lineCount
 
+    /// Fills the tables and has the CPU use them. Once, before interrupts are enabled.
     public static func load() {
         fillGlobalDescriptors()
         fillTaskState()

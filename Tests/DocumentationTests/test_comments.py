@@ -5,9 +5,9 @@ import subprocess
 
 import pytest
 
-from check_documentation import problems_of
+from check_documentation import problems_of, underscored
 from symbol_graphs import DOCUMENTED, Symbol, build_symbol_graphs, public_symbols, symbols_of
-from toolchain import tool
+from toolchain import ROOT, tool
 
 PLANTED = """
 public func bare() {}
@@ -76,3 +76,12 @@ def test_a_call_of_linux_says_what_it_costs_and_who_may_call_it(comment, count):
     assert len(problems_of(call)) == count
     call.file = "Sources/Slab/Kmalloc.swift"
     assert problems_of(call) == []
+
+
+def test_names_that_the_compiler_leaves_out_are_looked_at_too():
+    text = "/// Said.\n@inline(__always)\npublic func __said() {}\n\npublic var __silent = 0\n\nprivate var _own = 0\n"
+    assert list(underscored(text)) == [(3, "__said", True), (5, "__silent", False)]
+    sources = [path for module in DOCUMENTED for path in (ROOT / "Sources" / module).rglob("*.swift")]
+    found = [(path.name, *entry) for path in sources for entry in underscored(path.read_text())]
+    assert len(found) > 20
+    assert [entry for entry in found if not entry[-1]] == []

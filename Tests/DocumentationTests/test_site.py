@@ -19,7 +19,7 @@ def test_the_site_has_every_module_and_every_article():
     ("See <doc:other>.", True), ("See <doc:nowhere>.", False), ("See [it](doc:other#Nothing).", False),
     ("See ``Nothing/at(all:)``.", False), ("![a picture](missing.svg)", False),
 ])
-def test_a_link_that_leads_nowhere_ends_the_build(tmp_path, text, is_sound):
+def test_a_link_that_leads_nowhere_ends_the_build_and_is_named(tmp_path, capsys, text, is_sound):
     catalog = tmp_path / "Small.docc"
     catalog.mkdir()
     (catalog / "Small.md").write_text(f"# Small\n\nA page.\n\n@Metadata {{\n    @TechnologyRoot\n}}\n\n## Overview\n\n{text}\n")
@@ -29,3 +29,4 @@ def test_a_link_that_leads_nowhere_ends_the_build(tmp_path, text, is_sound):
     else:
         with pytest.raises(Failure):
             convert("Small", tmp_path / "Small.doccarchive", catalog)
+        assert "Small.md:" in capsys.readouterr().out

@@ -27,6 +27,13 @@ struct ReportCommand: CommandGroup {
         case Report.pageTables.rawValue: "what is mapped, with its rights"
         case Report.vmallocinfo.rawValue: "the areas of vmalloc and who made them, as /proc/vmallocinfo"
         case Report.stacks.rawValue: "the kernel's stacks and how deep they were"
+        case Report.zoneinfo.rawValue: "each zone's frames, marks and caches, as /proc/zoneinfo"
+        case Report.vmstat.rawValue: "counters of memory, as /proc/vmstat"
+        case Report.stat.rawValue: "what Linux's tools want beside vmstat, as /proc/stat"
+        case Report.frames.rawValue: "what every frame is used for, in runs of equal use"
+        case Report.slabs.rawValue: "each slab and what its objects are doing"
+        case Report.areas.rawValue: "each area of address space with its pages and frames"
+        case Report.map.rawValue: "a map of physical memory, with what its letters mean"
         default: "the report of this name"
         }
     }

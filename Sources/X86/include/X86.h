@@ -241,6 +241,9 @@ X86_ADDRESS_OF(direct_map_base_address, direct_map_base)
 X86_ADDRESS_OF(vmalloc_base_address, vmalloc_base)
 X86_ADDRESS_OF(frame_table_base_address, frame_table_base)
 X86_ADDRESS_OF(object_alias_base_address, object_alias_base)
+X86_ADDRESS_OF(debugger_layout_count_address, debugger_layout_count)
+X86_ADDRESS_OF(debugger_layout_address, debugger_layout)
+X86_ADDRESS_OF(debugger_layout_end_address, debugger_layout_end)
 
 // boot/log.S.
 X86_ADDRESS_OF(log_ring_address, log_ring)
