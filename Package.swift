@@ -29,8 +29,9 @@ let package = Package(
             name: "Quarry",
             targets: [
                 "MemoryPrimitives", "BootMemory", "PageFrames", "Paging", "Slab", "VirtualMemory", "DeviceMemory",
-                "LeakDetection", "KernelMemory",
+                "LeakDetection", "KernelMemory", "Quarry",
             ]),
+        .library(name: "QuarryX86", targets: ["QuarryX86"]),
         .library(name: "SimulatedMachine", targets: ["SimulatedMachine"]),
     ],
     targets: [
@@ -50,6 +51,22 @@ let package = Package(
                 "LeakDetection",
             ]),
 
+        // All of them by one import.
+        floor(
+            "Quarry",
+            on: [
+                "MemoryPrimitives", "BootMemory", "PageFrames", "Paging", "Slab", "VirtualMemory", "DeviceMemory",
+                "LeakDetection", "KernelMemory",
+            ]),
+
+        // Beside them: what a kernel on x86-64 needs before it can bring them up.
+        .target(name: "X86"),
+        floor(
+            "QuarryX86",
+            on: ["MemoryPrimitives", "BootMemory", "Paging", "KernelMemory", "X86"],
+            [.enableExperimentalFeature("Extern")]
+        ),
+
         // Sequences of changes that the kernel's self tests and the host's tests make alike.
         floor("TableSequence", on: ["MemoryPrimitives", "Paging"]),
 
@@ -57,9 +74,9 @@ let package = Package(
         floor("Monitor", on: ["MemoryPrimitives", "BootMemory"]),
 
         // Floor 6: the freestanding program. Host builds compile it too, which keeps it honest, and never link it.
-        .target(name: "X86"),
         floor(
-            "Kernel", on: ["KernelMemory", "TableSequence", "Monitor", "X86"], [.enableExperimentalFeature("Extern")]),
+            "Kernel", on: ["KernelMemory", "TableSequence", "Monitor", "QuarryX86", "X86"],
+            [.enableExperimentalFeature("Extern")]),
 
         // The host's platform, and what is tested on it.
         .target(name: "HostThreads"),

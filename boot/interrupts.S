@@ -115,6 +115,13 @@ interrupt_common:
         iretq
         .size interrupt_common, . - interrupt_common
 
+// For a kernel that lets no line through, and so has no handler of its own.
+        .weak interrupt_dispatch
+        .type interrupt_dispatch, @function
+interrupt_dispatch:
+        ret
+        .size interrupt_dispatch, . - interrupt_dispatch
+
 // void switch_stack(uintptr_t top, void (*body)(uintptr_t), uintptr_t argument): runs body on the stack that ends at
 // top and comes back. The new stack's first frame links to the old one, so that a backtrace crosses over.
         .globl switch_stack

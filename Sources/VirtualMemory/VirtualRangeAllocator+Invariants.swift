@@ -66,7 +66,10 @@ extension VirtualRangeAllocator {
 
     /// Calls `body` for each area in address order, with the lock held: for reports and tests; `body` must not touch
     /// memory that is mapped on demand, nor call the allocator.
-    /// - Parameter includesRetired: whether those are visited that are no areas any more, but wait with their frames for a purge.
+    /// - Parameters:
+    ///   - includesRetired: whether those are visited that are no areas any more, but wait with their frames for a purge.
+    ///   - body: called with a copy of each.
+    /// - Throws: what `body` throws, which ends the walk.
     @inline(__always)
     public func forEachArea<Failure: Error>(
         includesRetired: Bool = false, _ body: (Area) throws(Failure) -> Void

@@ -11,6 +11,7 @@ import Paging
 /// others, as in Linux.
 /// `pages=` counts the pages that are there.
 public enum VmallocInfoReport {
+    /// Writes a line for each area.
     /// - Complexity: O(areas + pages of stacks), with the areas' lock held and interrupts disabled. Any context but a fault's.
     public static func write<P: Platform, Writer: ReportWriter>(
         _ vmalloc: borrowing Vmalloc<P>, to writer: inout Writer
