@@ -18,7 +18,7 @@ from toolchain import BUILD, Failure, entry_point
 # In the order in which the kernel prints them (Sources/Kernel/Report.swift).
 REPORTS = (
     "iomem", "buddyinfo", "pagetypeinfo", "slabinfo", "meminfo", "page_tables", "vmallocinfo", "stacks", "zoneinfo",
-    "vmstat", "stat",
+    "vmstat", "stat", "frames", "slabs", "areas", "map",
 )
 # `page_owner` is empty unless it is switched on; so it is asked for only then.
 OWNERS = "page_owner"
@@ -30,11 +30,11 @@ class BadDump(Exception):
 
 
 def words(arguments="", reports=REPORTS):
-    """The command line that has a kernel exercise memory, print the reports, and end."""
+    """The command line that has a kernel use memory, print the reports, and end."""
     names = list(reports)
     if OWNERS in arguments:
         names.append(OWNERS)
-    return f"selftest=no exercise report={','.join(names)} {arguments}".strip()
+    return f"selftest=no sample report={','.join(names)} {arguments}".strip()
 
 
 def split(log, reports=REPORTS):

@@ -49,57 +49,83 @@ def raw_terminal(descriptor):
 
 
 class Session:
-    """What goes between standard input, the machine and standard output."""
+    """What goes between standard input, the machine and standard output.
+
+    A person's keys go to the kernel as they come. Other input goes line by line, each when there is a prompt for it: what a
+    command takes for a key (`stress` ends with one) is not the next command's. Nothing goes before the first prompt: what a
+    serial port receives before it is set up is lost.
+    """
 
     def __init__(self, process, log, is_person):
         self.process, self.log, self.is_person = process, log, is_person
         self.source, self.sink = sys.stdin.fileno(), process.stdin.fileno()
         self.output = process.stdout.fileno()
-        self.waiting = b""  # what has been read and not been taken by the machine
-        self.last = b"\n"
-        # Nothing is typed before there is somebody to read it: what a serial port receives before it is set up is lost.
-        self.has_prompt, self.seen = False, b""
+        self.waiting = b""  # what has been read and is not to go yet
+        self.going = b""  # what the machine has not taken yet
+        self.is_ended = False
+        self.held_back = b""  # a carriage return whose line feed may come next
+        self.seen, self.has_begun, self.has_prompt = b"", False, False
         os.set_blocking(self.sink, False)
 
     def read(self):
         received = os.read(self.source, CHUNK)
-        if received:
-            self.last = received[-1:]
-        else:
+        if not received:
+            self.is_ended = True
             # A line that was not finished is one all the same.
-            received = END_OF_INPUT if self.last in b"\r\n" else b"\n" + END_OF_INPUT
-            self.source = None
-        if self.is_person and (ESCAPE in received or INTERRUPT in received and not self.has_prompt):
+            received = (b"\n" if self.waiting and not self.waiting.endswith(b"\n") else b"") + END_OF_INPUT
+        if self.is_person and (ESCAPE in received or INTERRUPT in received and not self.has_begun):
             raise KeyboardInterrupt
         self.waiting += received
 
+    def take(self):
+        """Lets go what may go now."""
+        if self.is_person and self.has_begun:
+            self.going, self.waiting = self.going + self.waiting, b""
+        elif self.has_prompt and not self.going:
+            end = self.waiting.find(b"\n") + 1
+            if end == 0 and not self.is_ended:
+                return
+            end = end or len(self.waiting)
+            self.going, self.waiting = self.waiting[:end], self.waiting[end:]
+            self.has_prompt = not self.going
+
     def type(self):
         try:
-            self.waiting = self.waiting[os.write(self.sink, self.waiting):]
+            self.going = self.going[os.write(self.sink, self.going):]
         except BlockingIOError:
             pass
         except BrokenPipeError:
-            self.source, self.waiting = None, b""
+            self.is_ended, self.going, self.waiting = True, b"", b""
 
     def show(self, received):
-        if not self.has_prompt:
-            self.seen = self.seen[-len(PROMPT):] + received
-            self.has_prompt = PROMPT in self.seen
+        # A prompt that is drawn again for a line begins with a carriage return alone.
+        self.seen += received
+        if b"\n" + PROMPT in self.seen:
+            self.has_begun = self.has_prompt = True
+            self.seen = b""
+        self.seen = self.seen[-len(PROMPT):]
         self.log.write(received)
         self.log.flush()
         # A file's lines end with a line feed alone; a terminal is told the rest by its driver.
-        sys.stdout.buffer.write(received.replace(b"\r\n", b"\n"))
+        text = (self.held_back + received).replace(b"\r\n", b"\n")
+        self.held_back = b"\r" if text.endswith(b"\r") else b""
+        sys.stdout.buffer.write(text.removesuffix(b"\r"))
         sys.stdout.buffer.flush()
+
+    @property
+    def wants_more(self):
+        return not self.is_ended and (self.is_person or b"\n" not in self.waiting)
 
     def run(self, timeout):
         """QEMU's status at the end; None where the time ran out."""
         deadline = None if self.is_person else time.monotonic() + timeout
         while True:
+            self.take()
             remaining = None if deadline is None else deadline - time.monotonic()
             if remaining is not None and remaining <= 0:
                 return None
-            sources = [self.output] + ([self.source] if self.source is not None and not self.waiting else [])
-            ready, writable, _ = select.select(sources, [self.sink] if self.waiting and self.has_prompt else [], [], remaining)
+            ready, writable, _ = select.select(
+                [self.output] + [self.source] * self.wants_more, [self.sink] * bool(self.going), [], remaining)
             if self.output in ready:
                 received = os.read(self.output, 65536)
                 if not received:

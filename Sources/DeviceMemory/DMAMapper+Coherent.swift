@@ -58,6 +58,11 @@ extension DMAMapper {
         0xd000 | UInt16(truncatingIfNeeded: (byteCount &+ (PageSize.byteCount &- 1)) &>> PageSize.shift)
     }
 
+    /// How many frames a coherent buffer has whose first frame is marked with `tag`; nil for other tags.
+    public static func coherentFrameCount(ofTag tag: UInt16) -> UInt? {
+        tag & 0xf000 == 0xd000 && tag & 0xfff != 0 ? UInt(tag & 0xfff) : nil
+    }
+
     /// Frames from the highest zone whose frames the device may reach; from the next lower where it does not.
     private func coherentFrames(_ byteCount: UInt, _ mask: DMAMask, _ flags: AllocationFlags) -> PageFrameNumber? {
         let reachesAll = mask.reaches(frames.value.endOfMemory.rawValue &- 1)

@@ -31,8 +31,8 @@ struct BootParameters {
     var leaks = LeakParameters()
     /// How often free memory is tested; 0 for not at all.
     var memoryTestPasses: UInt = 0
-    /// Whether memory of each kind is taken before that.
-    var isExercised = false
+    /// How many allocations and frees are made to have something to see; 0 for none.
+    var sampleSteps: UInt = 0
     /// What is printed after bring-up.
     var reports = ReportSelection()
     /// How to end on purpose; nil for an ordinary boot.
@@ -69,8 +69,8 @@ struct BootParameters {
         } else if word.hasKey("report") {
             if !word.hasValue { throw CommandLineError(kind: .valueMissing, word: word) }
             for item in word.items { select(item) }
-        } else if word.hasKey("exercise") {
-            isExercised = try word.flag()
+        } else if word.hasKey("sample") {
+            sampleSteps = min(word.hasValue ? try word.number() : MemorySample.usualSteps, MemorySample.largestSteps)
         } else if word.hasKey("selftest") {
             runsSelfTests = try word.flag()
         } else if word.hasKey("monitor") {

@@ -20,6 +20,7 @@ func kernelMain(magic: UInt32, information: UInt32, startTime: UInt64) {
     Log.info("Quarry: a kernel memory subsystem in Embedded Swift")
     let parameters = BringUp.run(information: PhysicalAddress(UInt(information)))
     guard let memory = unsafe Quarry.memory else { FatalReport.panic("no memory after bring-up") }
+    DebuggerLayout.write(memory)
     do throws(PagingError) { try memory.value.seal() } catch { FatalReport.panic("the image cannot be sealed") }
     PageTableAudit.run(memory)
     Log.info("ready: \(Log.now) ticks since entry")
@@ -93,7 +94,7 @@ enum MainStack {
         guard let memory = unsafe Quarry.memory, let parameters = unsafe parameters else {
             FatalReport.panic("the main stack without memory")
         }
-        if parameters.isExercised { Exercise.run(memory) }
+        if parameters.sampleSteps > 0 { MemorySample.make(memory, steps: parameters.sampleSteps) }
         parameters.reports.print(memory)
         LeakCheck.prepare(parameters.leaks)
         if let crash = parameters.crash { crash.run() }

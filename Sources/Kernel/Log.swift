@@ -50,33 +50,31 @@ enum Log {
 
     /// A line without time and level, for tables within a report and for the last line.
     static func plain(_ message: LogMessage) {
-        write(from: message.mark)
-        endLine()
+        // What follows the message in the buffer: nothing.
+        write(from: message.mark, to: LineBuffer.mark, isShown: true)
     }
 
     @inline(never)
     private static func write(_ level: LogLevel, _ message: LogMessage) {
         let isShown = unsafe level <= Self.level
         let prefix: LogMessage = "[\(UInt(now), width: 12)] \(level.label) "
-        write(from: prefix.mark, isShown)
-        write(from: message.mark, isShown)
-        endLine(isShown)
+        write(from: message.mark, to: prefix.mark, isShown: isShown)
     }
 
-    /// Writes the message that begins at `mark`, and nothing else has come after: to the ring, and where it is to be shown to
-    /// the serial line.
-    private static func write(from mark: Int, _ isShown: Bool = true) {
+    /// Writes a line, to the ring and where it is to be shown to the serial line: what stands in the buffer behind `end`, and
+    /// then the message from `mark` up to it.
+    @inline(__always)
+    private static func write(from mark: Int, to end: Int, isShown: Bool) {
         // The ring and the port have done with the bytes when they return.
-        let bytes = unsafe LineBuffer.bytes(from: mark)
-        unsafe LogRing.append(bytes)
-        if isShown { unsafe SerialPort.write(bytes) }
+        let prefix = unsafe LineBuffer.bytes(from: end)
+        let message = unsafe UnsafeBufferPointer(rebasing: LineBuffer.bytes(from: mark)[..<(end &- mark)])
+        unsafe LogRing.append(prefix, message)
+        if isShown {
+            unsafe SerialPort.write(prefix)
+            unsafe SerialPort.write(message)
+            SerialPort.write(UInt8(ascii: "\r"))
+            SerialPort.write(UInt8(ascii: "\n"))
+        }
         LineBuffer.discard(to: mark)
-    }
-
-    private static func endLine(_ isShown: Bool = true) {
-        LogRing.endLine()
-        if !isShown { return }
-        SerialPort.write(UInt8(ascii: "\r"))
-        SerialPort.write(UInt8(ascii: "\n"))
     }
 }

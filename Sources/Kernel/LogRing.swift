@@ -10,8 +10,8 @@ import X86
 ///
 /// What writes is this CPU alone. An exception in the midst of a line writes its own behind as much of it as is there.
 enum LogRing {
-    /// A power of two.
-    static var capacity: UInt { log_ring_memory_end_address() &- log_ring_address() }
+    /// A power of two, as boot/log.S has it.
+    static var capacity: UInt { 1 << 16 }
 
     /// How many bytes were ever written.
     static var end: UInt { UInt(x86_load64(log_ring_end_address())) }
@@ -22,28 +22,31 @@ enum LogRing {
     /// The byte at a place from `start` up to `end`.
     static func byte(at place: UInt) -> UInt8 { x86_load8(log_ring_address() &+ place & (capacity &- 1)) }
 
-    /// Writes a part of a line, no longer than `LineBuffer` is.
+    /// Writes a line of two parts, which together are no longer than `LineBuffer` is.
     @inline(never)
-    static func append(_ text: UnsafeBufferPointer<UInt8>) {
-        guard let source = text.baseAddress else { return }
-        let place = reserve(UInt(text.count))
-        let offset = place & (capacity &- 1)
-        let first = min(UInt(text.count), capacity &- offset)
-        // Within the ring, the rest of the text from its beginning on.
-        if let ring = unsafe UnsafeMutableRawPointer(bitPattern: log_ring_address()) {
-            unsafe (ring + Int(offset)).copyMemory(from: source, byteCount: Int(first))
-            unsafe ring.copyMemory(from: source + Int(first), byteCount: text.count &- Int(first))
-        }
+    static func append(_ first: UnsafeBufferPointer<UInt8>, _ second: UnsafeBufferPointer<UInt8>) {
+        let count = UInt(bitPattern: first.count &+ second.count)
+        let place = reserve(count &+ 1)
+        unsafe copy(first, to: place)
+        unsafe copy(second, to: place &+ UInt(bitPattern: first.count))
+        x86_store8(log_ring_address() &+ (place &+ count) & (capacity &- 1), UInt8(ascii: "\n"))
     }
 
-    /// Ends a line.
-    static func endLine() {
-        let place = reserve(1)
-        x86_store8(log_ring_address() &+ place & (capacity &- 1), UInt8(ascii: "\n"))
+    /// Copies text to a place, where it goes beyond the ring's end on from its beginning.
+    @inline(__always)
+    private static func copy(_ text: UnsafeBufferPointer<UInt8>, to place: UInt) {
+        guard let source = text.baseAddress else { return }
+        let count = UInt(bitPattern: text.count)
+        let offset = place & (capacity &- 1)
+        let first = min(count, capacity &- offset)
+        // Within the ring, and both parts within the text.
+        unsafe x86_copy_bytes(log_ring_address() &+ offset, source, first)
+        if first < count { unsafe x86_copy_bytes(log_ring_address(), source + Int(first), count &- first) }
     }
 
     /// Takes the next bytes, for which the oldest lines go. They are counted before they are there: an exception in between
     /// writes behind them. - Returns: the place of the first.
+    @inline(__always)
     private static func reserve(_ count: UInt) -> UInt {
         let place = end
         x86_store64(log_ring_end_address(), UInt64(place &+ count))
@@ -52,6 +55,7 @@ enum LogRing {
     }
 
     /// Has the log begin with the first line that lies wholly behind `place`.
+    @inline(never)
     private static func dropLines(upTo place: UInt) {
         var start = place
         // What is overwritten is text still: the end of the line that `place` lies in is looked for.

@@ -22,6 +22,10 @@ enum Report: UInt8 {
     case zoneinfo
     case vmstat
     case stat
+    case frames
+    case slabs
+    case areas
+    case map
 
     var name: StaticString {
         switch self {
@@ -37,6 +41,10 @@ enum Report: UInt8 {
         case .zoneinfo: "zoneinfo"
         case .vmstat: "vmstat"
         case .stat: "stat"
+        case .frames: "frames"
+        case .slabs: "slabs"
+        case .areas: "areas"
+        case .map: "map"
         }
     }
 
@@ -58,6 +66,7 @@ enum Report: UInt8 {
         case .zoneinfo: memory.value.writeZoneInfo(to: &writer)
         case .vmstat: memory.value.writeVMStat(to: &writer)
         case .stat: memory.value.writeStat(to: &writer)
+        case .frames, .slabs, .areas, .map: MapReports.write(self, memory, to: &writer)
         }
     }
 

@@ -51,6 +51,13 @@ public struct LineText: Sendable {
         count >= other.count && commonPrefix(with: other) == other.count
     }
 
+    /// True where the bytes of `other` stand somewhere in it. - Complexity: O(both lengths, multiplied).
+    public func contains(_ other: LineText) -> Bool {
+        if other.count > count { return false }
+        for start in 0...(count - other.count) where part(from: start, to: count).hasPrefix(other) { return true }
+        return false
+    }
+
     /// How many bytes both have alike from their beginnings on.
     public func commonPrefix(with other: LineText) -> Int {
         let most = min(count, other.count)

@@ -31,6 +31,20 @@ public struct LineWords: Sendable {
         return nil
     }
 
+    /// All from the word at `index` on up to the end of the last one, as it was typed; nil where there are not so many.
+    public func text(from index: Int) -> LineText? {
+        var first: Int?
+        var position = 0
+        var rest = index
+        while let word = bounds(from: position) {
+            if rest == 0 { first = word.start }
+            rest -= 1
+            position = word.end
+        }
+        guard let first else { return nil }
+        return text.part(from: first, to: position)
+    }
+
     /// Where the next word at or behind `position` begins and ends.
     private func bounds(from position: Int) -> (start: Int, end: Int)? {
         var start = position

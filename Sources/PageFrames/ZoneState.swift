@@ -231,6 +231,18 @@ struct ZoneState: ~Copyable {
     }
 }
 
+// MARK: Debugger
+
+extension ZoneState {
+    /// Notes down where in the state, which begins at `base`, what only this file changes is.
+    mutating func noteOwnOffsets(from base: UInt, to notes: inout DebuggerNotes) {
+        notes.noteOffset("zone.managed", of: &managedFrames, from: base)
+        notes.noteOffset("zone.first_frame", of: &firstFrame, from: base)
+        notes.noteOffset("zone.end_frame", of: &endFrame, from: base)
+        notes.note("zone.deferred_sections", deferred.countAddress &- base)
+    }
+}
+
 // MARK: Bring-up
 
 extension ZoneState {

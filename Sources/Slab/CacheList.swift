@@ -29,6 +29,12 @@ struct CacheList<P: Platform>: @unchecked Sendable {
         return VirtualRange(start, start + UInt(Self.byteCount))
     }
 
+    /// Where the address of the first cache is kept, for a debugger.
+    var firstAddress: UInt {
+        // Only the address is taken.
+        unsafe withUnsafePointer(to: &state.pointee.first) { UInt(bitPattern: $0) }
+    }
+
     /// The number of caches. A snapshot.
     var count: Int { withLock { unsafe state.pointee.count } }
 

@@ -57,19 +57,19 @@ public enum AreaState: UInt8, Sendable {
 /// A range of address space and what it is for; a copy, as it was when it was asked for.
 public struct Area: Sendable {
     /// What it is for.
-    public let kind: AreaKind
+    public internal(set) var kind: AreaKind
     /// How far it is between being made and being gone.
     public internal(set) var state: AreaState
     /// True when pages are mapped at their first touch, each with a frame that was promised; else all are mapped.
-    public let isOnDemand: Bool
+    public internal(set) var isOnDemand: Bool
     /// `hasOtherPermissions` and those below it: bits of one byte, so that notes of areas are no larger for them.
     var traits: UInt8 = 0
     /// Unmapped pages at the low end of `range`, which catch an underflow.
-    public let guardPagesBelow: UInt16
+    public internal(set) var guardPagesBelow: UInt16
     /// Unmapped pages at the high end of `range`, which catch an overflow.
-    public let guardPagesAbove: UInt16
+    public internal(set) var guardPagesAbove: UInt16
     /// All that the area takes, guard pages included. Whole pages.
-    public let range: VirtualRange
+    public internal(set) var range: VirtualRange
     /// What its owner called it.
     public internal(set) var name: StaticString
     /// Who asked for it: a return address, or another number that the caller chose; 0 where unknown.

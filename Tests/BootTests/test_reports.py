@@ -1,5 +1,6 @@
 """A dump of all reports: Linux's formats line by line, numbers that agree with each other, and procps as their reader."""
 
+import collections
 import re
 import subprocess
 import sys
@@ -63,6 +64,14 @@ def zones(text):
     return found
 
 
+def frames_by_use(text):
+    """The frames of each use in the report `frames`."""
+    uses = collections.Counter()
+    for count, use in re.findall(r"^0x\w+-0x\w+ (\d+) (\S+)", text, re.MULTILINE):
+        uses[use] += int(count)
+    return uses
+
+
 def free_frames(counts):
     return sum(int(count) << order for order, count in enumerate(counts))
 
@@ -106,15 +115,15 @@ def test_each_line_has_linuxs_shape(dump, name):
             assert any(re.fullmatch(shape, line) for line in text.splitlines()), f"no line like {shape!r}"
 
 
-def test_the_exercise_shows_in_the_reports(dump, memory):
+def test_the_sample_shows_in_the_reports(dump, memory):
     """What the kernel did before: each report has something to tell."""
     text = dump["vmallocinfo"]
     assert re.search(r" \S+\.\S*run\S*\+0x[0-9a-f]+/0x[0-9a-f]+ pages=\d+ vmalloc N0=", text), text
-    assert re.search(r" ioremap phys=0x00000000fee00000 ioremap$", text, re.MULTILINE), text
-    assert re.search(r" 12288 exercise_map vmap$", text, re.MULTILINE), text
-    assert caches(dump["slabinfo"])["exercise_cache"][:2] >= [150, 150]
+    assert re.search(r" hpet phys=0x00000000fed00000 ioremap$", text, re.MULTILINE), text
+    assert re.search(r" 12288 window vmap$", text, re.MULTILINE), text
+    assert caches(dump["slabinfo"])["dentry"][:2] >= [100, 100]
     assert memory["KReclaimable"] > 0 and memory["Committed_AS"] > 0
-    assert "exercise" in dump["stacks"] and " demand" in dump["page_tables"]
+    assert "sample" in dump["stacks"] and " demand" in dump["page_tables"]
 
 
 def test_numbers_of_free_memory_agree(dump, memory, counters):
@@ -151,14 +160,15 @@ def test_numbers_of_slabs_agree(dump, memory, counters):
         assert size * per_slab <= pages_per_slab * 4096
         pages += pages_per_slab * slabs
     assert 4 * pages < memory["Slab"] == memory["SReclaimable"] + memory["SUnreclaim"]
-    # The blocks above the largest cache, which the exercise asks for: rounded up to powers of two.
-    large = 4 * (8 + 64 + 512)
-    assert 4 * pages + large <= memory["Slab"] < 4 * pages + large + 200
+    # What each frame is used for, counted frame by frame.
+    uses = frames_by_use(dump["frames"])
+    assert pages == uses["slab"]
+    assert memory["Slab"] == 4 * (pages + uses["slab-bookkeeping"] + uses["kmalloc"])
     assert counters["nr_slab_reclaimable"] * 4 == memory["SReclaimable"] == memory["KReclaimable"]
     assert counters["nr_slab_unreclaimable"] * 4 == memory["SUnreclaim"]
     # Linux lists the cache that was made last first, and the general ones from the largest down.
     names = list(of_caches)
-    assert names[0] == "exercise_cache"
+    assert names[0] == "buffer_head"
     assert names.index("kmalloc-8k") < names.index("kmalloc-64") < names.index("kmalloc-8")
 
 

@@ -19,6 +19,12 @@ import Testing
             #expect(words.count == expected.count)
             #expect((0..<expected.count).map { string(words[$0]!) } == expected)
             #expect(words[expected.count] == nil)
+            #expect(words.text(from: expected.count) == nil)
+            if let last = expected.last {
+                #expect(string(words.text(from: expected.count - 1)!) == last)
+                #expect(
+                    string(words.text(from: 0)!) == line.drop(while: { $0 == " " || $0 == "\t" }).description.trimmed)
+            }
         }
     }
 
@@ -47,6 +53,8 @@ import Testing
             #expect(slab.hasPrefix(LineText("sl")))
             #expect(slab.hasPrefix(LineText("")))
             #expect(!slab.hasPrefix(LineText("slabs")))
+            #expect(slab.contains(LineText("la")) && slab.contains(LineText("slab")) && slab.contains(LineText("")))
+            #expect(!slab.contains(LineText("lb")) && !slab.contains(LineText("slabs")))
             #expect(slab.commonPrefix(with: LineText("sling")) == 2)
         }
     }

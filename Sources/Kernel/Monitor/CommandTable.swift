@@ -14,6 +14,9 @@ enum CommandTable {
     static func visit<Visitor: CommandVisitor>(_ visitor: inout Visitor) {
         guard visitGroup(GeneralCommand.self, &visitor) else { return }
         guard visitGroup(ReportCommand.self, &visitor) else { return }
+        guard visitGroup(AllocationCommand.self, &visitor) else { return }
+        guard visitGroup(MemoryCommand.self, &visitor) else { return }
+        guard visitGroup(TestCommand.self, &visitor) else { return }
         guard visitGroup(InspectionCommand.self, &visitor) else { return }
     }
 
@@ -26,6 +29,13 @@ enum CommandTable {
             number += 1
         }
         return true
+    }
+
+    /// The name of the command at a place in the table; nil behind the last.
+    static func name(_ index: Int) -> LineText? {
+        var finder = NameFinder(index: index)
+        visit(&finder)
+        return finder.found
     }
 
     /// Does what a line says; an empty one says nothing. What cannot be obeyed is said in a line.
@@ -69,24 +79,34 @@ private struct CommandRunner: CommandVisitor {
 /// What the tab key finds: commands' names for the first word, and what the command says for the others.
 struct CommandCompletion: CompletionSource {
     func candidate(_ index: Int, behind words: LineWords) -> LineText? {
-        var finder = CandidateFinder(index: index, words: words)
+        guard let name = words[0] else { return CommandTable.name(index) }
+        var finder = ArgumentFinder(index: index, words: words, name: name)
         CommandTable.visit(&finder)
         return finder.found
     }
 }
 
-private struct CandidateFinder: CommandVisitor {
-    /// How many candidates come before the one that is looked for.
-    var index: Int
+/// Finds what the command of a line offers for its next argument.
+private struct ArgumentFinder: CommandVisitor {
+    let index: Int
     let words: LineWords
+    let name: LineText
     var found: LineText?
 
     mutating func visit<Group: CommandGroup>(_ command: Group) -> Bool {
-        if let name = words[0] {
-            guard name == command.help.name else { return true }
-            found = command.candidate(index, behind: words)
-            return false
-        }
+        guard name == command.help.name else { return true }
+        found = command.candidate(index, behind: words)
+        return false
+    }
+}
+
+/// Finds a command's name by its place in the table.
+private struct NameFinder: CommandVisitor {
+    /// How many commands come before the one that is looked for.
+    var index: Int
+    var found: LineText?
+
+    mutating func visit<Group: CommandGroup>(_ command: Group) -> Bool {
         if index == 0 { found = LineText(command.help.name) }
         index -= 1
         return found == nil

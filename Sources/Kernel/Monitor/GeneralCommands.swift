@@ -23,7 +23,7 @@ enum GeneralCommand: UInt8, CommandGroup {
 
     func candidate(_ index: Int, behind words: LineWords) -> LineText? {
         guard self == .help, words.count == 1 else { return nil }
-        return CommandCompletion().candidate(index, behind: LineWords(LineText("")))
+        return CommandTable.name(index)
     }
 
     func run(_ call: CommandCall) throws(CommandError) {

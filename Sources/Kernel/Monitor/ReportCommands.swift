@@ -30,6 +30,10 @@ struct ReportCommand: CommandGroup {
         case Report.zoneinfo.rawValue: "each zone's frames, marks and caches, as /proc/zoneinfo"
         case Report.vmstat.rawValue: "counters of memory, as /proc/vmstat"
         case Report.stat.rawValue: "what Linux's tools want beside vmstat, as /proc/stat"
+        case Report.frames.rawValue: "what every frame is used for, in runs of equal use"
+        case Report.slabs.rawValue: "each slab and what its objects are doing"
+        case Report.areas.rawValue: "each area of address space with its pages and frames"
+        case Report.map.rawValue: "a map of physical memory, with what its letters mean"
         default: "the report of this name"
         }
     }

@@ -142,6 +142,14 @@ X86_INLINE void x86_copy_words(uintptr_t to, uintptr_t from, uintptr_t count) {
             : "rdi", "rsi", "rcx", "memory");
 }
 
+X86_INLINE void x86_copy_bytes(uintptr_t to, const uint8_t *from, uintptr_t count) {
+    uintptr_t words = count >> 3;
+    X86_ASM("rep movsq; movl %k3, %%ecx; andl $7, %%ecx; rep movsb"
+            : "+D"(to), "+S"(from), "+c"(words)
+            : "r"(count)
+            : "cc", "memory");
+}
+
 // The value, in a way that keeps the compiler from knowing which it is.
 X86_INLINE uintptr_t x86_hide(uintptr_t value) { X86_ASM("" : "+r"(value)); return value; }
 
@@ -165,6 +173,10 @@ X86_INLINE uint32_t x86_load32(uintptr_t address) { return *(volatile uint32_t *
 X86_INLINE void x86_store32(uintptr_t address, uint32_t value) { *(volatile uint32_t *)address = value; }
 X86_INLINE uint64_t x86_load64(uintptr_t address) { return *(volatile uint64_t *)address; }
 X86_INLINE void x86_store64(uintptr_t address, uint64_t value) { *(volatile uint64_t *)address = value; }
+// A write that changes nothing.
+X86_INLINE void x86_touch_for_write(uintptr_t address) {
+    X86_ASM("lock; orb $0, (%0)" ::"r"(address) : "cc", "memory");
+}
 // Not a call in C, which may take for granted that nobody calls address 0.
 X86_INLINE void x86_call(uintptr_t address) {
     X86_ASM("call *%0" ::"r"(address)
@@ -233,6 +245,9 @@ X86_ADDRESS_OF(direct_map_base_address, direct_map_base)
 X86_ADDRESS_OF(vmalloc_base_address, vmalloc_base)
 X86_ADDRESS_OF(frame_table_base_address, frame_table_base)
 X86_ADDRESS_OF(object_alias_base_address, object_alias_base)
+X86_ADDRESS_OF(debugger_layout_count_address, debugger_layout_count)
+X86_ADDRESS_OF(debugger_layout_address, debugger_layout)
+X86_ADDRESS_OF(debugger_layout_end_address, debugger_layout_end)
 
 // boot/log.S.
 X86_ADDRESS_OF(log_ring_address, log_ring)
