@@ -1,0 +1,17 @@
+import MemoryPrimitives
+
+/// What a report writes, as text.
+///
+///     var text = ReportText()
+///     BuddyInfoReport.write(frames.value, to: &text)
+///     print(text.text, terminator: "")
+public struct ReportText: ReportWriter {
+    private var bytes: [UInt8] = []
+
+    public init() {}
+
+    public mutating func write(_ byte: UInt8) { bytes.append(byte) }
+
+    /// All that was written so far.
+    public var text: String { String(decoding: bytes, as: UTF8.self) }
+}
