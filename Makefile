@@ -8,6 +8,10 @@ BOOT ?= kernel
 ARGS ?=
 TIMEOUT ?= 60
 
+# A dump's directory to draw instead of a machine's memory, and a trace to play on the page.
+DUMP ?=
+TRACE ?=
+
 # How long to fuzz.
 SECONDS ?= 60
 
@@ -15,14 +19,17 @@ PYTHON ?= /usr/bin/python3
 export SWIFT_BACKTRACE := enable=no
 export PYTHONDONTWRITEBYTECODE := 1
 
+# Set where make was called with -s.
+SILENT := $(findstring s,$(firstword -$(MAKEFLAGS)))
+
 SWIFT_SOURCES := Sources Tests Benchmarks/Sources Package.swift Benchmarks/Package.swift \
 	$(wildcard Examples/*/Sources Examples/*/Package.swift)
 
 # What a test run is made of (Tools/run_tests.py).
 PARTS ?=
 
-.PHONY: help run test host-test boot-test check stack-report bench bench-check bench-update host-bench host-bench-check kernel iso \
-	example-kernel fuzz debug format lint dependencies test-dependencies clean
+.PHONY: help run shell test host-test boot-test check stack-report bench bench-check bench-update host-bench host-bench-check kernel iso \
+	example-kernel fuzz debug debug-mapping docs docs-check format lint dependencies test-dependencies clean
 
 help: ## list the targets
 	@echo 'Usage: make TARGET [MEMORY=64M|512M|5G|64G] [CPU=max] [MACHINE=pc|q35] [BOOT=kernel|iso] [ARGS="..."] [TIMEOUT=60] [SECONDS=60]'
@@ -30,6 +37,12 @@ help: ## list the targets
 
 run: dependencies kernel ## install what is missing, build the kernel and boot it in QEMU
 	@$(PYTHON) Tools/run_kernel.py --memory '$(MEMORY)' --cpu '$(CPU)' --machine '$(MACHINE)' --boot '$(BOOT)' \
+		--arguments '$(ARGS)' --timeout '$(TIMEOUT)'
+
+# With -s nothing is said of the build but what went wrong; what is piped in is for the kernel.
+shell: ## boot to the prompt of the kernel's monitor (docs/monitor.md)
+	@$(if $(SILENT),log=$$($(MAKE) kernel 2>&1 </dev/null) || { printf '%s\n' "$$log" >&2; exit 1; },$(MAKE) kernel </dev/null)
+	@$(PYTHON) Tools/shell.py --memory '$(MEMORY)' --cpu '$(CPU)' --machine '$(MACHINE)' --boot '$(BOOT)' \
 		--arguments '$(ARGS)' --timeout '$(TIMEOUT)'
 
 test: test-dependencies ## run every check and test, on the host and in QEMU, and end with a summary
@@ -43,6 +56,15 @@ boot-test: test-dependencies ## build the kernel and boot it in QEMU, once for e
 
 check: test-dependencies ## build the kernel and check its code, and test the tools that do so
 	@$(PYTHON) Tools/run_tests.py kernel check tools
+
+.PHONY: dump
+dump: kernel ## boot with ARGS, use memory of each kind, and write every report to build/dump/NAME
+	@$(PYTHON) Tools/dump.py --memory '$(MEMORY)' --cpu '$(CPU)' --machine '$(MACHINE)' --boot '$(BOOT)' \
+		--arguments '$(ARGS)' --timeout '$(TIMEOUT)'
+.PHONY: map
+map: $(if $(DUMP),,kernel) ## draw where memory is: build/memory-map.html and .svg, of a machine or of DUMP=dir, with TRACE=file
+	@$(PYTHON) Tools/map.py --memory '$(MEMORY)' --cpu '$(CPU)' --machine '$(MACHINE)' $(if $(ARGS),--arguments '$(ARGS)') \
+		$(if $(DUMP),--dump '$(DUMP)') $(if $(TRACE),--trace '$(TRACE)')
 
 stack-report: kernel ## write build/stack-report.txt: how deep each stack goes at most, and by what path
 	@$(PYTHON) Tools/stack_report.py
@@ -78,9 +100,19 @@ example-kernel: dependencies ## build the kernel of another package, Examples/Ad
 iso: kernel ## write build/quarry.iso, which GRUB boots with ARGS
 	@$(PYTHON) Tools/make_iso.py --arguments '$(ARGS)'
 
-debug: dependencies ## boot a -Onone kernel stopped, and open gdb at its entry
+debug: dependencies ## boot a -Onone kernel stopped, and open gdb, with the `quarry` commands, at its entry
 	@$(PYTHON) Tools/build_kernel.py --configuration debug --output build/debug
 	@$(PYTHON) Tools/debug_kernel.py --memory '$(MEMORY)' --cpu '$(CPU)' --machine '$(MACHINE)' --arguments '$(ARGS)'
+
+debug-mapping: dependencies ## have gdb show, step by step, how one page comes to be mapped
+	@$(PYTHON) Tools/build_kernel.py --configuration debug --output build/debug
+	@$(PYTHON) Tools/debug_kernel.py --memory 64M --arguments nokaslr --script gdb/step-mapping.gdb
+
+docs: dependencies ## write build/docs, the documentation's site: python3 -m http.server -d build/docs
+	@$(PYTHON) Tools/build_docs.py
+
+docs-check: test-dependencies ## complain of missing comments, of links that lead nowhere, and of names that do not exist
+	@$(PYTHON) Tools/run_tests.py docs
 
 format: ## format the Swift sources
 	swift format --in-place --recursive $(SWIFT_SOURCES)
@@ -95,4 +127,4 @@ test-dependencies: ## install what the tests need besides
 	@Tools/install_dependencies.sh test
 
 clean: ## remove everything that was built
-	rm -rf build .build .build-kernel .build-asan .build-tsan .build-host-bench .build-fuzz Examples/*/.build*
+	rm -rf build .build .build-* Examples/*/.build*

@@ -70,9 +70,13 @@ let package = Package(
         // Sequences of changes that the kernel's self tests and the host's tests make alike.
         floor("TableSequence", on: ["MemoryPrimitives", "Paging"]),
 
+        // The kernel's prompt as far as it is about text: lines, keys, history, completion.
+        floor("Monitor", on: ["MemoryPrimitives", "BootMemory"]),
+
         // Floor 6: the freestanding program. Host builds compile it too, which keeps it honest, and never link it.
         floor(
-            "Kernel", on: ["KernelMemory", "TableSequence", "QuarryX86", "X86"], [.enableExperimentalFeature("Extern")]),
+            "Kernel", on: ["KernelMemory", "TableSequence", "Monitor", "QuarryX86", "X86"],
+            [.enableExperimentalFeature("Extern")]),
 
         // The host's platform, and what is tested on it.
         .target(name: "HostThreads"),
@@ -112,5 +116,6 @@ let package = Package(
         tests(of: "LeakDetection", with: ["Slab", "VirtualMemory"]),
         tests(of: "KernelMemory"),
         tests(of: "SimulatedKernel", with: ["Quarry"]),
+        tests(of: "Monitor"),
     ]
 )

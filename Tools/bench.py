@@ -11,6 +11,7 @@ import os
 import pathlib
 import subprocess
 
+import bench_chart
 import bench_figures as figures
 from qemu import SUCCESS, Machine, describe, status_of
 from toolchain import BUILD, ROOT, Failure, entry_point
@@ -117,6 +118,13 @@ def update(rows, path=figures.REFERENCE):
     print(f"bench: wrote {path.relative_to(ROOT)}, {len(rows)} rows")
 
 
+def draw(rows, path=bench_chart.MEASURED):
+    """Draws the chart of the rows just measured."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(bench_chart.draw({row.name: row.instructions for row in rows}, bench_chart.linux_rows()))
+    print(f"bench: drew {path.relative_to(ROOT)}")
+
+
 def check(rows, descriptor_bytes, bounds):
     """Prints what is wrong with the figures; the status."""
     if not figures.REFERENCE.exists():
@@ -145,8 +153,10 @@ def main(arguments):
     print()
     print_table(calibration, rows, descriptor_bytes, bounds)
     print()
+    draw(rows)
     if arguments == ["update"]:
         update(rows)
+        bench_chart.main([])
     return check(rows, descriptor_bytes, bounds) if arguments == ["check"] else 0
 
 

@@ -1,9 +1,14 @@
 #!/usr/bin/env python3
-"""Boots the -Onone kernel stopped at its first instruction, and opens gdb at the kernel's entry into Swift.
+"""Boots the -Onone kernel stopped at its first instruction, and opens gdb, with the commands of gdb/quarry.py, at the kernel's
+entry into Swift.
 
     debug_kernel.py [--memory SIZE ...] [--command GDB-COMMAND ...]
+    debug_kernel.py [--memory SIZE ...] --script FILE
+    debug_kernel.py [--memory SIZE ...] --wait [--port NUMBER]
 
-With `--command` gdb runs these after it has arrived, and ends: for scripts and tests.
+With `--command` gdb runs these after it has arrived, and ends: for scripts and tests. With `--script` it runs a file of
+commands from the machine's first instruction on, and ends. With `--wait` no gdb is started: the machine waits for one on a
+TCP port, as an editor's debugger needs it, until that one ends it.
 """
 
 import argparse
@@ -13,43 +18,52 @@ import tempfile
 import time
 
 from qemu import MACHINES, Machine
-from toolchain import BUILD, Failure, entry_point, tool
+from toolchain import BUILD, ROOT, Failure, entry_point, tool
 
 OUTPUT = BUILD / "debug"
 ENTRY = "kernel_main"
+COMMANDS = ROOT / "gdb" / "quarry.py"
+PORT = 1234
 
 
-def gdb_command(kernel, socket, before, commands):
-    """gdb on the symbols of `kernel`, connected to QEMU; it ends after `commands` where there are any."""
+def gdb_command(kernel, socket, before, commands, script=None):
+    """gdb on the symbols of `kernel`, connected to QEMU; it ends after `commands`, or `script`, where there are any."""
     words = [tool("gdb"), "-q", "-nx"]
-    steps = ["set confirm off", "set pagination off", "set architecture i386:x86-64", f"target remote {socket}", *before]
-    if commands:
+    steps = [
+        "set confirm off", "set pagination off", "set architecture i386:x86-64", f"source {COMMANDS}",
+        f"target remote {socket}", *before]
+    if commands or script:
         words += ["-batch"]
     for step in steps + list(commands):
         words += ["-ex", step]
+    if script:
+        words += ["-x", str(script)]
     return [*words, str(kernel)]
 
 
 class StoppedMachine:
-    """A machine in QEMU, stopped before its first instruction, with gdb server and monitor on Unix sockets."""
+    """A machine in QEMU, stopped before its first instruction, with gdb server and monitor on Unix sockets, or the gdb
+    server on a TCP port of this host."""
 
-    def __init__(self, machine, serial_log):
+    def __init__(self, machine, serial_log, port=None):
         self.directory = tempfile.TemporaryDirectory(prefix="quarry-gdb-")
         self.socket = pathlib.Path(self.directory.name) / "gdb"
         self.monitor = pathlib.Path(self.directory.name) / "monitor"
-        machine.extra += (
-            "-S", "-qmp", f"unix:{self.monitor},server=on,wait=off",
+        server = ("-gdb", f"tcp:127.0.0.1:{port}") if port else (
             "-chardev", f"socket,id=gdb,path={self.socket},server=on,wait=off", "-gdb", "chardev:gdb")
+        # The monitor comes last: where its socket is there, the other is, too.
+        machine.extra += ("-S", *server, "-qmp", f"unix:{self.monitor},server=on,wait=off")
         # A session of its own: Ctrl-C in gdb interrupts the kernel, and does not end QEMU.
         self.process = subprocess.Popen(
             machine.argv(serial=f"file:{serial_log}"), stdin=subprocess.DEVNULL, start_new_session=True)
+        self.awaited = (self.monitor,) if port else (self.socket, self.monitor)
 
     def __enter__(self):
         deadline = time.monotonic() + 10
-        while not self.socket.exists():
+        while not all(path.exists() for path in self.awaited):
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.__exit__()
-                raise Failure("QEMU did not open its gdb socket")
+                raise Failure("QEMU did not open its gdb server: is the port in use?")
             time.sleep(0.02)
         return self
 
@@ -60,23 +74,46 @@ class StoppedMachine:
         self.directory.cleanup()
 
 
-def main(arguments):
-    parser = argparse.ArgumentParser(description=__doc__)
+def serve(machine, log, port):
+    """The machine, waiting for a debugger until it is ended."""
+    with StoppedMachine(machine, log, port) as stopped:
+        # What an editor's task looks for.
+        print(f"debug: waiting for gdb on 127.0.0.1:{port}", flush=True)
+        try:
+            stopped.process.wait()
+        except KeyboardInterrupt:
+            pass
+    return 0
+
+
+def argument_parser():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--memory", default="512M")
     parser.add_argument("--cpu", default="max")
     parser.add_argument("--machine", choices=MACHINES, default="pc")
     parser.add_argument("--arguments", default="")
+    parser.add_argument("--kernel", choices=["debug", "release"], default="debug", help="which build to boot")
     parser.add_argument("--command", action="append", default=[], help="run in gdb at the kernel's entry, then end")
-    options = parser.parse_args(arguments)
+    parser.add_argument("--script", type=pathlib.Path, help="run this file of gdb commands, then end")
+    parser.add_argument("--wait", action="store_true", help="start no gdb: wait for one on a port")
+    parser.add_argument("--port", type=int, default=PORT, help="the port, with --wait")
+    return parser
+
+
+def main(arguments):
+    options = argument_parser().parse_args(arguments)
+    output = OUTPUT if options.kernel == "debug" else BUILD
     machine = Machine(
         memory=options.memory, cpu=options.cpu, machine=options.machine, arguments=options.arguments,
-        kernel=OUTPUT / "quarry-multiboot.elf")
-    log = OUTPUT / "serial.log"
-    print(f"debug: the serial port goes to {log}")
+        kernel=output / "quarry-multiboot.elf")
+    log = output / "serial.log"
+    print(f"debug: the serial port goes to {log}", flush=True)
+    if options.wait:
+        return serve(machine, log, options.port)
     with StoppedMachine(machine, log) as stopped:
-        arrive = [f"hbreak *{ENTRY}", "continue"]
-        command = gdb_command(OUTPUT / "quarry.elf", stopped.socket, arrive, options.command)
-        return subprocess.run(command, timeout=60 if options.command else None).returncode
+        arrive = [] if options.script else [f"hbreak *{ENTRY}", "continue"]
+        command = gdb_command(output / "quarry.elf", stopped.socket, arrive, options.command, options.script)
+        return subprocess.run(command, timeout=120 if options.command or options.script else None).returncode
 
 
 if __name__ == "__main__":

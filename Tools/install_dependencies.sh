@@ -9,7 +9,8 @@ set -euo pipefail
 needed_swift="6.3"
 packages=(qemu-system-x86 grub-pc-bin grub-common xorriso mtools lld gdb make binutils python3)
 if [[ "${1:-run}" == test ]]; then
-    packages+=(python3-pexpect python3-pytest valgrind)
+    # procps and util-linux read our reports in the place of Linux's; the browser reads the page of `make map`.
+    packages+=(procps python3-pexpect python3-pytest util-linux valgrind chromium chromium-driver python3-selenium)
 fi
 
 missing=()

@@ -96,7 +96,8 @@ PARTS = {
         "kernel checks",
         [[sys.executable, "Tools/check_kernel.py"], [sys.executable, "Tools/check_floors.py"],
          [sys.executable, "Tools/stack_report.py"]], 120),
-    "tools": Part("tool tests", [[*PYTEST, "Tests/ToolTests"]], 120, pytest_count),
+    "tools": Part("tool tests", [[*PYTEST, "Tests/ToolTests"]], 300, pytest_count),
+    "docs": Part("documentation", [[*PYTEST, "Tests/DocumentationTests"]], 600, pytest_count),
     "bench": Part(
         "benchmarks",
         [[sys.executable, "Tools/bench.py", "check"],

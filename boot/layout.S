@@ -20,3 +20,16 @@ frame_table_base:
 object_alias_base:
         .skip 8
         .size object_alias_base, 8
+
+// Where the allocators' values lie and how they are laid out, for a debugger: DebuggerLayout.swift writes it down at the end
+// of bring-up. First the number of notes; then, for each, the address of its name and its value.
+        .globl debugger_layout_count, debugger_layout, debugger_layout_end
+        .type debugger_layout_count, @object
+debugger_layout_count:
+        .skip 8
+        .size debugger_layout_count, 8
+        .type debugger_layout, @object
+debugger_layout:
+        .skip 16 * 128
+        .size debugger_layout, 16 * 128
+debugger_layout_end:

@@ -6,10 +6,12 @@ extension DMAMapper {
     /// Makes memory that the device reaches and whose every byte is 0. Both may use it at any time, since caches are
     /// coherent.
     /// - Parameters:
+    ///   - device: who shares the memory.
     ///   - byteCount: rounded up to whole page frames; at most 4 MiB. The first byte is aligned to the next power of two.
     ///   - flags: as of page frames, but for the zone, which is that of the device's coherent mask.
     /// - Throws: `emptyBuffer`, `tooLarge`, `outOfMemory`; the last is reported, unless the flags forbid it.
     /// - Complexity: O(frames). Any context that the flags allow.
+    /// - Returns: where the CPU sees the memory, and where the device does.
     public func allocateCoherent(
         _ device: DMADevice<P>, byteCount: UInt, flags: AllocationFlags = .kernel
     ) throws(DMAError) -> CoherentBuffer {
@@ -54,6 +56,11 @@ extension DMAMapper {
     /// those who mark frames that are allocated, nobody else's marks begin so.
     private static func tag(forByteCount byteCount: UInt) -> UInt16 {
         0xd000 | UInt16(truncatingIfNeeded: (byteCount &+ (PageSize.byteCount &- 1)) &>> PageSize.shift)
+    }
+
+    /// How many frames a coherent buffer has whose first frame is marked with `tag`; nil for other tags.
+    public static func coherentFrameCount(ofTag tag: UInt16) -> UInt? {
+        tag & 0xf000 == 0xd000 && tag & 0xfff != 0 ? UInt(tag & 0xfff) : nil
     }
 
     /// Frames from the highest zone whose frames the device may reach; from the next lower where it does not.

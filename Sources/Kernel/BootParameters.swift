@@ -9,6 +9,8 @@ import VirtualMemory
 struct BootParameters {
     var logLevel = LogLevel.info
     var runsSelfTests = true
+    /// Whether a person is asked what to do, instead of testing.
+    var runsMonitor = false
     /// What to measure instead of testing; nil for nothing.
     var benchmarks: BenchmarkSelection?
     /// Whether the regions of the address space lie where chance puts them.
@@ -29,6 +31,8 @@ struct BootParameters {
     var leaks = LeakParameters()
     /// How often free memory is tested; 0 for not at all.
     var memoryTestPasses: UInt = 0
+    /// How many allocations and frees are made to have something to see; 0 for none.
+    var sampleSteps: UInt = 0
     /// What is printed after bring-up.
     var reports = ReportSelection()
     /// How to end on purpose; nil for an ordinary boot.
@@ -65,8 +69,12 @@ struct BootParameters {
         } else if word.hasKey("report") {
             if !word.hasValue { throw CommandLineError(kind: .valueMissing, word: word) }
             for item in word.items { select(item) }
+        } else if word.hasKey("sample") {
+            sampleSteps = min(word.hasValue ? try word.number() : MemorySample.usualSteps, MemorySample.largestSteps)
         } else if word.hasKey("selftest") {
             runsSelfTests = try word.flag()
+        } else if word.hasKey("monitor") {
+            runsMonitor = try word.flag()
         } else if word.hasKey("bench") {
             benchmarks = word.hasValue("demand") ? .demand : try word.flag() ? .calls : nil
         } else if word.hasKey("fault_around") {

@@ -20,6 +20,7 @@ func kernelMain(magic: UInt32, information: UInt32, startTime: UInt64) {
     Log.info("Quarry: a kernel memory subsystem in Embedded Swift")
     let parameters = BringUp.run(information: PhysicalAddress(UInt(information)))
     guard let memory = unsafe Quarry.memory else { FatalReport.panic("no memory after bring-up") }
+    DebuggerLayout.write(memory)
     do throws(PagingError) { try memory.value.seal() } catch { FatalReport.panic("the image cannot be sealed") }
     PageTableAudit.run(memory)
     Log.info("ready: \(Log.now) ticks since entry")
@@ -33,9 +34,14 @@ enum MainStack {
     nonisolated(unsafe) private static var parameters: BootParameters?
     nonisolated(unsafe) private static var stack: KernelStack<X86Platform>?
 
+    /// By how many pages the stack is larger where the monitor runs on it.
+    private static var monitorPageCount: UInt { 2 }
+
     static func enter(_ memory: Permanent<KernelMemory<X86Platform>>, _ parameters: BootParameters) -> Never {
         // No smaller than the deepest path needs that the static check finds: `kstack=` is for the others.
-        let pageCount = max(memory.value.stacks.value.options.pageCount, StackOptions.usualPageCount)
+        let usualPageCount = max(memory.value.stacks.value.options.pageCount, StackOptions.usualPageCount)
+        // A command is below the loop that reads it.
+        let pageCount = usualPageCount + (parameters.runsMonitor ? monitorPageCount : 0)
         guard let stack = KernelStack<X86Platform>(pageCount: pageCount, name: "main", from: memory.value.stacks) else {
             FatalReport.panic("no memory for the main stack", .outOfMemory)
         }
@@ -49,7 +55,11 @@ enum MainStack {
         unsafe Self.stack = consume stack
         // So many frames that the stack can grow to its end.
         memory.value.stacks.value.refillReserve()
-        switch_stack(top.rawValue, { _ in MainStack.run() }, 0)
+        if parameters.runsMonitor {
+            switch_stack(top.rawValue, { _ in MainStack.runMonitor() }, 0)
+        } else {
+            switch_stack(top.rawValue, { _ in MainStack.run() }, 0)
+        }
         FatalReport.panic("the main stack was left")
     }
 
@@ -76,13 +86,23 @@ enum MainStack {
     /// The lowest byte that may be used.
     static var limit: VirtualAddress { unsafe stack?.limit ?? VirtualAddress(0) }
 
-    private static func run() -> Never {
+    private static func runMonitor() -> Never { MonitorLoop.run(prepare().memory) }
+
+    /// What is done before anything else, whatever that is.
+    @inline(__always)
+    private static func prepare() -> (memory: Permanent<KernelMemory<X86Platform>>, parameters: BootParameters) {
         guard let memory = unsafe Quarry.memory, let parameters = unsafe parameters else {
             FatalReport.panic("the main stack without memory")
         }
+        if parameters.sampleSteps > 0 { MemorySample.make(memory, steps: parameters.sampleSteps) }
         parameters.reports.print(memory)
         LeakCheck.prepare(parameters.leaks)
         if let crash = parameters.crash { crash.run() }
+        return (memory, parameters)
+    }
+
+    private static func run() -> Never {
+        let (memory, parameters) = prepare()
         if let selection = parameters.benchmarks { Benchmarks.run(memory, selection) }
         if !parameters.runsSelfTests {
             Log.warning("self tests left out")

@@ -30,7 +30,7 @@ enum FatalReport {
     static func end(_ code: ExitCode) -> Never {
         KernelLayout.logBases()
         Log.fatal("the kernel stops here (exit code \(hex: UInt(code.rawValue)))")
-        code.exit()
+        endOfFatalReport(code.rawValue)
     }
 
     /// The registers that an exception found.
@@ -49,4 +49,13 @@ enum FatalReport {
             cr3 \(hex: UInt(x86_read_cr3()))  cr4 \(hex: UInt(x86_read_cr4()))
             """)
     }
+}
+
+/// The end of a report: a function of its own, under this name in each build, where a debugger stops a kernel that has died
+/// while all of it is there.
+@c(fatal_report_end)
+@inline(never)
+func endOfFatalReport(_ code: UInt8) -> Never {
+    guard let known = ExitCode(rawValue: code) else { ExitCode.panic.exit() }
+    known.exit()
 }

@@ -13,6 +13,7 @@ public enum BringUpError: Error, Sendable {
     /// The layout is one that no kernel can have, for the reason given (`AddressSpaceLayout.problem`).
     case layoutNotUsable(StaticString)
 
+    /// The error in words, for the log.
     public var reason: StaticString {
         switch self {
         case .tooLittleMemory: "too little memory"

@@ -2,22 +2,39 @@
 ///
 /// Reports are plain ASCII, in the formats that Linux's tools already read. Writing allocates nothing.
 public protocol ReportWriter {
+    /// Takes the next byte of the report, an ASCII character.
     mutating func write(_ byte: UInt8)
 
     /// Writes a return address. Who knows functions by name writes the name, too.
     mutating func write(returnAddress address: UInt)
+
+    /// Writes a return address in a line of columns, as Linux's `%pS` does: `function+0x12/0x40` where the function is known by
+    /// name, and `0xffffffff80123456` where not. No space is written.
+    mutating func write(symbolOf address: UInt)
+
+    /// The same for any address of code: of the function that contains that very byte.
+    mutating func write(symbolAt address: UInt)
 
     /// Whether a return address is known to lie in a function of the allocators, and not of those who call them.
     func isWithinAllocator(_ address: UInt) -> Bool
 }
 
 extension ReportWriter {
+    /// False: who knows no function names leaves every address in.
     public func isWithinAllocator(_ address: UInt) -> Bool { false }
 
+    /// Writes the address as `0x` and 16 hexadecimal digits, without a name.
     public mutating func write(returnAddress address: UInt) {
         write("0x")
         write(hex: address, digits: 16)
     }
+
+    public mutating func write(symbolOf address: UInt) {
+        write("0x")
+        write(hex: address, digits: 16)
+    }
+
+    public mutating func write(symbolAt address: UInt) { write(symbolOf: address) }
 
     /// Writes text.
     @inline(never)

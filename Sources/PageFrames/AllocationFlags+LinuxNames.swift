@@ -4,50 +4,89 @@ import MemoryPrimitives
 extension AllocationFlags {
     // MARK: Modifiers, as Linux 6.1 has them
 
+    /// `.dma`.
     @inline(__always) public static var __GFP_DMA: AllocationFlags { .dma }
+    /// `.highMemory`.
     @inline(__always) public static var __GFP_HIGHMEM: AllocationFlags { .highMemory }
+    /// `.dma32`.
     @inline(__always) public static var __GFP_DMA32: AllocationFlags { .dma32 }
+    /// `.movable`.
     @inline(__always) public static var __GFP_MOVABLE: AllocationFlags { .movable }
+    /// `.reclaimable`.
     @inline(__always) public static var __GFP_RECLAIMABLE: AllocationFlags { .reclaimable }
+    /// `.high`.
     @inline(__always) public static var __GFP_HIGH: AllocationFlags { .high }
+    /// `.io`.
     @inline(__always) public static var __GFP_IO: AllocationFlags { .io }
+    /// `.fs`.
     @inline(__always) public static var __GFP_FS: AllocationFlags { .fs }
+    /// `.zero`.
     @inline(__always) public static var __GFP_ZERO: AllocationFlags { .zero }
+    /// `.tryHarder`.
     @inline(__always) public static var __GFP_ATOMIC: AllocationFlags { .tryHarder }
+    /// `.directReclaim`.
     @inline(__always) public static var __GFP_DIRECT_RECLAIM: AllocationFlags { .directReclaim }
+    /// `.wakeReclaimer`.
     @inline(__always) public static var __GFP_KSWAPD_RECLAIM: AllocationFlags { .wakeReclaimer }
+    /// `.reclaim`.
     @inline(__always) public static var __GFP_RECLAIM: AllocationFlags { .reclaim }
+    /// `.write`.
     @inline(__always) public static var __GFP_WRITE: AllocationFlags { .write }
+    /// `.noWarn`.
     @inline(__always) public static var __GFP_NOWARN: AllocationFlags { .noWarn }
+    /// `.retryMayFail`.
     @inline(__always) public static var __GFP_RETRY_MAYFAIL: AllocationFlags { .retryMayFail }
+    /// `.noFail`.
     @inline(__always) public static var __GFP_NOFAIL: AllocationFlags { .noFail }
+    /// `.noRetry`.
     @inline(__always) public static var __GFP_NORETRY: AllocationFlags { .noRetry }
+    /// `.memoryReserves`.
     @inline(__always) public static var __GFP_MEMALLOC: AllocationFlags { .memoryReserves }
+    /// `.compound`.
     @inline(__always) public static var __GFP_COMP: AllocationFlags { .compound }
+    /// `.noMemoryReserves`.
     @inline(__always) public static var __GFP_NOMEMALLOC: AllocationFlags { .noMemoryReserves }
+    /// `.hardWall`.
     @inline(__always) public static var __GFP_HARDWALL: AllocationFlags { .hardWall }
+    /// `.thisNode`.
     @inline(__always) public static var __GFP_THISNODE: AllocationFlags { .thisNode }
+    /// `.account`.
     @inline(__always) public static var __GFP_ACCOUNT: AllocationFlags { .account }
 
     // MARK: Modifiers under the names of older kernels
 
+    /// `.reclaim`.
     @inline(__always) public static var __GFP_WAIT: AllocationFlags { .reclaim }
+    /// `.retryMayFail`.
     @inline(__always) public static var __GFP_REPEAT: AllocationFlags { .retryMayFail }
+    /// `.cold`.
     @inline(__always) public static var __GFP_COLD: AllocationFlags { .cold }
+    /// `.noLeakTrace`.
     @inline(__always) public static var __GFP_NOLEAKTRACE: AllocationFlags { .noLeakTrace }
 
     // MARK: Types
 
+    /// `.atomic`.
     @inline(__always) public static var GFP_ATOMIC: AllocationFlags { .atomic }
+    /// `.kernel`.
     @inline(__always) public static var GFP_KERNEL: AllocationFlags { .kernel }
+    /// `.kernel`, charged to the process that asked: accepted.
     @inline(__always) public static var GFP_KERNEL_ACCOUNT: AllocationFlags { .kernel | .account }
+    /// `.noWait`.
     @inline(__always) public static var GFP_NOWAIT: AllocationFlags { .noWait }
+    /// `.noIO`.
     @inline(__always) public static var GFP_NOIO: AllocationFlags { .noIO }
+    /// `.noFS`.
     @inline(__always) public static var GFP_NOFS: AllocationFlags { .noFS }
+    /// `.user`.
     @inline(__always) public static var GFP_USER: AllocationFlags { .user }
+    /// `.dma`; with `GFP_KERNEL` beside it where the caller may sleep.
     @inline(__always) public static var GFP_DMA: AllocationFlags { .dma }
+    /// `.dma32`; with `GFP_KERNEL` beside it where the caller may sleep.
     @inline(__always) public static var GFP_DMA32: AllocationFlags { .dma32 }
+    /// `.highUser`.
     @inline(__always) public static var GFP_HIGHUSER: AllocationFlags { .highUser }
+    /// `.highUserMovable`.
     @inline(__always) public static var GFP_HIGHUSER_MOVABLE: AllocationFlags { .highUserMovable }
     /// A huge page for a process, without reclaiming for it.
     @inline(__always) public static var GFP_TRANSHUGE_LIGHT: AllocationFlags {

@@ -24,6 +24,12 @@ struct DeferredSections: ~Copyable {
     /// The number of sections.
     private(set) var sectionCount: UInt = 0
 
+    /// Where the number of sections is kept, for a debugger.
+    var countAddress: UInt {
+        // Only the address is taken.
+        mutating get { unsafe withUnsafePointer(to: &sectionCount) { UInt(bitPattern: $0) } }
+    }
+
     /// - Parameter memory: room for `capacity` runs.
     @unsafe
     init(in memory: UnsafeMutableRawPointer, capacity: Int) {

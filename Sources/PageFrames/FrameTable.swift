@@ -38,6 +38,17 @@ public struct FrameTable: @unchecked Sendable {
         unsafe ringOffsets = origins + capacity
     }
 
+    /// Notes down for a debugger how a frame's descriptor and its page block are found.
+    func writeDebuggerNotes(to notes: inout DebuggerNotes) {
+        notes.note("frame_table.origins", unsafe UInt(bitPattern: origins))
+        notes.note("frame_table.blocks", blockCount)
+        notes.note("frame_table.block_order", PageBlock.order)
+        notes.note("frame_table.descriptor_size", Self.descriptorByteCount)
+        notes.note("page_block.first", Section.pageBlocksOffset)
+        notes.note("page_block.size", PageBlock.byteCount)
+        notes.note("page_block.counts", PageBlock.bitsByteCount)
+    }
+
     /// The descriptor of `frame`; nil for a frame that the table does not know: no RAM, or not yet brought into use.
     ///
     /// - Complexity: O(1). Callable from any context.

@@ -1,3 +1,5 @@
+import MemoryPrimitives
+
 /// How much is free in a zone, by mobility and order. Kept in memory of its own, so that the zone's state stays small.
 @safe
 struct FreeCounts: ~Copyable {
@@ -50,6 +52,17 @@ struct FreeCounts: ~Copyable {
     func addBlocks(_ change: Int, order: Int, _ mobility: Mobility) {
         // As above.
         unsafe counts[Self.place(order, mobility)] &+= UInt(bitPattern: change)
+    }
+
+    /// Where the counts are, for a debugger.
+    var address: UInt { unsafe UInt(bitPattern: counts) }
+
+    /// Notes down for a debugger how the counts of blocks are found: in words, from `address` on.
+    static func writeDebuggerNotes(to notes: inout DebuggerNotes) {
+        notes.note("free_counts.first", frameCounts)
+        notes.note("free_counts.orders_stride", ordersPerMobility)
+        notes.note("free_counts.mobilities", Mobility.count)
+        notes.note("free_counts.orders", BlockOrder.count)
     }
 
     @inline(__always)

@@ -16,6 +16,12 @@ struct Zone<P: Platform>: ~Copyable, @unchecked Sendable {
         unsafe self.state = state
     }
 
+    /// Where the zone's state and its counts of free blocks are, for a debugger.
+    var debuggerPlaces: (state: UInt, counts: UInt) {
+        // Initialised by the contract of `init`; the counts' place never changes.
+        unsafe (UInt(bitPattern: state), state.pointee.buddy.counts.address)
+    }
+
     /// Runs `body` on the zone's state with the lock held. All that is free is merged (see ZoneState+HeldBlock.swift).
     @inline(__always)
     func withState<Result, Failure: Error>(

@@ -27,6 +27,9 @@ public enum ZoneKind: Int, Sendable {
         self = frame.rawValue < Self.dmaEnd ? .dma : frame.rawValue < Self.dma32End ? .dma32 : .normal
     }
 
+    /// The zone that `frame` belongs to, be it managed or not.
+    public static func kind(of frame: PageFrameNumber) -> ZoneKind { ZoneKind(of: frame) }
+
     /// The name under which Linux's users know the zone.
     public var name: StaticString {
         switch self {

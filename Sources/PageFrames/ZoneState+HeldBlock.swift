@@ -1,8 +1,8 @@
 /// A block that is free, but not yet merged with its buddies.
 struct HeldBlock {
-    let frame: UInt32
+    var frame: UInt32
     /// log2 of its frames; `noOrder` where there is no block.
-    let order: UInt32
+    var order: UInt32
 
     @inline(__always)
     private static var noOrder: UInt32 { .max }

@@ -58,11 +58,14 @@ struct ZoneState: ~Copyable {
 
     /// Free frames that may be promised: they can serve any request, are not kept in reserve, and nobody else was
     /// promised them.
-    var promisableFrames: UInt {
+    var promisableFrames: UInt { promisableFrames(more: 0) }
+
+    /// The same, if `more` frames were free.
+    func promisableFrames(more: UInt) -> UInt {
         let kept =
             promisedFrames + watermarks.min + buddy.counts.setAsideFrames(.contiguous)
             + buddy.counts.setAsideFrames(.isolated)
-        return freeFrames > kept ? freeFrames - kept : 0
+        return freeFrames + more > kept ? freeFrames + more - kept : 0
     }
 
     /// A block for a request, where the watermarks allow it; nil where there is none. - Complexity: O(orders).
@@ -225,6 +228,18 @@ struct ZoneState: ~Copyable {
         let first = UInt32(truncatingIfNeeded: section << 1)
         buddy.setMobility(mobility, ofBlock: first)
         buddy.setMobility(mobility, ofBlock: first | 1)
+    }
+}
+
+// MARK: Debugger
+
+extension ZoneState {
+    /// Notes down where in the state, which begins at `base`, what only this file changes is.
+    mutating func noteOwnOffsets(from base: UInt, to notes: inout DebuggerNotes) {
+        notes.noteOffset("zone.managed", of: &managedFrames, from: base)
+        notes.noteOffset("zone.first_frame", of: &firstFrame, from: base)
+        notes.noteOffset("zone.end_frame", of: &endFrame, from: base)
+        notes.note("zone.deferred_sections", deferred.countAddress &- base)
     }
 }
 

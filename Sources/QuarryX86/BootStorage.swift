@@ -11,18 +11,23 @@ public enum BootStorage {
     nonisolated(unsafe) private static var reservedBytes = InlineArray<384, UInt64>(repeating: 0)
     nonisolated(unsafe) private static var commandLineBytes = InlineArray<512, UInt64>(repeating: 0)
 
+    /// For the firmware's map.
     public static var mapRegions: UnsafeMutableBufferPointer<FirmwareRegion> {
         unsafe buffer(&mapBytes, byteCount: MemoryLayout.size(ofValue: mapBytes))
     }
+    /// For what was not taken of the firmware's map as it stood.
     public static var mapAdjustments: UnsafeMutableBufferPointer<MapAdjustment> {
         unsafe buffer(&adjustmentBytes, byteCount: MemoryLayout.size(ofValue: adjustmentBytes))
     }
+    /// For the boot allocator's list of memory.
     public static var memoryRegions: UnsafeMutableBufferPointer<Region> {
         unsafe buffer(&memoryBytes, byteCount: MemoryLayout.size(ofValue: memoryBytes))
     }
+    /// For the boot allocator's list of reservations.
     public static var reservedRegions: UnsafeMutableBufferPointer<Region> {
         unsafe buffer(&reservedBytes, byteCount: MemoryLayout.size(ofValue: reservedBytes))
     }
+    /// For a copy of the command line, whose own memory becomes free later.
     public static var commandLine: UnsafeMutableRawBufferPointer {
         unsafe UnsafeMutableRawBufferPointer(
             start: &commandLineBytes, count: MemoryLayout.size(ofValue: commandLineBytes))

@@ -3,20 +3,30 @@ import X86
 
 /// What this CPU offers, of what memory management cares about (Intel SDM vol. 2, CPUID).
 public struct CPUFeatures {
+    /// Pages can be made not executable (NX).
     public var noExecute: Bool
+    /// There are pages of 1 GiB.
     public var gigabytePages: Bool
+    /// Translations can outlive a change of CR3 (PGE).
     public var globalPages: Bool
+    /// The kernel can be kept from running user pages (SMEP).
     public var supervisorExecutionPrevention: Bool
+    /// The kernel can be kept from using user pages (SMAP).
     public var supervisorAccessPrevention: Bool
+    /// User mode can be kept from asking where descriptor tables lie (UMIP).
     public var userInstructionPrevention: Bool
+    /// There may be tables of five levels (LA57).
     public var fiveLevelPaging: Bool
     /// Tables have five levels, as boot/entry.S has chosen before paging was on.
     public var usesFiveLevels: Bool
+    /// There is a generator of random numbers (RDRAND).
     public var randomNumbers: Bool
     /// `rep stos` moves large pieces (ERMS).
     public var fastStringStores: Bool
+    /// The number of physical address bits, at most 52.
     public var physicalAddressBits: UInt
 
+    /// What this CPU says of itself. Nothing is switched on.
     public static func detect() -> CPUFeatures {
         let basic = x86_cpuid(0, 0).eax
         let one = x86_cpuid(1, 0)
@@ -50,6 +60,7 @@ public struct CPUFeatures {
     /// page attribute table, machine checks, random numbers.
     ///
     /// Once, before bring-up.
+    /// - Returns: what was found.
     public static func start() -> CPUFeatures {
         let features = detect()
         enableMachineChecks()
@@ -69,6 +80,7 @@ public struct CPUFeatures {
     /// instead of write-through once more (Intel SDM vol. 3, 12.12). No page uses that entry yet, so that nothing is
     /// cached as it was.
     public static var pageAttributes: UInt64 { 0x0007_0106_0007_0406 }
+    /// The register that `pageAttributes` is written to (IA32_PAT).
     public static var pageAttributeRegister: UInt32 { 0x277 }
 
     /// Every CPU with long mode has the table.

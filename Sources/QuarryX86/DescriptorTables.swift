@@ -3,16 +3,24 @@ import X86
 
 /// Segment selectors of the kernel's GDT.
 public enum Selector {
+    /// The code segment, for 64 bits.
     public static var code: UInt16 { 8 }
+    /// The task state, which names the interrupt stacks.
     public static var task: UInt16 { 40 }
 }
 
 /// The interrupt stack table's entries: stacks that the CPU switches to by itself (Intel SDM vol. 3, 6.14.5).
 public enum InterruptStack: UInt8, CaseIterable {
+    /// For an exception whose own delivery failed, and for reports on stacks that ran out.
     case doubleFault = 1
+    /// For page faults, those on a stack's guard page among them.
     case pageFault = 2
+    /// For interrupts that cannot be held off.
     case nonMaskableInterrupt = 3
+    /// For errors that the hardware finds.
     case machineCheck = 4
+    /// For interrupts of devices.
+    case interrupt = 5
 
     /// One past the stack's last byte.
     public var end: UInt {
@@ -21,6 +29,7 @@ public enum InterruptStack: UInt8, CaseIterable {
         case .pageFault: page_fault_stack_end_address()
         case .nonMaskableInterrupt: nmi_stack_end_address()
         case .machineCheck: machine_check_stack_end_address()
+        case .interrupt: interrupt_stack_end_address()
         }
     }
 
@@ -31,25 +40,33 @@ public enum InterruptStack: UInt8, CaseIterable {
         case .pageFault: page_fault_stack_guard_address()
         case .nonMaskableInterrupt: nmi_stack_guard_address()
         case .machineCheck: machine_check_stack_guard_address()
+        case .interrupt: interrupt_stack_guard_address()
         }
     }
 
-    /// The stack of an exception, or nil for those that stay on the stack they interrupt.
+    /// The stack of a vector, or nil for those that stay on the stack they interrupt.
+    ///
+    /// Devices' interrupts have one of their own: a push onto a stack that has to grow for it would lose them.
     public init?(vector: Int) {
         switch vector {
         case 2: self = .nonMaskableInterrupt
         case 8: self = .doubleFault
         case 14: self = .pageFault
         case 18: self = .machineCheck
+        case DescriptorTables.exceptionCount...: self = .interrupt
         default: return nil
         }
     }
 }
 
-/// GDT, TSS and IDT: where the CPU finds its segments, its stacks and its exception handlers.
+/// GDT, TSS and IDT: where the CPU finds its segments, its stacks and its handlers.
 public enum DescriptorTables {
-    public static let vectorCount = 32
+    /// Vectors that are the CPU's own.
+    public static let exceptionCount = 32
+    /// Exceptions, and the lines of both interrupt controllers behind them.
+    public static let vectorCount = exceptionCount + InterruptController.lineCount
 
+    /// Fills the tables and has the CPU use them. Once, before interrupts are enabled.
     public static func load() {
         fillGlobalDescriptors()
         fillTaskState()
@@ -75,7 +92,7 @@ public enum DescriptorTables {
 
     /// The TSS holds 32-bit halves at offsets that are multiples of four, not eight (Intel SDM vol. 3, 7.7).
     private static func fillTaskState() {
-        for stack in 1...4 {
+        for stack in 1...5 {
             guard let stack = InterruptStack(rawValue: UInt8(stack)) else { continue }
             let offset = 36 + 8 * UInt(stack.rawValue - 1)
             setHalf(descriptor_tss_address() + offset, UInt32(truncatingIfNeeded: stack.end))
@@ -88,7 +105,7 @@ public enum DescriptorTables {
     /// Interrupt gates: interrupts are off when a handler starts (Intel SDM vol. 3, 6.14.1).
     private static func fillInterruptDescriptors() {
         for vector in 0..<vectorCount {
-            let handler = x86_load64(exception_stubs_address() + 8 * UInt(vector))
+            let handler = stub(ofVector: vector)
             let stack = UInt64(InterruptStack(vector: vector)?.rawValue ?? 0)
             let low =
                 (handler & 0xffff) | UInt64(Selector.code) << 16 | stack << 32 | 0x8e << 40
@@ -96,6 +113,13 @@ public enum DescriptorTables {
             set(descriptor_idt_address(), 2 * vector, low)
             set(descriptor_idt_address(), 2 * vector + 1, handler >> 32)
         }
+    }
+
+    /// The address of what boot/interrupts.S has for a vector.
+    private static func stub(ofVector vector: Int) -> UInt64 {
+        let isException = vector < exceptionCount
+        let table = isException ? exception_stubs_address() : interrupt_stubs_address()
+        return x86_load64(table + 8 * UInt(isException ? vector : vector - exceptionCount))
     }
 
     private static func set(_ table: UInt, _ index: Int, _ value: UInt64) {

@@ -1,9 +1,14 @@
 /// The registers as an exception found them, in the order in which the CPU and `boot/interrupts.S` pushed them.
 public struct ExceptionFrame {
+    /// General registers, as boot/interrupts.S pushed them.
     public var r15, r14, r13, r12, r11, r10, r9, r8: UInt
+    /// The other general registers.
     public var rbp, rdi, rsi, rdx, rcx, rbx, rax: UInt
+    /// The exception's number.
     public var vector: UInt
+    /// The CPU's error code; 0 where the exception has none.
     public var errorCode: UInt
+    /// What the CPU pushed: where the code was, with what flags, on what stack.
     public var rip, cs, rflags, rsp, ss: UInt
 
     /// The frame that boot/interrupts.S passes to `exception_dispatch`: valid until that returns, and what is written there is
@@ -17,6 +22,7 @@ public struct ExceptionFrame {
     /// The exception's name (Intel SDM vol. 3, table 6-1).
     public var name: StaticString { Self.name(ofVector: vector) }
 
+    /// The name of the exception with that number (Intel SDM vol. 3, table 6-1).
     public static func name(ofVector vector: UInt) -> StaticString {
         switch vector {
         case 0: "divide error"

@@ -12,8 +12,9 @@ extension KernelImage {
             VirtualAddress(page_fault_stack_guard_address()),
             VirtualAddress(nmi_stack_guard_address()),
             VirtualAddress(machine_check_stack_guard_address()),
+            VirtualAddress(interrupt_stack_guard_address()),
             VirtualAddress(stacks_end_guard_address()),
-            nil, nil,
+            nil,
         ]
         return KernelImage(
             loaded: physical(image_load_start_address(), image_load_end_address()),

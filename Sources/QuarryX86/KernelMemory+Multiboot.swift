@@ -11,6 +11,7 @@ public enum MultibootBringUpError: Error, Sendable {
     /// The memory that there is cannot be brought up.
     case memory(BringUpError)
 
+    /// The error in words, for a log.
     public var reason: StaticString {
         switch self {
         case .directMapNotReachable: "the layout's direct map begins where the boot tables cannot show memory"
@@ -33,6 +34,7 @@ extension KernelMemory {
     ///   - cpu: what `CPUFeatures.start()` returned.
     ///   - configure: is given the description to change before it is used: debugging, stacks, watermarks and so on.
     /// - Throws: what is missing; the machine is then of no use.
+    /// - Returns: the allocators, at their places for good.
     @inline(never)
     public static func bringUp(
         multiboot information: UInt32, layout: AddressSpaceLayout, cpu: CPUFeatures,

@@ -10,11 +10,13 @@ public enum RandomSource {
     /// Whether all bits so far came from the CPU's own generator.
     public private(set) nonisolated(unsafe) static var isSecret = false
 
+    /// Chooses between the CPU's generator and the time stamp counter.
     public static func start(hasHardware: Bool) {
         unsafe Self.hasHardware = hasHardware
         unsafe isSecret = hasHardware
     }
 
+    /// 64 random bits.
     public static func next() -> UInt64 {
         if unsafe hasHardware {
             var value: UInt64 = 0
@@ -30,6 +32,7 @@ public enum RandomSource {
         return mixed ^ mixed >> 31
     }
 
+    /// Fills the buffer with random bytes.
     public static func fill(_ buffer: UnsafeMutableRawBufferPointer) {
         var bits: UInt64 = 0
         for index in buffer.indices {

@@ -7,8 +7,10 @@ import X86
 ///
 /// From there on only the layout's regions are mapped: the boot tables' direct map and the identity map are gone.
 public struct TableSwitch<P: Platform>: BringUpObserver {
+    /// An observer that knows nothing yet, and need not.
     public init() {}
 
+    /// Loads the tables' root into CR3.
     public mutating func activate(_ tables: borrowing PageTables<P>) {
         x86_write_cr3(UInt64(tables.root.rawValue))
     }

@@ -23,33 +23,42 @@ public enum X86State {
 }
 
 extension X86Uniprocessor {
+    /// One.
     public static var cpuCount: Int { 1 }
 
+    /// CPU 0, the only one.
     public static var currentCPU: Int { 0 }
 
+    /// Disables interrupts. - Returns: the flags register, which says how they were.
     @inline(__always)
     public static func disableInterrupts() -> InterruptState {
         InterruptState(rawValue: UInt(x86_save_and_disable_interrupts()))
     }
 
+    /// Enables interrupts where they were enabled.
     @inline(__always)
     public static func restoreInterrupts(_ state: InterruptState) {
         // EFLAGS.IF: only what was on is put on again.
         if state.rawValue & 1 << 9 != 0 { x86_enable_interrupts() }
     }
 
+    /// Whether no spin lock is held and no interrupt is being handled.
     @inline(__always)
     public static var mayWait: Bool { unsafe X86State.atomicDepth == 0 }
 
+    /// Counts a lock that is taken, or an interrupt that is handled.
     @inline(__always)
     public static func enterAtomicContext() { unsafe X86State.atomicDepth &+= 1 }
 
+    /// Counts its end.
     @inline(__always)
     public static func leaveAtomicContext() { unsafe X86State.atomicDepth &-= 1 }
 
+    /// Forgets the page's translation.
     @inline(__always)
     public static func flushPage(_ address: VirtualAddress) { x86_invalidate_page(address.rawValue) }
 
+    /// Forgets the translations of a range's pages, one by one.
     @inline(__always)
     public static func flushPages(in range: VirtualRange) {
         var page = range.start
@@ -72,17 +81,21 @@ extension X86Uniprocessor {
     }
 
     // All the CPUs that there are.
+    /// Forgets the page: all the CPUs that there are is one.
     @inline(__always)
     public static func flushOwnPage(_ address: VirtualAddress) { flushPage(address) }
 
+    /// Forgets everything, as `flushAllPages()`.
     public static func flushAllOwnPages() { flushAllPages() }
 
+    /// Clears the bytes by a string store.
     @inline(__always)
     public static func clear(_ start: UnsafeMutableRawPointer, byteCount: UInt) {
         // Bytes that the caller owns.
         unsafe x86_clear_by_strings(start, UInt64(byteCount))
     }
 
+    /// Clears the pages by string stores, or by vectors where those are slow.
     @inline(__always)
     public static func clearPages(_ start: UnsafeMutableRawPointer, count: Int) {
         // Whole pages that the caller owns.
@@ -93,11 +106,14 @@ extension X86Uniprocessor {
         }
     }
 
+    /// Lets the CPU know that it waits in a loop.
     @inline(__always)
     public static func relax() { x86_pause() }
 
+    /// The time stamp counter.
     public static var cycleCounter: UInt64 { x86_read_time_stamp() }
 
+    /// Fills the buffer from `RandomSource`.
     public static func fillRandom(_ buffer: UnsafeMutableRawBufferPointer) { unsafe RandomSource.fill(buffer) }
 
     /// Says nothing: who asked is told by nil.

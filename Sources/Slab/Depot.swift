@@ -27,6 +27,12 @@ struct Depot<P: Platform> {
     @inline(__always)
     init() {}
 
+    /// Where the number of objects is kept, for a debugger.
+    var objectCountAddress: UInt {
+        // Only the address is taken.
+        mutating get { unsafe withUnsafePointer(to: &objectCount) { UInt(bitPattern: $0) } }
+    }
+
     /// All buckets.
     @inline(__always)
     var bucketCount: Int { full.count &+ empty.count }

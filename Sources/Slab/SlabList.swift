@@ -1,3 +1,5 @@
+import MemoryPrimitives
+
 /// A doubly linked list of slabs, threaded through their headers. Under the cache's lock.
 struct SlabList {
     private(set) var first: SlabPage?
@@ -21,6 +23,19 @@ struct SlabList {
         slab.next = nil
         slab.previous = nil
         count &-= 1
+    }
+
+    /// Notes down for a debugger how a list is read.
+    @inline(never)
+    static func writeDebuggerNotes(to notes: inout DebuggerNotes) {
+        notes.note("slab_list.size", MemoryLayout<SlabList>.stride)
+        // Room for one, of which only addresses are taken.
+        unsafe withUnsafeTemporaryAllocation(of: SlabList.self, capacity: 1) { room in
+            guard let list = room.baseAddress else { return }
+            let base = UInt(bitPattern: list)
+            unsafe notes.noteOffset("slab_list.first", of: &list.pointee.first, from: base)
+            unsafe notes.noteOffset("slab_list.count", of: &list.pointee.count, from: base)
+        }
     }
 }
 

@@ -7,7 +7,7 @@ import MemoryPrimitives
 /// at the start of the space for ever.
 struct AreaTree {
     private(set) var tree = BalancedTree<AreaReference>()
-    private let head: AreaReference
+    let head: AreaReference
 
     /// - Parameters:
     ///   - space: where the areas lie; not at address 0.

@@ -37,6 +37,9 @@ struct StackCache<P: Platform>: ~Copyable {
     /// Takes any stack, other CPUs' too, for somebody who needs the memory.
     func takeAny() -> AreaReference? { take(0..<Self.wordCount) }
 
+    /// Where the places are, for a debugger.
+    var debuggerAddress: UInt { unsafe UInt(bitPattern: places) }
+
     /// How many stacks are ready; a snapshot.
     var count: UInt {
         var count: UInt = 0

@@ -79,6 +79,18 @@ struct StackReserve<P: Platform>: ~Copyable {
         return false
     }
 
+    /// What is in a place of a CPU's: a frame's number, or 0. A snapshot.
+    func frame(_ cpu: Int, _ index: Int) -> UInt {
+        precondition(0 <= index && index < capacity && 0 <= cpu && cpu < P.cpuCount, "no such place")
+        // Within the places by the check above.
+        return unsafe places(of: cpu)[index].load(ordering: .relaxed)
+    }
+
+    /// Where the places of CPU 0 are, for a debugger, and the words from one CPU's to the next one's.
+    var debuggerPlaces: (address: UInt, stride: Int) {
+        unsafe (UInt(bitPattern: places), Self.stride(capacity))
+    }
+
     /// Places of all CPUs, and how many of them are empty; a snapshot.
     var figures: (places: Int, empty: Int) {
         var empty = 0

@@ -56,6 +56,10 @@ final class KernelMachine: @unchecked Sendable {
     /// What the boot loader's information lies in.
     let information: Range<UInt>
     private let lists: BootLists
+    /// What maps of memory are written in.
+    let scratchMemory = UnsafeMutableRawPointer.allocate(byteCount: MapScratch.byteCount, alignment: 8)
+
+    deinit { scratchMemory.deallocate() }
 
     var directMap: DirectMap { machine.arena.directMap }
 

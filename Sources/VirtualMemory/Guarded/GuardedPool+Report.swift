@@ -9,6 +9,7 @@ extension GuardedPool {
     /// - Parameters:
     ///   - error: what `diagnose` answered.
     ///   - trace: the callers of whoever brought it about, the nearest first.
+    ///   - writer: where it goes.
     /// - Complexity: O(1). For reports: no lock is taken.
     @inline(never)
     public func write(_ error: GuardedError, _ trace: StackTrace, to writer: inout some ReportWriter) {
@@ -84,7 +85,7 @@ extension GuardedPool {
 
     /// "kfence-#72: 0xffffc90000002000-0xffffc9000000201f, size=32, cache=kmalloc-32", and both traces.
     @inline(never)
-    private func writeObject(_ index: Int, to writer: inout some ReportWriter) {
+    func writeObject(_ index: Int, to writer: inout some ReportWriter) {
         writer.endLine()
         writer.write(object: index)
         writer.write(": ")

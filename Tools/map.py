@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+"""Draws where memory is: boots the kernel with some allocations kept, or takes a dump, and writes a page and a picture.
+
+The page, build/memory-map.html, needs nothing but itself. docs/memory-map.md describes both, and the reports they are
+drawn from.
+"""
+
+import argparse
+import pathlib
+import subprocess
+
+from memory_map.dump import ASKED, NEEDED, WELCOME, cut, parse, read_directory
+from memory_map.model import Model
+from memory_map.page import write_page
+from memory_map.svg import write_svg
+from memory_map.trace import parse_trace
+from qemu import SUCCESS, Machine, describe, status_of
+from toolchain import BUILD, Failure, entry_point
+
+USUAL_ARGUMENTS = "sample selftest=no"
+
+
+def boot(options):
+    """The reports of a kernel that is booted for it."""
+    words = f"{options.arguments} report={','.join(ASKED)}"
+    machine = Machine(memory=options.memory, cpu=options.cpu, machine=options.machine, arguments=words)
+    if not machine.kernel.is_file():
+        raise Failure(f"{machine.kernel} is missing: `make kernel` builds it")
+    try:
+        done = subprocess.run(
+            machine.argv(), stdin=subprocess.DEVNULL, capture_output=True, timeout=options.timeout, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise Failure(f"the kernel did not end within {options.timeout:g} s") from error
+    if done.returncode != status_of(SUCCESS):
+        raise Failure(f"the kernel ended with: {describe(done.returncode)}")
+    return cut(done.stdout.decode(errors="replace"))
+
+
+def read(path):
+    try:
+        return path.read_text()
+    except OSError as error:
+        raise Failure(f"{path}: {error.strerror}") from error
+
+
+def main(arguments):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dump", type=pathlib.Path, metavar="DIR", help="draw the reports in DIR, each in a file of its name")
+    parser.add_argument("--trace", type=pathlib.Path, metavar="FILE", help="play this trace, in the text of ftrace, on the page")
+    parser.add_argument("--html", type=pathlib.Path, default=BUILD / "memory-map.html")
+    parser.add_argument("--svg", type=pathlib.Path, default=BUILD / "memory-map.svg")
+    parser.add_argument("--save-dump", type=pathlib.Path, metavar="DIR", help="keep the reports, too")
+    parser.add_argument("--memory", default="512M")
+    parser.add_argument("--cpu", default="max")
+    parser.add_argument("--machine", default="pc")
+    parser.add_argument("--arguments", default=USUAL_ARGUMENTS, help="the kernel's command line")
+    parser.add_argument("--timeout", type=float, default=120)
+    options = parser.parse_args(arguments)
+
+    reports = read_directory(options.dump) if options.dump else boot(options)
+    model = Model(parse(reports))
+    trace = parse_trace(read(options.trace)) if options.trace else None
+    if options.save_dump:
+        options.save_dump.mkdir(parents=True, exist_ok=True)
+        for name in (*NEEDED, *WELCOME):
+            if name in reports:
+                (options.save_dump / name).write_text(reports[name])
+    for path, text in ((options.html, write_page(model, trace)), (options.svg, write_svg(model))):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        print(f"map: {path}, {len(text) // 1024} KiB")
+    return 0
+
+
+if __name__ == "__main__":
+    entry_point(main)
