@@ -19,7 +19,9 @@ import VirtualMemory
 /// stacks) by `machine.load` and `store`, which go through the page tables and each CPU's TLB. Page faults of theirs are
 /// answered as in a kernel.
 public final class SimulatedKernel: @unchecked Sendable {
+    /// The machine: its CPUs, and what it has recorded.
     public let machine: SimulatedMachine
+    /// All allocators.
     public let memory: Permanent<KernelMemory<SimulatedPlatform>>
     /// Page faults that were answered, and after which the access was made.
     public var resolvedFaultCount: Int { faults.withLock { $0 } }
@@ -52,6 +54,9 @@ public final class SimulatedKernel: @unchecked Sendable {
     }
 
     /// Runs `body` as code on a CPU of the machine, which every call of an allocator must be.
+    ///
+    /// - Returns: what `body` returns.
+    /// - Throws: what `body` throws.
     /// - Precondition: `body` leaves interrupts as it found them.
     public func run<Result, Failure: Error>(
         onCPU cpu: Int = 0, _ body: () throws(Failure) -> Result
@@ -59,13 +64,19 @@ public final class SimulatedKernel: @unchecked Sendable {
         try machine.run(onCPU: cpu, body)
     }
 
-    // The allocators, one by one: copies of references to them.
+    // One by one: copies of references, which a closure or a test's macro may hold.
 
+    /// Page frames.
     public var frames: Permanent<PageFrameAllocator<SimulatedPlatform>> { memory.value.frames }
+    /// Objects and caches.
     public var kmalloc: Permanent<Kmalloc<SimulatedPlatform>> { memory.value.kmalloc }
+    /// Areas of address space.
     public var vmalloc: Permanent<Vmalloc<SimulatedPlatform>> { memory.value.vmalloc }
+    /// Kernel stacks.
     public var stacks: Permanent<KernelStacks<SimulatedPlatform>> { memory.value.stacks }
+    /// The page tables that all CPUs use.
     public var pageTables: Permanent<PageTables<SimulatedPlatform>> { memory.value.pageTables }
+    /// Where the regions of the simulated address space lie.
     public var layout: AddressSpaceLayout { memory.value.layout }
 
     /// Each allocator's own check of all that it has.

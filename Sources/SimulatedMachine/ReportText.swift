@@ -8,8 +8,10 @@ import MemoryPrimitives
 public struct ReportText: ReportWriter {
     private var bytes: [UInt8] = []
 
+    /// Nothing yet.
     public init() {}
 
+    /// Takes the next byte of the report.
     public mutating func write(_ byte: UInt8) { bytes.append(byte) }
 
     /// All that was written so far.

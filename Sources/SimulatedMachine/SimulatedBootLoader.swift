@@ -4,10 +4,12 @@ import MemoryPrimitives
 public struct SimulatedMapEntry: Sendable {
     /// The first physical address.
     public var base: UInt64
+    /// Its length, in bytes.
     public var byteCount: UInt64
     /// ACPI's number for the kind; 1 is available.
     public var type: UInt32
 
+    /// An entry of `byteCount` bytes from `base` on; of available memory where `type` is left out.
     public init(base: UInt64, byteCount: UInt64, type: UInt32 = 1) {
         self.base = base
         self.byteCount = byteCount
@@ -17,10 +19,14 @@ public struct SimulatedMapEntry: Sendable {
 
 /// Writes Multiboot 1 information into a simulated machine's memory: a map, a command line, a name and modules.
 public struct SimulatedBootLoader {
+    /// Whose memory is written to.
     public let machine: SimulatedMachine
     /// The physical address where the information begins.
     public let information: UInt
 
+    /// - Parameters:
+    ///   - machine: whose memory is written to.
+    ///   - information: the physical address where the information is to begin.
     public init(machine: SimulatedMachine, information: UInt = 0x9000) {
         self.machine = machine
         self.information = information

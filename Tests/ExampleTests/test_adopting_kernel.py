@@ -104,6 +104,22 @@ def test_wrong_words_are_named(arguments, message, tmp_path):
         build_kernel.main([*arguments, "--output", str(tmp_path)])
 
 
+def test_handlers_that_are_missing_are_named(tmp_path):
+    """The table in docs/adopting.md: what a kernel must have, and what it may leave out."""
+    objects = sorted((BUILD / "examples" / "boot").glob("*.o"))
+    assert objects
+    result = subprocess.run(
+        # All of it, what nothing refers to included.
+        [tool("ld.lld"), "-T", ROOT / "linker.ld", "-z", "max-page-size=4096", "-o", tmp_path / "kernel.elf", *objects],
+        capture_output=True, text=True, timeout=60, check=False)
+    missing = set(re.findall(r"undefined symbol: (\w+)", result.stderr))
+    page = (ROOT / "docs" / "adopting.md").read_text()
+    table = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|.*\| (yes|no)\b", page, re.MULTILINE)
+    names = {name: must == "yes" for cell, must in table for name in re.findall(r"`(\w+)`", cell)}
+    assert {name for name, must in names.items() if must} == missing - {"swift_runtime_fill_random"}
+    assert len(names) == 7 and "kernel_main" in missing
+
+
 def test_a_platform_that_lacks_a_requirement_is_told_which(tmp_path):
     built = EXAMPLE / ".build-kernel" / TRIPLE / "release"
     source = tmp_path / "Machine.swift"
