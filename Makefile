@@ -11,17 +11,21 @@ TIMEOUT ?= 60
 # How long to fuzz.
 SECONDS ?= 60
 
+# The trace to run again.
+TRACE ?= build/trace.txt
+
 PYTHON ?= /usr/bin/python3
 export SWIFT_BACKTRACE := enable=no
 export PYTHONDONTWRITEBYTECODE := 1
 
-SWIFT_SOURCES := Sources Tests Benchmarks/Sources Package.swift Benchmarks/Package.swift
+SWIFT_SOURCES := Sources Tests Benchmarks/Sources Package.swift Benchmarks/Package.swift \
+	Tools/Replay/Sources Tools/Replay/Tests Tools/Replay/Package.swift
 
 # What a test run is made of (Tools/run_tests.py).
 PARTS ?=
 
 .PHONY: help run test host-test boot-test check stack-report bench bench-check bench-update host-bench host-bench-check kernel iso \
-	fuzz debug format lint dependencies test-dependencies clean
+	fuzz trace replay debug format lint dependencies test-dependencies clean
 
 help: ## list the targets
 	@echo 'Usage: make TARGET [MEMORY=64M|512M|5G|64G] [CPU=max] [MACHINE=pc|q35] [BOOT=kernel|iso] [ARGS="..."] [TIMEOUT=60] [SECONDS=60]'
@@ -72,6 +76,13 @@ kernel: dependencies ## build and check the kernel: build/quarry.elf and build/q
 iso: kernel ## write build/quarry.iso, which GRUB boots with ARGS
 	@$(PYTHON) Tools/make_iso.py --arguments '$(ARGS)'
 
+trace: kernel ## boot with all calls on the allocators traced, into build/trace.txt
+	@$(PYTHON) Tools/trace.py --memory '$(MEMORY)' --cpu '$(CPU)' --machine '$(MACHINE)' --arguments '$(ARGS)'
+
+replay: ## run the trace TRACE again on this host (Tools/Replay), and check the allocators
+	@swift build --build-system native --package-path Tools/Replay --product quarry-replay -q
+	@Tools/Replay/.build/debug/quarry-replay '$(TRACE)'
+
 debug: dependencies ## boot a -Onone kernel stopped, and open gdb at its entry
 	@$(PYTHON) Tools/build_kernel.py --configuration debug --output build/debug
 	@$(PYTHON) Tools/debug_kernel.py --memory '$(MEMORY)' --cpu '$(CPU)' --machine '$(MACHINE)' --arguments '$(ARGS)'
@@ -89,4 +100,4 @@ test-dependencies: ## install what the tests need besides
 	@Tools/install_dependencies.sh test
 
 clean: ## remove everything that was built
-	rm -rf build .build .build-kernel .build-asan .build-tsan .build-host-bench .build-fuzz
+	rm -rf build .build .build-kernel .build-asan .build-tsan .build-host-bench .build-fuzz Tools/Replay/.build

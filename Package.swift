@@ -29,7 +29,7 @@ let package = Package(
             name: "Quarry",
             targets: [
                 "MemoryPrimitives", "BootMemory", "PageFrames", "Paging", "Slab", "VirtualMemory", "DeviceMemory",
-                "LeakDetection", "KernelMemory",
+                "LeakDetection", "KernelMemory", "Tracing",
             ]),
         .library(name: "SimulatedMachine", targets: ["SimulatedMachine"]),
     ],
@@ -38,6 +38,7 @@ let package = Package(
         floor("MemoryPrimitives", on: []),
         floor("BootMemory", on: ["MemoryPrimitives"]),
         floor("PageFrames", on: ["MemoryPrimitives", "BootMemory"]),
+        floor("Tracing", on: ["MemoryPrimitives", "PageFrames"]),
         floor("Paging", on: ["MemoryPrimitives", "BootMemory", "PageFrames"]),
         floor("Slab", on: ["MemoryPrimitives", "PageFrames"]),
         floor("VirtualMemory", on: ["MemoryPrimitives", "PageFrames", "Paging", "Slab"]),
@@ -55,7 +56,8 @@ let package = Package(
 
         // Floor 6: the freestanding program. Host builds compile it too, which keeps it honest, and never link it.
         .target(name: "X86"),
-        floor("Kernel", on: ["KernelMemory", "TableSequence", "X86"], [.enableExperimentalFeature("Extern")]),
+        floor(
+            "Kernel", on: ["KernelMemory", "TableSequence", "Tracing", "X86"], [.enableExperimentalFeature("Extern")]),
 
         // The host's platform, and what is tested on it.
         .target(name: "HostThreads"),
@@ -87,5 +89,6 @@ let package = Package(
         tests(of: "DeviceMemory"),
         tests(of: "LeakDetection", with: ["Slab", "VirtualMemory"]),
         tests(of: "KernelMemory"),
+        tests(of: "Tracing", with: ["PageFrames"]),
     ]
 )

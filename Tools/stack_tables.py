@@ -42,11 +42,10 @@ INDIRECT_CALLS = {
     # Guarded objects and the leak detector, which the floors below call through what they were given at bring-up.
     "Kmalloc.sizeUncommon(_:in:)": GUARDED_OBJECTS,
     "Kmalloc.guardedMemory(at:byteCount:)": GUARDED_OBJECTS,
-    "Kmalloc.freeUncommon(_:_:)": GUARDED_OBJECTS + LEAK_WATCHER,
+    "GuardedSampling.free(_:from:in:)": GUARDED_OBJECTS,
     "SlabCache.freeWatched(_:)": GUARDED_OBJECTS + LEAK_WATCHER,
     "SlabCache.allocateWatched(_:_:)": GUARDED_OBJECTS + LEAK_WATCHER + ["closure #1 in CacheTests.objects(_:)"],
     "GuardedPool.free(_:from:in:)": LEAK_WATCHER,
-    "CacheReference.refuse(_:)": GUARDED_OBJECTS + LEAK_WATCHER,
     "SlabCache.reportGuarded()": GUARDED_OBJECTS,
     "SlabCache.checkGuarded()": GUARDED_OBJECTS,
     "LargeBlocks.allocate(_:_:from:)": LEAK_WATCHER,
@@ -70,6 +69,8 @@ INDIRECT_CALLS = {
 STACK_SWITCHES = {
     "closure #1 in MainStack.enter(_:_:)": "main",
     "closure #1 in PageFaultHandler.reportOverflow(_:_:)": "double fault",
+    "closure #1 in Tracer.drain(_:)": "boot",
+    "closure #1 in ExitCode.exit()": "boot",
     "closure #1 in StackTests.stacks(_:)": "test",
     "closure #1 in StackTests.growth(_:)": "test",
     "closure #1 in StackTests.underLocks(_:)": "test",

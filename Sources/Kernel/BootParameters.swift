@@ -27,6 +27,8 @@ struct BootParameters {
     var purgeThreshold: UInt?
     /// Whether lost memory is looked for, and how.
     var leaks = LeakParameters()
+    /// What is traced, and where to.
+    var trace = TraceParameters()
     /// How often free memory is tested; 0 for not at all.
     var memoryTestPasses: UInt = 0
     /// What is printed after bring-up.
@@ -79,6 +81,7 @@ struct BootParameters {
             crash = CrashTest(named: word)
             if crash == nil { return false }
         } else {
+            if try trace.apply(word) { return true }
             return try applyToDMA(word) ? true : try applyToFrames(word)
         }
         return true

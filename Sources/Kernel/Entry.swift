@@ -80,6 +80,7 @@ enum MainStack {
         guard let memory = unsafe Quarry.memory, let parameters = unsafe parameters else {
             FatalReport.panic("the main stack without memory")
         }
+        Tracer.start(memory, parameters.trace)
         parameters.reports.print(memory)
         LeakCheck.prepare(parameters.leaks)
         if let crash = parameters.crash { crash.run() }

@@ -19,6 +19,7 @@ enum Report: UInt8 {
     case pageTables
     case vmallocinfo
     case stacks
+    case trace
 
     var name: StaticString {
         switch self {
@@ -31,6 +32,7 @@ enum Report: UInt8 {
         case .pageTables: "page_tables"
         case .vmallocinfo: "vmallocinfo"
         case .stacks: "stacks"
+        case .trace: "trace"
         }
     }
 
@@ -45,6 +47,7 @@ enum Report: UInt8 {
         case .pageTables: MappingReport.write(memory.value.pageTables.value, to: &writer)
         case .vmallocinfo: VmallocInfoReport.write(memory.value.vmalloc.value, to: &writer)
         case .stacks: StackTable.write(memory, to: &writer)
+        case .trace: Tracer.writeReport()
         }
     }
 
@@ -78,7 +81,10 @@ struct ReportSelection {
     func print(_ memory: Permanent<KernelMemory<X86Platform>>) {
         var value: UInt8 = 0
         while let report = Report(rawValue: value) {
-            if bits >> UInt32(value) & 1 != 0 { report.print(memory) }
+            if bits >> UInt32(value) & 1 != 0 {
+                // There is little to see of a trace yet.
+                if report == .trace { unsafe Tracer.reportsAtEnd = true } else { report.print(memory) }
+            }
             value += 1
         }
     }

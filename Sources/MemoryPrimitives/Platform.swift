@@ -78,6 +78,20 @@ public protocol Platform {
 
     /// Takes note of a call on a cache whose calls are to be told to the log.
     static func report(_ traced: TracedObject)
+
+    /// Which events `trace` is to be told of; none where nothing is traced. See `KernelMemory.setTracing`.
+    static var tracedEvents: TraceSelection { get }
+
+    /// Takes note of an event, of a kind that was selected or of another, which is dropped. Its time, CPU, depth, context and,
+    /// where it is 0, caller are the platform's to fill in. Called from any context, with any lock held.
+    static func trace(_ event: borrowing TraceEvent)
+
+    /// A call that is traced begins: what this CPU traces until its end is nested.
+    /// - Returns: what `leaveTracedCall` must be given.
+    static func enterTracedCall() -> UInt
+
+    /// The opposite of the latest `enterTracedCall`.
+    static func leaveTracedCall(_ outer: UInt)
 }
 
 extension Platform {
@@ -88,6 +102,19 @@ extension Platform {
     }
 
     public static func report(_ traced: TracedObject) {}
+
+    // Nothing is traced.
+    @inline(__always)
+    public static var tracedEvents: TraceSelection { .none }
+
+    @inline(__always)
+    public static func trace(_ event: borrowing TraceEvent) {}
+
+    @inline(__always)
+    public static func enterTracedCall() -> UInt { 0 }
+
+    @inline(__always)
+    public static func leaveTracedCall(_ outer: UInt) {}
 
     @inline(__always)
     public static func flushPages(_ addresses: UnsafeBufferPointer<VirtualAddress>) {

@@ -40,6 +40,12 @@ public final class SimulatedMachine: @unchecked Sendable {
     /// then, and what the CPUs still remember. To be set before the first.
     public var flushHandler: (() -> Void)?
 
+    /// Called with each event that is traced, on the thread that makes the call. To be set before anything is.
+    public var traceHandler: ((TraceEvent) -> Void)?
+
+    let traced = Atomic<UInt32>(0)
+    let traceDepths: [TraceDepth]
+
     /// Where the code under test gets its random bits from; nil, as at first, for the host's source. A generator repeats
     /// them: for tests whose every step is to follow from a seed.
     public var randomGenerator: SeededGenerator? {
@@ -78,6 +84,7 @@ public final class SimulatedMachine: @unchecked Sendable {
     public init(
         memory: UInt = 64 << 20, cpuCount: Int = 1, violations: ViolationPolicy = .record
     ) {
+        traceDepths = (0..<cpuCount).map { _ in TraceDepth() }
         tlbs = (0..<cpuCount).map { _ in SimulatedTLB() }
         arena = Arena(byteCount: memory)
         self.cpuCount = cpuCount

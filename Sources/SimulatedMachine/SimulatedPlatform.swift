@@ -65,4 +65,14 @@ public enum SimulatedPlatform: Platform {
     public static func report(_ failure: FailedAllocation) { SimulatedMachine.current.record(failure) }
 
     public static func report(_ traced: TracedObject) { SimulatedMachine.current.record(traced) }
+
+    public static var tracedEvents: TraceSelection { SimulatedMachine.current.tracedEvents }
+
+    public static func trace(_ event: borrowing TraceEvent) { SimulatedMachine.current.trace(copy event) }
+
+    public static func enterTracedCall() -> UInt { SimulatedMachine.current.traceDepths[currentCPU].enter() }
+
+    public static func leaveTracedCall(_ outer: UInt) {
+        SimulatedMachine.current.traceDepths[currentCPU].leave(outer)
+    }
 }
