@@ -18,14 +18,18 @@ PYTHON ?= /usr/bin/python3
 export SWIFT_BACKTRACE := enable=no
 export PYTHONDONTWRITEBYTECODE := 1
 
+# Set where make was called with -s.
+SILENT := $(findstring s,$(firstword -$(MAKEFLAGS)))
+
 SWIFT_SOURCES := Sources Tests Benchmarks/Sources Package.swift Benchmarks/Package.swift \
+	$(wildcard Examples/*/Sources Examples/*/Package.swift) \
 	Tools/Replay/Sources Tools/Replay/Tests Tools/Replay/Package.swift
 
 # What a test run is made of (Tools/run_tests.py).
 PARTS ?=
 
-.PHONY: help run test host-test boot-test check stack-report bench bench-check bench-update host-bench host-bench-check kernel iso \
-	fuzz trace replay debug format lint dependencies test-dependencies clean
+.PHONY: help run shell test host-test boot-test check stack-report bench bench-check bench-update host-bench host-bench-check kernel iso \
+	example-kernel fuzz trace replay debug docs docs-check format lint dependencies test-dependencies clean
 
 help: ## list the targets
 	@echo 'Usage: make TARGET [MEMORY=64M|512M|5G|64G] [CPU=max] [MACHINE=pc|q35] [BOOT=kernel|iso] [ARGS="..."] [TIMEOUT=60] [SECONDS=60]'
@@ -33,6 +37,12 @@ help: ## list the targets
 
 run: dependencies kernel ## install what is missing, build the kernel and boot it in QEMU
 	@$(PYTHON) Tools/run_kernel.py --memory '$(MEMORY)' --cpu '$(CPU)' --machine '$(MACHINE)' --boot '$(BOOT)' \
+		--arguments '$(ARGS)' --timeout '$(TIMEOUT)'
+
+# With -s nothing is said of the build but what went wrong; what is piped in is for the kernel.
+shell: ## boot to the prompt of the kernel's monitor (docs/monitor.md)
+	@$(if $(SILENT),log=$$($(MAKE) kernel 2>&1 </dev/null) || { printf '%s\n' "$$log" >&2; exit 1; },$(MAKE) kernel </dev/null)
+	@$(PYTHON) Tools/shell.py --memory '$(MEMORY)' --cpu '$(CPU)' --machine '$(MACHINE)' --boot '$(BOOT)' \
 		--arguments '$(ARGS)' --timeout '$(TIMEOUT)'
 
 test: test-dependencies ## run every check and test, on the host and in QEMU, and end with a summary
@@ -73,6 +83,11 @@ kernel: dependencies ## build and check the kernel: build/quarry.elf and build/q
 	@$(PYTHON) Tools/check_kernel.py
 	@$(PYTHON) Tools/check_floors.py
 
+example-kernel: dependencies ## build the kernel of another package, Examples/AdoptingKernel, and boot it
+	@$(PYTHON) Tools/build_kernel.py --package Examples/AdoptingKernel --product AdoptingKernel --output build/examples
+	@$(PYTHON) Tools/run_kernel.py --kernel build/examples/AdoptingKernel-multiboot.elf --log build/examples/serial.log \
+		--memory '$(MEMORY)' --cpu '$(CPU)' --machine '$(MACHINE)' --arguments '$(ARGS)' --timeout '$(TIMEOUT)'
+
 iso: kernel ## write build/quarry.iso, which GRUB boots with ARGS
 	@$(PYTHON) Tools/make_iso.py --arguments '$(ARGS)'
 
@@ -87,6 +102,12 @@ debug: dependencies ## boot a -Onone kernel stopped, and open gdb at its entry
 	@$(PYTHON) Tools/build_kernel.py --configuration debug --output build/debug
 	@$(PYTHON) Tools/debug_kernel.py --memory '$(MEMORY)' --cpu '$(CPU)' --machine '$(MACHINE)' --arguments '$(ARGS)'
 
+docs: dependencies ## write build/docs, the documentation's site: python3 -m http.server -d build/docs
+	@$(PYTHON) Tools/build_docs.py
+
+docs-check: test-dependencies ## complain of missing comments, of links that lead nowhere, and of names that do not exist
+	@$(PYTHON) Tools/run_tests.py docs
+
 format: ## format the Swift sources
 	swift format --in-place --recursive $(SWIFT_SOURCES)
 
@@ -100,4 +121,4 @@ test-dependencies: ## install what the tests need besides
 	@Tools/install_dependencies.sh test
 
 clean: ## remove everything that was built
-	rm -rf build .build .build-kernel .build-asan .build-tsan .build-host-bench .build-fuzz Tools/Replay/.build
+	rm -rf build .build .build-* Examples/*/.build* Tools/Replay/.build

@@ -29,8 +29,9 @@ let package = Package(
             name: "Quarry",
             targets: [
                 "MemoryPrimitives", "BootMemory", "PageFrames", "Paging", "Slab", "VirtualMemory", "DeviceMemory",
-                "LeakDetection", "KernelMemory", "Tracing",
+                "LeakDetection", "KernelMemory", "Tracing", "Quarry",
             ]),
+        .library(name: "QuarryX86", targets: ["QuarryX86"]),
         .library(name: "SimulatedMachine", targets: ["SimulatedMachine"]),
     ],
     targets: [
@@ -51,13 +52,32 @@ let package = Package(
                 "LeakDetection",
             ]),
 
+        // All of them by one import.
+        floor(
+            "Quarry",
+            on: [
+                "MemoryPrimitives", "BootMemory", "PageFrames", "Paging", "Slab", "VirtualMemory", "DeviceMemory",
+                "LeakDetection", "KernelMemory", "Tracing",
+            ]),
+
+        // Beside them: what a kernel on x86-64 needs before it can bring them up.
+        .target(name: "X86"),
+        floor(
+            "QuarryX86",
+            on: ["MemoryPrimitives", "BootMemory", "Paging", "KernelMemory", "X86"],
+            [.enableExperimentalFeature("Extern")]
+        ),
+
         // Sequences of changes that the kernel's self tests and the host's tests make alike.
         floor("TableSequence", on: ["MemoryPrimitives", "Paging"]),
 
+        // The kernel's prompt as far as it is about text: lines, keys, history, completion.
+        floor("Monitor", on: ["MemoryPrimitives", "BootMemory"]),
+
         // Floor 6: the freestanding program. Host builds compile it too, which keeps it honest, and never link it.
-        .target(name: "X86"),
         floor(
-            "Kernel", on: ["KernelMemory", "TableSequence", "Tracing", "X86"], [.enableExperimentalFeature("Extern")]),
+            "Kernel", on: ["KernelMemory", "TableSequence", "Monitor", "Tracing", "QuarryX86", "X86"],
+            [.enableExperimentalFeature("Extern")]),
 
         // The host's platform, and what is tested on it.
         .target(name: "HostThreads"),
@@ -90,5 +110,6 @@ let package = Package(
         tests(of: "LeakDetection", with: ["Slab", "VirtualMemory"]),
         tests(of: "KernelMemory"),
         tests(of: "Tracing", with: ["PageFrames"]),
+        tests(of: "Monitor"),
     ]
 )

@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
-"""Builds the kernel: Swift modules, boot assembly, two links around the symbol table, and the Multiboot form.
+"""Builds a kernel: Swift modules, boot assembly, two links around the symbol table, and the Multiboot form.
 
-    build_kernel.py [--configuration release|debug] --output DIRECTORY
+    build_kernel.py [--configuration release|debug] [--output DIRECTORY]
+    build_kernel.py --package PATH --product NAME [--configuration ...] [--output DIRECTORY] [--linker-script FILE]
 
-leaves in DIRECTORY quarry.elf (64-bit, with symbols and DWARF) and quarry-multiboot.elf (what `qemu -kernel` takes).
+The first builds Quarry's own kernel and leaves in DIRECTORY quarry.elf (64-bit, with symbols and DWARF) and
+quarry-multiboot.elf (what `qemu -kernel` takes). The second builds that of another package, which depends on Quarry: NAME is
+a static library of it, and becomes NAME.elf and NAME-multiboot.elf in DIRECTORY, or else in PATH/build.
 """
 
 import argparse
@@ -40,14 +43,16 @@ def build_swift(configuration):
     ])
 
 
-def forget_stale_modules(directory):
+def forget_stale_modules(directory, packages=(ROOT,)):
     """Makes the next build start afresh where a source has changed since the last one.
 
     An incremental debug build compiles a module again only when what it can see of another's interface has changed, while
     generic code of that other module was specialised into it: it would keep the old code.
     """
     stamp = directory / "sources-built"
-    sources = [path for path in SOURCES.rglob("*") if path.is_file()] + [ROOT / "Package.swift", ROOT / "toolset.json"]
+    sources = [ROOT / "toolset.json"]
+    for package in packages:
+        sources += [package / "Package.swift", *(path for path in (package / "Sources").rglob("*") if path.is_file())]
     if not stamp.exists() or max(path.stat().st_mtime for path in sources) > stamp.stat().st_mtime:
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
@@ -73,6 +78,24 @@ def module_objects(configuration, targets=KERNEL_TARGETS):
     return found
 
 
+def build_product(package, product, configuration):
+    """Builds a package's static library with all that it depends on: the archive."""
+    scratch = package / ".build-kernel"
+    archive = scratch / TRIPLE / configuration / f"lib{product}.a"
+    # Made anew: what a removed file left behind would stay in it.
+    archive.unlink(missing_ok=True)
+    if configuration == "debug":
+        forget_stale_modules(archive.parent, [ROOT, package])
+    run([
+        tool("swift"), "build", "--build-system", "native", "--triple", TRIPLE,
+        "--toolset", ROOT / "toolset.json", "-c", configuration, "--scratch-path", scratch,
+        "--package-path", package, "--product", product,
+    ])
+    if not archive.exists():
+        raise Failure(f"{product} is no static library: it needs `.library(name: \"{product}\", type: .static, ...)`")
+    return archive
+
+
 def build_boot(output, optimisation):
     objects = []
     (output / "boot").mkdir(parents=True, exist_ok=True)
@@ -88,23 +111,23 @@ def build_boot(output, optimisation):
     return objects
 
 
-def link(objects, symbols, output, image):
+def link(objects, symbols, output, image, script):
     """One link with the table of `symbols`; the functions of the linked image, readable names included."""
     source, table = output / "symbols.S", output / "symbols.o"
     source.write_text(assembly(symbols))
     run([tool("clang"), f"--target={TRIPLE}", "-c", source, "-o", table])
-    run([tool("ld.lld"), "-T", ROOT / "linker.ld", *LINK_FLAGS, "-o", image, *objects, table])
+    run([tool("ld.lld"), "-T", script, *LINK_FLAGS, "-o", image, *objects, table])
     listing = run([tool("llvm-nm"), "--defined-only", image], capture_output=True).stdout
     found = functions(listing)
     names = [readable(name) for name in demangle([name for _, name in found])]
     return [(address, name) for (address, _), name in zip(found, names)]
 
 
-def link_until_settled(objects, output, image):
+def link_until_settled(objects, output, image, script=ROOT / "linker.ld"):
     """Links until the table in the image is that of the image; fails rather than ship a table that lies."""
     table = []
     for _ in range(MOST_LINKS):
-        linked = link(objects, table, output, image)
+        linked = link(objects, table, output, image, script)
         if linked == table:
             return len(table)
         table = linked
@@ -115,23 +138,39 @@ def link_until_settled(objects, output, image):
 def main(arguments):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--configuration", choices=["release", "debug"], default="release")
-    parser.add_argument("--output", type=pathlib.Path, default=BUILD)
+    parser.add_argument("--output", type=pathlib.Path)
+    parser.add_argument("--package", type=pathlib.Path, help="a package with a kernel of its own")
+    parser.add_argument("--product", help="the static library that this kernel is")
+    parser.add_argument("--linker-script", type=pathlib.Path, default=ROOT / "linker.ld")
     options = parser.parse_args(arguments)
-    output = options.output.resolve()
+    if (options.package is None) != (options.product is None):
+        raise Failure("--package and --product go together")
+    if options.package and not (options.package / "Package.swift").is_file():
+        raise Failure(f"{options.package} holds no Package.swift")
+    if not options.linker_script.is_file():
+        raise Failure(f"there is no linker script {options.linker_script}")
+    package = options.package.resolve() if options.package else None
+    output = (options.output or (package / "build" if package else BUILD)).resolve()
     output.mkdir(parents=True, exist_ok=True)
-    image, multiboot = output / "quarry.elf", output / "quarry-multiboot.elf"
+    name = options.product or "quarry"
+    image, multiboot = output / f"{name}.elf", output / f"{name}-multiboot.elf"
     # A build that fails leaves no older kernel behind for the tests to pass on.
     for stale in (image, multiboot):
         stale.unlink(missing_ok=True)
 
-    build_swift(options.configuration)
     objects = build_boot(output, "-O2" if options.configuration == "release" else "-Og")
-    objects += module_objects(options.configuration)
-    unfinished = output / "quarry.elf.unfinished"
-    count = link_until_settled(objects, output, unfinished)
+    if package:
+        # All of it: the boot code enters by names that nothing else refers to.
+        objects += ["--whole-archive", build_product(package, options.product, options.configuration)]
+    else:
+        build_swift(options.configuration)
+        objects += module_objects(options.configuration)
+    unfinished = output / f"{name}.elf.unfinished"
+    count = link_until_settled(objects, output, unfinished, options.linker_script)
     unfinished.replace(image)
     run([tool("llvm-objcopy"), "--strip-debug", "-O", "elf32-i386", image, multiboot])
-    print(f"kernel: {image.relative_to(ROOT)}, {count} functions in its symbol table")
+    shown = image.relative_to(ROOT) if image.is_relative_to(ROOT) else image
+    print(f"kernel: {shown}, {count} functions in its symbol table")
     return 0
 
 

@@ -19,6 +19,9 @@ PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
 SWIFT_TEST = ["swift", "test", "--build-system", "native"]
 RUN_LINE = re.compile(r"Test run with (\d+) tests?\b.*?\b(passed|failed)")
 FAILED_TEST = re.compile(r"^\W*Test (?!run\b).*\bfailed after\b", re.MULTILINE)
+# Not all of Examples: a build leaves others' sources there.
+EXAMPLE_SOURCES = [
+    str(path.relative_to(ROOT)) for name in ("Sources", "Package.swift") for path in sorted(ROOT.glob(f"Examples/*/{name}"))]
 PYTEST_NUMBER = re.compile(r"(\d+) (passed|failed|errors?)\b")
 
 
@@ -70,8 +73,8 @@ PARTS = {
     "lint": Part(
         "format",
         [["swift", "format", "lint", "--recursive", "--strict", "Sources", "Tests", "Benchmarks/Sources",
-          "Package.swift", "Benchmarks/Package.swift", "Tools/Replay/Sources", "Tools/Replay/Tests",
-          "Tools/Replay/Package.swift"]], 120),
+          "Package.swift", "Benchmarks/Package.swift", *EXAMPLE_SOURCES, "Tools/Replay/Sources",
+          "Tools/Replay/Tests", "Tools/Replay/Package.swift"]], 120),
     "host": Part("host tests", [SWIFT_TEST], 1200, host_count),
     "replay": Part(
         "the trace's replay on the host", [[*SWIFT_TEST, "--package-path", "Tools/Replay"]], 900, host_count),
@@ -92,6 +95,7 @@ PARTS = {
         [[sys.executable, "Tools/check_kernel.py"], [sys.executable, "Tools/check_floors.py"],
          [sys.executable, "Tools/stack_report.py"]], 120),
     "tools": Part("tool tests", [[*PYTEST, "Tests/ToolTests"]], 120, pytest_count),
+    "docs": Part("documentation", [[*PYTEST, "Tests/DocumentationTests"]], 600, pytest_count),
     "bench": Part(
         "benchmarks",
         [[sys.executable, "Tools/bench.py", "check"],

@@ -57,6 +57,8 @@ INDIRECT_CALLS = {
     "_swift_embedded_invoke_heap_object_destroy": ["*.__deallocating_deinit"],
     # They execute what is no function, and end in a fault.
     "CrashTest.*": [],
+    # What the person at the prompt says: nobody knows what it needs.
+    "FaultCommand.execute(_:)": [],
     # A return instruction, or nothing at all.
     "probe_fetch": [],
     # The code that the test has written, which returns at once.
@@ -67,7 +69,8 @@ INDIRECT_CALLS = {
 
 # Functions that begin a stack of their own, through switch_stack, and which.
 STACK_SWITCHES = {
-    "closure #1 in MainStack.enter(_:_:)": "main",
+    "closure #1 in MainStack.enter(_:_:)": "monitor",
+    "closure #2 in MainStack.enter(_:_:)": "main",
     "closure #1 in PageFaultHandler.reportOverflow(_:_:)": "double fault",
     "closure #1 in Tracer.drain(_:)": "boot",
     "closure #1 in ExitCode.exit()": "boot",
@@ -81,7 +84,7 @@ STACK_SWITCHES = {
 # Functions whose address is taken and that no code calls by it.
 UNCALLED = {
     # The interrupt descriptor table names them.
-    "exception_stub_*",
+    "exception_stub_*", "interrupt_stub_*",
     # Where a probe goes on whose access has faulted: in place of one of its own returns.
     "probe_failed",
     # The methods of the standard library's classes; the kernel calls none of them by way of the class.
@@ -139,6 +142,8 @@ class Entry:
 # What the CPU pushes for an exception: up to 8 bytes to align the stack, five words, and an error code, which else the
 # stub pushes, and is counted there.
 EXCEPTION_BYTES = 8 + 5 * 8 + 8
+# What the CPU pushes for an interrupt, with the alignment.
+INTERRUPT_BYTES = 8 + 5 * 8
 # What switch_stack pushes on the new stack, and its return address.
 SWITCH_BYTES = 3 * 8
 
@@ -165,13 +170,18 @@ STACKS = {
     "page fault": ("page_fault_stack", "page_fault_stack_end"),
     "NMI": ("nmi_stack", "nmi_stack_end"),
     "machine check": ("machine_check_stack", "machine_check_stack_end"),
+    "interrupt": ("interrupt_stack", "interrupt_stack_end"),
     "main": 16384,
+    "monitor": 24576,
     "test": 16384,
 }
 
 ENTRIES = [
     # boot/entry.S pushes a return address of 0.
     Entry("boot", "kernel_main", 8),
+    # Devices' interrupts have a stack of their own: they add nothing to the one that they interrupt. Exceptions are counted
+    # on top as on any other.
+    Entry("interrupt", "interrupt_stub_*", INTERRUPT_BYTES),
     *(Entry(stack, function, SWITCH_BYTES) for function, stack in STACK_SWITCHES.items()),
 ]
 

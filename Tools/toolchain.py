@@ -17,7 +17,7 @@ FLOORS = [
     "MemoryPrimitives", "BootMemory", "PageFrames", "Paging", "Slab", "VirtualMemory", "DeviceMemory", "LeakDetection",
     "KernelMemory",
 ]
-KERNEL_TARGETS = FLOORS + ["TableSequence", "Kernel", "X86"]
+KERNEL_TARGETS = FLOORS + ["TableSequence", "Monitor", "QuarryX86", "Kernel", "X86"]
 
 
 class Failure(Exception):

@@ -1,4 +1,4 @@
-// Entry and exit of the 32 exceptions, and the switch from one stack to another.
+// Entry and exit of the 32 exceptions and of devices' interrupts, and the switch from one stack to another.
 //
 // Each stub makes the stack look alike (an error code, pushed by the CPU or as zero; the vector) and saves all general
 // registers: together with what the CPU pushed that is the ExceptionFrame that exception_dispatch receives.
@@ -68,6 +68,60 @@ exception_common:
         iretq
         .size exception_common, . - exception_common
 
+// The 16 lines of the interrupt controllers. They come to a stack of their own, and save what a function may change.
+        .macro interrupt_stub line
+        .balign 16
+interrupt_stub_\line:
+        pushq $\line
+        jmp interrupt_common
+        .endm
+
+        .set line, 0
+        .rept 16
+        interrupt_stub %line
+        .set line, line + 1
+        .endr
+
+        .type interrupt_common, @function
+interrupt_common:
+        pushq %rax
+        pushq %rcx
+        pushq %rdx
+        pushq %rsi
+        pushq %rdi
+        pushq %r8
+        pushq %r9
+        pushq %r10
+        pushq %r11
+        cld
+        movq 72(%rsp), %rdi                     // the line
+        pushq $0                                // what aligns the stack: the CPU has aligned it, before it pushed
+        pushq 88(%rsp)                          // rip: a backtrace goes on in the function that was interrupted,
+        pushq %rbp                              // and then in its callers
+        movq %rsp, %rbp
+        call interrupt_dispatch
+        popq %rbp
+        addq $16, %rsp
+        popq %r11
+        popq %r10
+        popq %r9
+        popq %r8
+        popq %rdi
+        popq %rsi
+        popq %rdx
+        popq %rcx
+        popq %rax
+        addq $8, %rsp
+        iretq
+        .size interrupt_common, . - interrupt_common
+
+// For a kernel that lets no line through, and so has no handler of its own.
+        .weak interrupt_dispatch
+        .type interrupt_dispatch, @function
+interrupt_dispatch:
+        ret
+        .size interrupt_dispatch, . - interrupt_dispatch
+
 // void switch_stack(uintptr_t top, void (*body)(uintptr_t), uintptr_t argument): runs body on the stack that ends at
 // top and comes back. The new stack's first frame links to the old one, so that a backtrace crosses over.
         .globl switch_stack
@@ -102,6 +156,17 @@ exception_stubs:
         .set vector, vector + 1
         .endr
 
+        .globl interrupt_stubs
+interrupt_stubs:
+        .set line, 0
+        .macro interrupt_stub_address line
+        .quad interrupt_stub_\line
+        .endm
+        .rept 16
+        interrupt_stub_address %line
+        .set line, line + 1
+        .endr
+
 // The tables that the CPU reads. DescriptorTables.swift fills them, and they are sealed once bring-up is done.
         .section .sealed, "aw", @nobits
         .balign 16
@@ -113,4 +178,4 @@ descriptor_tss:
         .skip 104
         .balign 16
 descriptor_idt:
-        .skip 16 * 32
+        .skip 16 * (32 + 16)

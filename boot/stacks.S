@@ -1,5 +1,6 @@
 // The stacks that exist before memory management does, each above a guard page that the kernel's own page tables leave
-// unmapped: the boot stack, and one stack for each exception that must not trust the stack it interrupts.
+// unmapped: the boot stack, and one stack for each exception that must not trust the stack it interrupts, and one for
+// devices' interrupts.
 
         .macro stack name, size
         .globl \name\()_guard, \name, \name\()_end
@@ -17,6 +18,7 @@
         stack page_fault_stack, 16384
         stack nmi_stack, 16384
         stack machine_check_stack, 16384
+        stack interrupt_stack, 16384
         .balign 4096
         .globl stacks_end_guard
 stacks_end_guard:

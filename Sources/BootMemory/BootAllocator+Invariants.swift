@@ -3,6 +3,7 @@ import MemoryPrimitives
 extension BootAllocator {
     /// Checks both lists and that the arrays that the allocator gave itself are reserved as such.
     /// - Complexity: O(n).
+    /// - Throws: the first rule that does not hold.
     public func checkInvariants() throws(InvariantViolation) {
         try memory.checkInvariants()
         for index in 0..<memory.count where memory[index].node == nil {

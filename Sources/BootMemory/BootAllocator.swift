@@ -16,7 +16,9 @@ import MemoryPrimitives
 public struct BootAllocator: ~Copyable {
     /// From which end of memory an allocation is served.
     public enum Direction: UInt8, CaseIterable, Sendable {
+        /// The highest addresses that will do.
         case topDown
+        /// The lowest addresses that will do.
         case bottomUp
     }
 

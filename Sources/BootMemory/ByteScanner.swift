@@ -15,6 +15,7 @@ public struct ByteScanner {
     private let bytes: UnsafeRawBufferPointer
     private var position = 0
 
+    /// A scanner at the beginning of a text.
     /// - Parameter bytes: the text, which must stay where it is for as long as the scanner is used.
     @unsafe
     public init(_ bytes: UnsafeRawBufferPointer) { unsafe self.bytes = bytes }
@@ -28,6 +29,7 @@ public struct ByteScanner {
     }
 
     /// Steps over `byte` where it comes next.
+    /// - Returns: whether it did.
     public mutating func accept(_ byte: UInt8) -> Bool {
         guard next == byte else { return false }
         position &+= 1

@@ -8,6 +8,7 @@ public struct CommandLine: Sendable {
     private nonisolated(unsafe) let bytes: UnsafeRawBufferPointer
     private let start: Int
 
+    /// A command line in the boot loader's memory.
     /// - Parameters:
     ///   - bytes: the line, which must stay where it is. A NUL byte ends it.
     ///   - dropsFirstWord: true where the boot loader puts the kernel's file name first.
@@ -43,13 +44,16 @@ public struct CommandLine: Sendable {
     public func contains(_ key: StaticString) -> Bool { word(key) != nil }
 
     /// The number that `key` is set to; nil where it is not there.
+    /// - Throws: as `Word.number()`.
     public func number(_ key: StaticString) throws(CommandLineError) -> UInt? { try word(key)?.number() }
 
     /// The size in bytes that `key` is set to; nil where it is not there.
+    /// - Throws: as `Word.size()`.
     public func size(_ key: StaticString) throws(CommandLineError) -> UInt? { try word(key)?.size() }
 
     /// Whether `key` is switched on: `key`, `key=1`, `=on`, `=y` or `=yes`, or off: `=0`, `=off`, `=n` or `=no`; nil where
     /// it is not there.
+    /// - Throws: as `Word.flag()`.
     public func flag(_ key: StaticString) throws(CommandLineError) -> Bool? { try word(key)?.flag() }
 
     /// Walks along the words of a line.
@@ -58,6 +62,7 @@ public struct CommandLine: Sendable {
         let bytes: UnsafeRawBufferPointer
         var position: Int
 
+        /// The next word; nil behind the last.
         public mutating func next() -> Word? {
             // Every index is below bytes.count.
             while unsafe position < bytes.count, unsafe bytes[position] <= 0x20 { position += 1 }
@@ -75,6 +80,7 @@ public struct CommandLine: Sendable {
 
 /// A value on the command line that does not mean what its key needs.
 public struct CommandLineError: Error, Sendable {
+    /// What the key needs and the value is not.
     public enum Kind: UInt8, Sendable {
         /// The key needs a value.
         case valueMissing
@@ -94,10 +100,12 @@ public struct CommandLineError: Error, Sendable {
         case notAMemoryRange
     }
 
+    /// What is wrong with the value.
     public var kind: Kind
     /// The word as it was typed.
     public var word: Word
 
+    /// A complaint about `word`.
     public init(kind: Kind, word: Word) {
         self.kind = kind
         self.word = word

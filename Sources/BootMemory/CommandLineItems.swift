@@ -12,6 +12,7 @@ extension Word {
         @unsafe
         init(_ value: UnsafeRawBufferPointer?) { unsafe rest = value }
 
+        /// The next item, which may be empty; nil behind the last.
         public mutating func next() -> Word? {
             guard let rest = unsafe rest else { return nil }
             var length = 0

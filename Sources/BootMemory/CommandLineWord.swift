@@ -57,6 +57,7 @@ public struct Word: Sendable {
     public var scanner: ByteScanner? { unsafe value.map { unsafe ByteScanner($0) } }
 
     /// The value as a number, decimal or hexadecimal.
+    /// - Throws: `valueMissing`, `notANumber`.
     public func number() throws(CommandLineError) -> UInt {
         guard var scanner else { throw CommandLineError(kind: .valueMissing, word: self) }
         guard let number = scanner.number(), scanner.isAtEnd else {
@@ -66,6 +67,7 @@ public struct Word: Sendable {
     }
 
     /// The value as a size in bytes: a number and, optionally, K, M, G, T, P or E.
+    /// - Throws: `valueMissing`, `notASize`.
     public func size() throws(CommandLineError) -> UInt {
         guard var scanner else { throw CommandLineError(kind: .valueMissing, word: self) }
         guard let size = scanner.size(), scanner.isAtEnd else { throw CommandLineError(kind: .notASize, word: self) }
@@ -73,6 +75,7 @@ public struct Word: Sendable {
     }
 
     /// The word as a switch. On where it has no value.
+    /// - Throws: `notAFlag` for a value that is neither.
     public func flag() throws(CommandLineError) -> Bool {
         if unsafe value == nil || hasValue("1") || hasValue("on") || hasValue("y") || hasValue("yes") { return true }
         if hasValue("0") || hasValue("off") || hasValue("n") || hasValue("no") { return false }

@@ -3,6 +3,7 @@ import MemoryPrimitives
 extension FirmwareMap {
     /// Checks that the map is sorted, disjoint, merged and within its limits.
     /// - Complexity: O(n).
+    /// - Throws: the first rule that does not hold.
     public func checkInvariants() throws(InvariantViolation) {
         try regions.checkInvariants()
         if count > 0, self[count &- 1].range.end > limit {

@@ -4,6 +4,7 @@ import MemoryPrimitives
 public typealias FirmwareRegion = TaggedRange<MemoryKind>
 
 extension TaggedRange where Tag == MemoryKind {
+    /// What the range is.
     public var kind: MemoryKind { tag }
 }
 
@@ -70,6 +71,7 @@ public struct FirmwareMap: ~Copyable {
     /// - Parameters:
     ///   - base: the first byte's address.
     ///   - byteCount: its length. Any value is safe: what cannot be is dropped or clipped, and logged.
+    ///   - kind: what the entry says that the range is.
     /// - Complexity: O(n).
     public mutating func insert(base: UInt64, byteCount: UInt64, kind: MemoryKind) {
         let start = PhysicalAddress(UInt(base))

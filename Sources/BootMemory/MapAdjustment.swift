@@ -2,6 +2,7 @@ import MemoryPrimitives
 
 /// A part of the firmware's map that was not taken as it stood, and why. Kept so that the kernel can log it.
 public struct MapAdjustment: Equatable, Sendable {
+    /// Why a range was not taken as it stood.
     public enum Reason: UInt8, CaseIterable, Sendable {
         /// The entry has no length. Dropped.
         case empty
@@ -36,11 +37,14 @@ public struct MapAdjustment: Equatable, Sendable {
         }
     }
 
+    /// Why it was not taken as it stood.
     public var reason: Reason
+    /// The part of the entry that this is said of.
     public var range: PhysicalRange
     /// What the entry says that the range is.
     public var kind: MemoryKind
 
+    /// A note that `range`, which an entry says is `kind`, was not taken as it stood.
     public init(_ reason: Reason, _ range: PhysicalRange, _ kind: MemoryKind) {
         self.reason = reason
         self.range = range

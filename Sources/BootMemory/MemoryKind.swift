@@ -48,6 +48,7 @@ public enum MemoryKind: UInt8, Comparable, CaseIterable, Sendable {
         }
     }
 
+    /// Orders kinds as their raw values: the more restrictive is the greater.
     @inline(__always)
     public static func < (left: MemoryKind, right: MemoryKind) -> Bool { left.rawValue < right.rawValue }
 }

@@ -38,7 +38,9 @@ public enum MemoryMapRequest: Equatable, Sendable {
 
 extension Word {
     /// Calls `body` with each thing that the word wants of the memory map, in order, where it is `mem=` or `memmap=`.
-    /// - Parameter malformed: called for a word, or for each of its items, that means nothing; the others hold.
+    /// - Parameters:
+    ///   - body: called with each wish, in the order in which they stand.
+    ///   - malformed: called for a word, or for each of its items, that means nothing; the others hold.
     public func forEachMemoryMapRequest(
         _ body: (MemoryMapRequest) -> Void, malformed: (CommandLineError) -> Void
     ) {
@@ -67,7 +69,9 @@ extension Word {
 extension FirmwareMap {
     /// Changes the map as the user asks for with `mem=` and `memmap=`, word by word: a limit takes away what is there by
     /// then.
-    /// - Parameter malformed: called for what means nothing; the rest holds.
+    /// - Parameters:
+    ///   - line: the command line.
+    ///   - malformed: called for what means nothing; the rest holds.
     /// - Complexity: O(words n).
     public mutating func apply(_ line: CommandLine, malformed: (CommandLineError) -> Void) {
         for word in line.words {

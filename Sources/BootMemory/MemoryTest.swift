@@ -8,6 +8,7 @@ public protocol MemoryUnderTest {
     mutating func store(_ word: UInt64, at address: PhysicalAddress)
 
     /// Reads a word from memory, never from what is known to have been written.
+    /// - Returns: what is there now.
     mutating func load(_ address: PhysicalAddress) -> UInt64
 
     /// `range` is about to be filled with `pattern`.

@@ -30,6 +30,7 @@ public enum MapWalkEnd: UInt8, Sendable {
 
 /// Where the memory of a `FirmwareMap` was learnt from.
 public enum MapSource: UInt8, Sendable {
+    /// The boot loader's memory map.
     case memoryMap
     /// `mem_lower` and `mem_upper`, because the map is absent or has no memory in it.
     case memoryLimits

@@ -7,6 +7,7 @@ public struct BootModule: Equatable, Sendable {
     /// Where its name or command line lies, without the NUL; nil where there is none that can be read.
     public var name: PhysicalRange?
 
+    /// A module that lies in `range`, and whose name lies in `name`.
     public init(range: PhysicalRange, name: PhysicalRange?) {
         self.range = range
         self.name = name

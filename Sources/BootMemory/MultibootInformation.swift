@@ -47,6 +47,7 @@ public struct MultibootInformation: Sendable {
     /// Which of the fields are valid.
     public let flags: UInt32
 
+    /// Reads the structure that a Multiboot boot loader leaves.
     /// - Parameters:
     ///   - address: what the boot loader put into EBX.
     ///   - directMap: how to reach it.

@@ -2,8 +2,10 @@ import MemoryPrimitives
 
 /// How strictly an allocation's wishes are meant.
 public struct PlacementOptions: FlagSet {
+    /// The options as bits.
     public let rawValue: UInt8
 
+    /// The options of these bits.
     public init(rawValue: UInt8) { self.rawValue = rawValue }
 
     /// Rather no memory than that of another node.

@@ -3,6 +3,7 @@ import MemoryPrimitives
 extension RangeList {
     /// Checks the order of the list, that no two ranges overlap or should be one, and the total.
     /// - Complexity: O(n).
+    /// - Throws: the first rule that does not hold.
     public func checkInvariants() throws(InvariantViolation) {
         if count > capacity {
             throw InvariantViolation("a range list fits its array", found: UInt(count), expected: UInt(capacity))

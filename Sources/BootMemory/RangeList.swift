@@ -2,9 +2,12 @@ import MemoryPrimitives
 
 /// A range of physical addresses, and what the list that it is in says of it.
 public struct TaggedRange<Tag: Equatable & Sendable>: Equatable, Sendable {
+    /// Which addresses.
     public var range: PhysicalRange
+    /// What is said of them.
     public var tag: Tag
 
+    /// A range and what is said of it.
     public init(_ range: PhysicalRange, _ tag: Tag) {
         self.range = range
         self.tag = tag
@@ -18,6 +21,7 @@ public struct TaggedRange<Tag: Equatable & Sendable>: Equatable, Sendable {
 /// itself: `BootAllocator` moves it to a larger array.
 @safe
 public struct RangeList<Tag: Equatable & Sendable>: ~Copyable {
+    /// What the list holds.
     public typealias Element = TaggedRange<Tag>
 
     private var storage: UnsafeMutableBufferPointer<Element>

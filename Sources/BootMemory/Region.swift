@@ -8,6 +8,7 @@ public struct RegionTag: Equatable, Sendable {
     /// be memory.
     public var node: MemoryNode?
 
+    /// A tag for memory of `owner` near to `node`.
     public init(owner: RegionOwner, node: MemoryNode?) {
         self.owner = owner
         self.node = node
@@ -28,7 +29,9 @@ extension TaggedRange where Tag == RegionTag {
         self.init(range, RegionTag(owner: .none, node: node))
     }
 
+    /// Whose the range is.
     public var owner: RegionOwner { tag.owner }
 
+    /// The node that it is near to; nil where it is not known.
     public var node: MemoryNode? { tag.node }
 }

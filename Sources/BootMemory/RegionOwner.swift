@@ -14,15 +14,21 @@ public enum RegionOwner: UInt8, CaseIterable, Sendable {
     case module
     /// The boot allocator's own arrays.
     case regionLists
+    /// Page tables.
     case pageTables
+    /// The descriptors of page frames.
     case frameTable
+    /// What zones and frame caches keep their state in.
     case zones
+    /// Data of which each CPU has a copy.
     case perCPU
     /// The composition root's allocators.
     case kernelRoot
+    /// The text that the boot loader passes.
     case commandLine
     /// Memory that failed a test.
     case badMemory
+    /// Whoever has no name of its own here.
     case other
 
     /// The owner in words, for reports.

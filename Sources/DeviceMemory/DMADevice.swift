@@ -14,6 +14,7 @@ public struct DMADevice<P: Platform>: Sendable {
         case debugged
     }
 
+    /// What reports call the device.
     public let name: StaticString
     /// Tells devices apart in the notes of mappings.
     let number: UInt
@@ -33,10 +34,12 @@ public struct DMADevice<P: Platform>: Sendable {
 public struct ScatterEntry: Sendable {
     /// Where the buffer is in the direct map.
     public var address: VirtualAddress
+    /// Its size.
     public var byteCount: UInt
     /// What the device gets; set by `mapList`.
     public internal(set) var bus = BusAddress(0)
 
+    /// A buffer of `byteCount` bytes at `address`, which no device has yet.
     public init(_ address: VirtualAddress, byteCount: UInt) {
         self.address = address
         self.byteCount = byteCount
@@ -49,5 +52,6 @@ public struct CoherentBuffer: Sendable {
     public let address: VirtualAddress
     /// Where the device does.
     public let bus: BusAddress
+    /// Its size, as it was asked for.
     public let byteCount: UInt
 }

@@ -6,10 +6,12 @@ extension DMAMapper {
     /// Makes memory that the device reaches and whose every byte is 0. Both may use it at any time, since caches are
     /// coherent.
     /// - Parameters:
+    ///   - device: who shares the memory.
     ///   - byteCount: rounded up to whole page frames; at most 4 MiB. The first byte is aligned to the next power of two.
     ///   - flags: as of page frames, but for the zone, which is that of the device's coherent mask.
     /// - Throws: `emptyBuffer`, `tooLarge`, `outOfMemory`; the last is reported, unless the flags forbid it.
     /// - Complexity: O(frames). Any context that the flags allow.
+    /// - Returns: where the CPU sees the memory, and where the device does.
     public func allocateCoherent(
         _ device: DMADevice<P>, byteCount: UInt, flags: AllocationFlags = .kernel
     ) throws(DMAError) -> CoherentBuffer {

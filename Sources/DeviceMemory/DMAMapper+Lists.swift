@@ -4,7 +4,10 @@ import PageFrames
 /// Lists of buffers that a device gets together.
 extension DMAMapper {
     /// Gives all buffers of a list to a device, or none.
-    /// - Parameter list: not empty; each entry's `bus` is set. Entries stay one each: there is no IOMMU to join them.
+    /// - Parameters:
+    ///   - device: who gets the buffers.
+    ///   - list: not empty; each entry's `bus` is set. Entries stay one each: there is no IOMMU to join them.
+    ///   - direction: who writes; `unmapList` is told the same.
     /// - Throws: what `map` does, of the first entry that cannot be mapped; those before it are the CPU's again, with
     ///   contents as they were.
     /// - Complexity: O(entries), each as `map`. Any context.

@@ -7,6 +7,7 @@ extension DMAMapper {
     /// Gives a buffer to a device. Until `unmap` or `syncForCPU` it is the device's: the CPU neither reads nor writes it.
     ///
     /// - Parameters:
+    ///   - device: who gets the buffer.
     ///   - address: the first byte, in the direct map: of kmalloc or of page frames. A guarded object, which kmalloc gives
     ///     now and then, may be elsewhere: its frame is looked up. A stack, vmalloc's memory and the image are refused.
     ///   - byteCount: 1 at least; 256 KiB at most where the device does not reach the buffer.

@@ -22,6 +22,7 @@ import Synchronization
 public struct DMAMapper<P: Platform>: ~Copyable, @unchecked Sendable {
     let frames: Permanent<PageFrameAllocator<P>>
     let kmalloc: Permanent<Kmalloc<P>>
+    /// What was chosen at boot.
     public let options: DMAOptions
     /// Notes of mappings; nil where there are none.
     let notes: Permanent<MappingTable<P>>?
@@ -30,6 +31,7 @@ public struct DMAMapper<P: Platform>: ~Copyable, @unchecked Sendable {
     private let lowPool = Atomic<UInt>(0)
     private let pool = Atomic<UInt>(0)
 
+    /// Serves devices from these page frames and this kmalloc.
     /// - Returns: nil where there is no memory for the notes that `options` ask for.
     public init?(
         frames: Permanent<PageFrameAllocator<P>>, kmalloc: Permanent<Kmalloc<P>>, options: DMAOptions = DMAOptions()
@@ -158,6 +160,7 @@ public struct DMAMapper<P: Platform>: ~Copyable, @unchecked Sendable {
 public struct DMAStatistics: Equatable, Sendable {
     /// Slots of 2 KiB in all pools.
     public internal(set) var slots: UInt = 0
+    /// Those of them that are in use.
     public internal(set) var usedSlots: UInt = 0
 
     init() {}

@@ -5,6 +5,7 @@ public struct DMAMask: Equatable, Sendable {
     /// The highest address, all of whose bits below the device drives.
     public let last: UInt
 
+    /// The mask of a device with so many address lines.
     /// - Parameter bits: how many address lines the device drives, 1 to 64.
     @inline(__always)
     public init(bits: UInt) {
@@ -20,6 +21,7 @@ public struct DMAMask: Equatable, Sendable {
     @inline(__always) public static var bits24: DMAMask { DMAMask(bits: 24) }
     /// What every device gets that says nothing: 4 GiB.
     @inline(__always) public static var bits32: DMAMask { DMAMask(bits: 32) }
+    /// All that there is.
     @inline(__always) public static var bits64: DMAMask { DMAMask(bits: 64) }
 
     /// True when the device reaches the byte at `address`.
@@ -29,14 +31,18 @@ public struct DMAMask: Equatable, Sendable {
 
 /// An address as a device puts it on the bus. Without an IOMMU it is the physical address of the same byte, or of a copy.
 public struct BusAddress: RawRepresentable, Comparable, Hashable, Sendable {
+    /// The address as the device is told it.
     public var rawValue: UInt
 
+    /// The address with this number.
     @inline(__always)
     public init(rawValue: UInt) { self.rawValue = rawValue }
 
+    /// The address with this number.
     @inline(__always)
     public init(_ rawValue: UInt) { self.rawValue = rawValue }
 
+    /// Orders addresses as numbers.
     @inline(__always)
     public static func < (left: BusAddress, right: BusAddress) -> Bool { left.rawValue < right.rawValue }
 
@@ -64,6 +70,7 @@ public enum DMADirection: UInt8, Sendable {
     @inline(__always)
     public var isForCPU: Bool { self != .toDevice }
 
+    /// The direction as reports call it.
     public var name: StaticString {
         switch self {
         case .bidirectional: "both ways"

@@ -9,6 +9,8 @@ import VirtualMemory
 struct BootParameters {
     var logLevel = LogLevel.info
     var runsSelfTests = true
+    /// Whether a person is asked what to do, instead of testing.
+    var runsMonitor = false
     /// What to measure instead of testing; nil for nothing.
     var benchmarks: BenchmarkSelection?
     /// Whether the regions of the address space lie where chance puts them.
@@ -69,6 +71,8 @@ struct BootParameters {
             for item in word.items { select(item) }
         } else if word.hasKey("selftest") {
             runsSelfTests = try word.flag()
+        } else if word.hasKey("monitor") {
+            runsMonitor = try word.flag()
         } else if word.hasKey("bench") {
             benchmarks = word.hasValue("demand") ? .demand : try word.flag() ? .calls : nil
         } else if word.hasKey("fault_around") {
@@ -126,6 +130,10 @@ struct BootParameters {
     }
 
     private mutating func select(_ item: Word) {
+        if item.hasKey("trace") {
+            trace.isReported = true
+            return
+        }
         guard let report = Report(named: item) else {
             return unsafe Log.warning("command line: unknown report \"\(item.bytes)\"")
         }

@@ -14,13 +14,6 @@ enum Quarry {
 
 /// From the boot loader's information to working allocators, each step logged in numbers that a person can check.
 enum BringUp {
-    /// The boot tables map the first 4 GiB at the direct map's address.
-    private static var bootMapLimit: PhysicalAddress { PhysicalAddress(4 << 30) }
-
-    private static var bootMap: DirectMap {
-        DirectMap(base: AddressSpaceLayout.x86FourLevel.directMap.start.rawValue)
-    }
-
     /// - Returns: the parameters of the command line; the allocators are in `Quarry.memory`.
     static func run(information address: PhysicalAddress) -> BootParameters {
         let features = CPUFeatures.detect()
@@ -36,12 +29,12 @@ enum BringUp {
         unsafe Log.level = parameters.logLevel
         features.enableProtections()
         CPUFeatures.setPageAttributes()
-        unsafe X86Platform.hasFastStringStores = features.fastStringStores
+        unsafe X86State.hasFastStringStores = features.fastStringStores
 
         if parameters.crash == .bootStackCanary { ImageStack.boot.damageCanary() }
         let log = BringUpLog(memoryTestPasses: parameters.memoryTestPasses, frames: parameters.frames)
         let map = fillMap(features, from: information, commandLine)
-        KernelLayout.choose(isDrawn: parameters.drawsLayout, map: map, through: bootMap)
+        KernelLayout.choose(isDrawn: parameters.drawsLayout, map: map)
         bringUp(map, information, features, parameters, log)
         GuardedReport.logPool(parameters.slab)
         return parameters
@@ -69,12 +62,9 @@ enum BringUp {
     private static func describe(_ features: CPUFeatures, _ parameters: BootParameters) -> MachineDescription {
         let layout = KernelLayout.current
         var machine = MachineDescription(
-            reachableLimit: bootMapLimit, directMap: DirectMap(base: layout.directMap.start.rawValue),
+            reachableLimit: BootTables.limit, directMap: DirectMap(base: layout.directMap.start.rawValue),
             layout: layout, image: .running,
-            features: PagingFeatures(
-                noExecute: features.noExecute, gigabytePages: features.gigabytePages,
-                globalPages: features.globalPages, physicalAddressBits: features.physicalAddressBits,
-                fiveLevels: features.usesFiveLevels))
+            features: features.paging)
         machine.frames = parameters.frames
         machine.slab = parameters.slab
         machine.stacks = parameters.stacks
@@ -87,7 +77,7 @@ enum BringUp {
 
     private static func readInformation(_ address: PhysicalAddress) -> MultibootInformation {
         do throws(BootInformationError) {
-            return try MultibootInformation(at: address, through: bootMap, mappedBelow: bootMapLimit)
+            return try MultibootInformation(at: address, through: BootTables.directMap, mappedBelow: BootTables.limit)
         } catch {
             FatalReport.panic("cannot read the Multiboot information at \(address)", .noMemoryMap)
         }

@@ -33,9 +33,14 @@ enum MainStack {
     nonisolated(unsafe) private static var parameters: BootParameters?
     nonisolated(unsafe) private static var stack: KernelStack<X86Platform>?
 
+    /// By how many pages the stack is larger where the monitor runs on it.
+    private static var monitorPageCount: UInt { 2 }
+
     static func enter(_ memory: Permanent<KernelMemory<X86Platform>>, _ parameters: BootParameters) -> Never {
         // No smaller than the deepest path needs that the static check finds: `kstack=` is for the others.
-        let pageCount = max(memory.value.stacks.value.options.pageCount, StackOptions.usualPageCount)
+        let usualPageCount = max(memory.value.stacks.value.options.pageCount, StackOptions.usualPageCount)
+        // A command is below the loop that reads it.
+        let pageCount = usualPageCount + (parameters.runsMonitor ? monitorPageCount : 0)
         guard let stack = KernelStack<X86Platform>(pageCount: pageCount, name: "main", from: memory.value.stacks) else {
             FatalReport.panic("no memory for the main stack", .outOfMemory)
         }
@@ -49,7 +54,11 @@ enum MainStack {
         unsafe Self.stack = consume stack
         // So many frames that the stack can grow to its end.
         memory.value.stacks.value.refillReserve()
-        switch_stack(top.rawValue, { _ in MainStack.run() }, 0)
+        if parameters.runsMonitor {
+            switch_stack(top.rawValue, { _ in MainStack.runMonitor() }, 0)
+        } else {
+            switch_stack(top.rawValue, { _ in MainStack.run() }, 0)
+        }
         FatalReport.panic("the main stack was left")
     }
 
@@ -76,7 +85,11 @@ enum MainStack {
     /// The lowest byte that may be used.
     static var limit: VirtualAddress { unsafe stack?.limit ?? VirtualAddress(0) }
 
-    private static func run() -> Never {
+    private static func runMonitor() -> Never { MonitorLoop.run(prepare().memory) }
+
+    /// What is done before anything else, whatever that is.
+    @inline(__always)
+    private static func prepare() -> (memory: Permanent<KernelMemory<X86Platform>>, parameters: BootParameters) {
         guard let memory = unsafe Quarry.memory, let parameters = unsafe parameters else {
             FatalReport.panic("the main stack without memory")
         }
@@ -84,6 +97,11 @@ enum MainStack {
         parameters.reports.print(memory)
         LeakCheck.prepare(parameters.leaks)
         if let crash = parameters.crash { crash.run() }
+        return (memory, parameters)
+    }
+
+    private static func run() -> Never {
+        let (memory, parameters) = prepare()
         if let selection = parameters.benchmarks { Benchmarks.run(memory, selection) }
         if !parameters.runsSelfTests {
             Log.warning("self tests left out")

@@ -9,7 +9,7 @@ import X86
 ///
 /// Raw values are in the order of addresses, and count up from 0 without a gap.
 enum ImageStack: UInt8 {
-    case boot, doubleFault, pageFault, nonMaskableInterrupt, machineCheck
+    case boot, doubleFault, pageFault, nonMaskableInterrupt, machineCheck, interrupt
 
     var name: StaticString {
         switch self {
@@ -18,6 +18,7 @@ enum ImageStack: UInt8 {
         case .pageFault: "page fault"
         case .nonMaskableInterrupt: "NMI"
         case .machineCheck: "machine check"
+        case .interrupt: "interrupt"
         }
     }
 
@@ -29,6 +30,7 @@ enum ImageStack: UInt8 {
         case .pageFault: page_fault_stack_guard_address()
         case .nonMaskableInterrupt: nmi_stack_guard_address()
         case .machineCheck: machine_check_stack_guard_address()
+        case .interrupt: interrupt_stack_guard_address()
         }
     }
 
@@ -39,6 +41,7 @@ enum ImageStack: UInt8 {
         case .pageFault: page_fault_stack_end_address()
         case .nonMaskableInterrupt: nmi_stack_end_address()
         case .machineCheck: machine_check_stack_end_address()
+        case .interrupt: interrupt_stack_end_address()
         }
     }
 

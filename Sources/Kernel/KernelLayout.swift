@@ -43,13 +43,11 @@ enum KernelLayout {
     /// Once, when the memory map is known and nothing has been allocated.
     /// - Parameters:
     ///   - isDrawn: false where the command line says `nokaslr`.
-    ///   - bootMap: how the boot tables show memory.
     @inline(never)
-    static func choose(isDrawn: Bool, map: borrowing FirmwareMap, through bootMap: DirectMap) {
+    static func choose(isDrawn: Bool, map: borrowing FirmwareMap) {
         if isDrawn {
-            if let draw = draw(for: map) {
+            if let draw = draw(for: map), BootTables.showMemory(at: draw.layout.directMap.start) {
                 unsafe chosen = draw
-                BootTables.showMemory(at: draw.layout.directMap.start, through: bootMap)
                 log(draw)
                 if unsafe !RandomSource.isSecret {
                     Log.warning("address space: drawn without RDRAND, it is not secret")

@@ -32,7 +32,7 @@ enum LogLevel: UInt8, Comparable {
     }
 }
 
-/// The serial log: one line an event, `[   1234567] info    text`.
+/// The log on the serial line and in `LogRing`: one line an event, `[   1234567] info    text`.
 ///
 /// The number is the time stamp counter since the kernel's entry: cycles, or instructions under `-icount shift=0`.
 enum Log {
@@ -50,30 +50,31 @@ enum Log {
 
     /// A line without time and level, for tables within a report and for the last line.
     static func plain(_ message: LogMessage) {
-        write(from: message.mark)
-        endLine()
+        // What follows the message in the buffer: nothing.
+        write(from: message.mark, to: LineBuffer.mark, isShown: true)
     }
 
     @inline(never)
     private static func write(_ level: LogLevel, _ message: LogMessage) {
-        if unsafe level > Self.level {
-            return LineBuffer.discard(to: message.mark)
-        }
+        let isShown = unsafe level <= Self.level
         let prefix: LogMessage = "[\(UInt(now), width: 12)] \(level.label) "
-        write(from: prefix.mark)
-        write(from: message.mark)
-        endLine()
+        write(from: message.mark, to: prefix.mark, isShown: isShown)
     }
 
-    /// Writes the message that begins at `mark`, and nothing else has come after.
-    private static func write(from mark: Int) {
-        // The port has done with the bytes when it returns.
-        unsafe SerialPort.write(LineBuffer.bytes(from: mark))
+    /// Writes a line, to the ring and where it is to be shown to the serial line: what stands in the buffer behind `end`, and
+    /// then the message from `mark` up to it.
+    @inline(__always)
+    private static func write(from mark: Int, to end: Int, isShown: Bool) {
+        // The ring and the port have done with the bytes when they return.
+        let prefix = unsafe LineBuffer.bytes(from: end)
+        let message = unsafe UnsafeBufferPointer(rebasing: LineBuffer.bytes(from: mark)[..<(end &- mark)])
+        unsafe LogRing.append(prefix, message)
+        if isShown {
+            unsafe SerialPort.write(prefix)
+            unsafe SerialPort.write(message)
+            SerialPort.write(UInt8(ascii: "\r"))
+            SerialPort.write(UInt8(ascii: "\n"))
+        }
         LineBuffer.discard(to: mark)
-    }
-
-    private static func endLine() {
-        SerialPort.write(UInt8(ascii: "\r"))
-        SerialPort.write(UInt8(ascii: "\n"))
     }
 }

@@ -125,14 +125,6 @@ extension PageFaultHandler {
     private static func resolve(_ address: VirtualAddress, _ error: PageFaultError) -> Bool {
         guard let memory = unsafe Quarry.memory else { return false }
         let access = FaultAccess(errorCode: UInt64(error.rawValue))
-        switch memory.value.stacks.value.grow(at: address, access: access) {
-        case .grown, .spurious: return true
-        case .reserveIsEmpty: return false
-        case .notDue: break
-        }
-        switch memory.value.vmalloc.value.handleFault(at: address, access: access) {
-        case .resolved, .spurious: return true
-        case .fatal: return false
-        }
+        return memory.value.resolvePageFault(at: address, access: access)
     }
 }

@@ -26,6 +26,24 @@ enum PageTableAudit {
             """, .auditFailed)
     }
 
+    /// The first thing that `run` would stop the boot for; nil where there is none.
+    static func firstFinding(
+        _ memory: Permanent<KernelMemory<X86Platform>>
+    ) -> (rule: StaticString, address: VirtualAddress)? {
+        let tables = memory.value.pageTables
+        let audit = tables.value.audit()
+        if let guardPage = firstMappedGuardPage(memory) { return ("a guard page is mapped", guardPage) }
+        if audit.badEntries > 0 { return ("an entry of a page table is damaged", VirtualAddress(0)) }
+        // Without NX all memory is code.
+        if !tables.value.features.noExecute { return nil }
+        if !audit.passes {
+            return ("a page is writable and executable", audit.firstWritableExecutable ?? VirtualAddress(0))
+        }
+        let aliases = tables.value.auditAliases()
+        if aliases.passes { return nil }
+        return ("code can be written, or a page of the kernel is for users", aliases.first ?? VirtualAddress(0))
+    }
+
     /// No alias of code that can be written, no page of the kernel's for user code, nothing where guard pages are.
     private static func checkAliases(_ memory: Permanent<KernelMemory<X86Platform>>) {
         let tables = memory.value.pageTables

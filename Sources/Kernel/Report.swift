@@ -19,7 +19,6 @@ enum Report: UInt8 {
     case pageTables
     case vmallocinfo
     case stacks
-    case trace
 
     var name: StaticString {
         switch self {
@@ -32,11 +31,10 @@ enum Report: UInt8 {
         case .pageTables: "page_tables"
         case .vmallocinfo: "vmallocinfo"
         case .stacks: "stacks"
-        case .trace: "trace"
         }
     }
 
-    private func write(_ memory: Permanent<KernelMemory<X86Platform>>, to writer: inout SerialReportWriter) {
+    func write(_ memory: Permanent<KernelMemory<X86Platform>>, to writer: inout SerialReportWriter) {
         switch self {
         case .iomem: memory.value.writeIomem(to: &writer)
         case .buddyinfo: BuddyInfoReport.write(memory.value.frames.value, to: &writer)
@@ -47,7 +45,6 @@ enum Report: UInt8 {
         case .pageTables: MappingReport.write(memory.value.pageTables.value, to: &writer)
         case .vmallocinfo: VmallocInfoReport.write(memory.value.vmalloc.value, to: &writer)
         case .stacks: StackTable.write(memory, to: &writer)
-        case .trace: Tracer.writeReport()
         }
     }
 
@@ -81,10 +78,7 @@ struct ReportSelection {
     func print(_ memory: Permanent<KernelMemory<X86Platform>>) {
         var value: UInt8 = 0
         while let report = Report(rawValue: value) {
-            if bits >> UInt32(value) & 1 != 0 {
-                // There is little to see of a trace yet.
-                if report == .trace { unsafe Tracer.reportsAtEnd = true } else { report.print(memory) }
-            }
+            if bits >> UInt32(value) & 1 != 0 { report.print(memory) }
             value += 1
         }
     }

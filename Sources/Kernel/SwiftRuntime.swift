@@ -23,29 +23,21 @@ enum SwiftRuntime {
         UInt(x86_load64(object_alias_base_address()) &- x86_load64(direct_map_base_address()))
     }
 
-    /// How far the alias reaches from its base: it shares one slot's tables.
-    private static var aliasByteCount: UInt { 512 << 30 }
-
     static func allocate(_ byteCount: UInt, alignment: UInt) -> UInt {
         guard let memory = unsafe Quarry.memory else { FatalReport.panic("a Swift object before kmalloc is there") }
-        guard
-            let object = unsafe memory.value.kmalloc.value.alignedAllocate(
-                // Placed, though there is but one node: not a guarded object, which the alias does not show.
-                byteCount, alignment: alignment, flags: .kernel | .thisNode),
-            UInt(bitPattern: object) &- UInt(x86_load64(direct_map_base_address())) < aliasByteCount
-        else {
+        guard let object = memory.value.allocateSwiftObject(byteCount: byteCount, alignment: alignment) else {
             // The runtime cannot go on without: code that can calls kmalloc, which answers nil.
             OutOfMemoryReport.end(byteCount: byteCount, alignment: alignment)
         }
         unsafe liveObjects += 1
         unsafe totalAllocations += 1
-        return UInt(bitPattern: object) &+ aliasDistance
+        return object
     }
 
     static func free(_ address: UInt) {
         guard address != 0, let memory = unsafe Quarry.memory else { return }
         unsafe liveObjects -= 1
-        unsafe memory.value.kmalloc.value.free(UnsafeMutableRawPointer(bitPattern: address &- aliasDistance))
+        memory.value.freeSwiftObject(address)
     }
 }
 
@@ -56,13 +48,6 @@ func swiftRuntimeAllocate(size: UInt, alignment: UInt) -> UInt {
 
 @c(swift_runtime_free)
 func swiftRuntimeFree(object: UInt) { SwiftRuntime.free(object) }
-
-@c(swift_runtime_fill_random)
-func swiftRuntimeFillRandom(buffer: UInt, size: UInt) {
-    // The runtime passes a buffer of its own of that size.
-    unsafe RandomSource.fill(
-        UnsafeMutableRawBufferPointer(start: UnsafeMutableRawPointer(bitPattern: buffer), count: Int(size)))
-}
 
 @c(swift_runtime_put)
 func swiftRuntimePut(byte: Int32) { SerialPort.write(UInt8(truncatingIfNeeded: byte)) }

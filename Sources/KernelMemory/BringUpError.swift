@@ -11,6 +11,7 @@ public enum BringUpError: Error, Sendable {
     /// The image's description is inconsistent, or part of it is not RAM.
     case imageNotMappable
 
+    /// The error in words, for the log.
     public var reason: StaticString {
         switch self {
         case .tooLittleMemory: "too little memory"

@@ -4,13 +4,17 @@ import Paging
 
 /// A part of the kernel image with permissions of its own. Both ends are page-aligned.
 public struct ImageSegment: Sendable {
+    /// Where it lies in memory.
     public var physical: PhysicalRange
+    /// Where the kernel sees it.
     public var virtualStart: VirtualAddress
+    /// What may be done with its pages.
     public var permissions: PagePermissions
 
     /// What the segment takes of the address space; nil where that wraps round.
     var virtual: VirtualRange? { VirtualRange(virtualStart, byteCount: physical.byteCount) }
 
+    /// A segment of these addresses and permissions.
     public init(physical: PhysicalRange, virtualStart: VirtualAddress, permissions: PagePermissions) {
         self.physical = physical
         self.virtualStart = virtualStart
@@ -24,8 +28,11 @@ public struct KernelImage: Sendable {
     public var loaded: PhysicalRange
     /// The part that is of no use once the kernel has page tables of its own; its frames become free memory.
     public var bootPart: PhysicalRange
+    /// Instructions: r-x.
     public var code: ImageSegment
+    /// Constants: r--.
     public var constants: ImageSegment
+    /// Variables, bss and stacks: rw-.
     public var data: ImageSegment
     /// The end of `data`: what the file has no bytes for, zero when the kernel starts.
     public var bss: PhysicalRange
@@ -36,10 +43,17 @@ public struct KernelImage: Sendable {
     /// Pages within `data` that are left unmapped: the guard pages of stacks that are part of the image.
     public var guardPages: InlineArray<8, VirtualAddress?>
 
+    /// Describes an image; bring-up checks whether it can be.
     /// - Parameters:
+    ///   - loaded: everything that the boot loader loaded.
+    ///   - bootPart: what of it is of no use later.
+    ///   - code: instructions.
+    ///   - constants: what is only read.
+    ///   - data: variables, bss and stacks.
     ///   - bss: nil where the file has bytes for all of `data`.
     ///   - stacks: nil where there are none in `data`.
     ///   - sealed: as `sealed` says.
+    ///   - guardPages: pages within `data` to leave unmapped.
     public init(
         loaded: PhysicalRange, bootPart: PhysicalRange, code: ImageSegment, constants: ImageSegment,
         data: ImageSegment, bss: PhysicalRange? = nil, stacks: PhysicalRange? = nil,

@@ -32,8 +32,10 @@ extension KernelMemory {
     ///
     /// Large pages are split where a part changes. `vfree` makes what the direct map shows of its frames writable again;
     /// who gives back memory got in another way does so before.
-    /// - Parameter range: whole 4 KiB pages, each mapped, outside the direct map. A page that is due at its first touch is
-    ///   none yet: see `populate`.
+    /// - Parameters:
+    ///   - range: whole 4 KiB pages, each mapped, outside the direct map. A page that is due at its first touch is
+    ///     none yet: see `populate`.
+    ///   - change: what they are to become.
     /// - Throws: `writableAndExecutable` where a page would be both, `notMapped`, `misaligned`, `notCanonical`,
     ///   `sharedSubtree` for the direct map and its alias, which show others' pages, `outOfTables`. Nothing has changed then.
     /// - Complexity: O(pages).

@@ -14,17 +14,25 @@ import VirtualMemory
 /// Created once, by `bringUp`, and never moved: everything in it is reached by `Permanent` references. All calls may
 /// come from any context and any CPU unless the allocator they lead to says otherwise.
 public struct KernelMemory<P: Platform>: ~Copyable {
+    /// Where the address space keeps what.
     public let layout: AddressSpaceLayout
+    /// Reaches all RAM.
     public let directMap: DirectMap
     /// What the firmware says that there is, as it is used.
     public let firmwareMap: Permanent<FirmwareMap>
+    /// Where the image lies, and what may be done with its parts.
     public let image: Permanent<KernelImage>
     /// Who owns what of the memory that never reached the page frames.
     public let boot: Permanent<BootAllocator>
+    /// The kernel's page tables.
     public let pageTables: Permanent<PageTables<P>>
+    /// Hands out page frames: floor 2.
     public let frames: Permanent<PageFrameAllocator<P>>
+    /// Hands out objects: floor 3.
     public let kmalloc: Permanent<Kmalloc<P>>
+    /// Hands out addresses, and memory behind them: floor 4.
     public let vmalloc: Permanent<Vmalloc<P>>
+    /// Hands out kernel stacks.
     public let stacks: Permanent<KernelStacks<P>>
     /// Gives memory to devices.
     public let dma: Permanent<DMAMapper<P>>
@@ -59,6 +67,7 @@ public struct KernelMemory<P: Platform>: ~Copyable {
     ///   - boot: an empty boot allocator.
     ///   - observer: is told of each step, and switches to the new page tables.
     /// - Throws: what is missing; the machine is then of no use to these allocators.
+    /// - Returns: the allocators, at their places for good.
     public static func bringUp<Observer: BringUpObserver>(
         _ machine: borrowing MachineDescription, map: consuming FirmwareMap, information: MultibootInformation,
         boot: consuming BootAllocator, observer: inout Observer

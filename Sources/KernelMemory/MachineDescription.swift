@@ -9,9 +9,13 @@ import VirtualMemory
 public struct MachineDescription: Sendable {
     /// Physical memory below this is reachable through `directMap` before the kernel has page tables of its own.
     public var reachableLimit: PhysicalAddress
+    /// Reaches physical memory, before the kernel's own page tables and after.
     public var directMap: DirectMap
+    /// Where the address space is to keep what.
     public var layout: AddressSpaceLayout
+    /// Where the image lies.
     public var image: KernelImage
+    /// What the CPU's paging offers.
     public var features: PagingFeatures
     /// How the page frame allocator is to work.
     public var frames: PageFrameOptions
@@ -28,6 +32,7 @@ public struct MachineDescription: Sendable {
     /// Whether every allocation is noted down, so that those can be found that nothing refers to any more.
     public var findsLeaks = false
 
+    /// A machine with these; what else there is has its usual value.
     public init(
         reachableLimit: PhysicalAddress, directMap: DirectMap,
         layout: AddressSpaceLayout, image: KernelImage, features: PagingFeatures,

@@ -8,13 +8,20 @@ import VirtualMemory
 ///
 /// Raw values count up from 0 without a gap.
 public enum MemoryLock: UInt8, Sendable {
+    /// One of the locks under which pages are mapped at their first touch.
     case fault
+    /// That of the ranges of addresses.
     case ranges
+    /// That of the page tables.
     case pageTables
+    /// That of a slab cache.
     case cache
+    /// That of this CPU's frame cache.
     case frameCache
+    /// That of a zone.
     case zone
 
+    /// The lock's name, as `crash=stack-overflow-LOCK-lock` spells it.
     public var name: StaticString {
         switch self {
         case .fault: "fault"
@@ -29,7 +36,10 @@ public enum MemoryLock: UInt8, Sendable {
 
 extension KernelMemory {
     /// Runs `body` with a lock of memory management held, as an allocator's own code does. It must not call an allocator.
-    /// - Parameter address: whose fault lock it is to be.
+    /// - Parameters:
+    ///   - lock: which one; of the caches that of kmalloc-64, of the zones that of DMA32.
+    ///   - address: whose fault lock it is to be.
+    ///   - body: what is done meanwhile.
     @inline(__always)
     public func withHeld(_ lock: MemoryLock, for address: VirtualAddress, _ body: () -> Void) {
         switch lock {

@@ -15,6 +15,7 @@ public enum LeakCommand: Equatable, Sendable {
     /// No records any more, for good.
     case off
 
+    /// Reads one item of `kmemleak=`.
     /// - Returns: nil for a word that is none of the commands.
     /// - Throws: where the number is missing or none.
     public init?(_ word: Word) throws(CommandLineError) {
@@ -42,8 +43,10 @@ extension LeakDetector {
     /// Does what a command says. A scan's findings are written as lines of Linux's log are.
     ///
     /// - Parameters:
+    ///   - command: what is to be done.
     ///   - stack: as of `scan(stack:)`.
     ///   - ticksPerSecond: of the cycle counter.
+    ///   - writer: where it goes.
     public func run<Writer: ReportWriter>(
         _ command: LeakCommand, stack: VirtualRange, ticksPerSecond: UInt64, to writer: inout Writer
     ) {

@@ -34,6 +34,7 @@ public struct LeakDetector<P: Platform>: ~Copyable, @unchecked Sendable {
     /// is fetched where that does not do.
     ///
     /// - Parameters:
+    ///   - frames: whose allocations are told of.
     ///   - pageTables: where the pages of areas are looked up.
     ///   - alias: where the direct map is shown a second time; nil for nowhere.
     ///   - turnedOff: called, once, where there is no memory for a record. From the allocation that it was for.
@@ -172,6 +173,7 @@ public struct LeakDetector<P: Platform>: ~Copyable, @unchecked Sendable {
 }
 
 extension LeakDetector: AllocationWatcher {
+    /// Notes an allocation down. - Complexity: O(log records).
     public borrowing func allocated(
         _ start: UInt, byteCount: UInt, _ kind: WatchedKind, _ trace: borrowing StackTrace
     ) {
@@ -182,6 +184,7 @@ extension LeakDetector: AllocationWatcher {
         note(new)
     }
 
+    /// Forgets an allocation, or the part of it that was freed. - Complexity: O(log records).
     public borrowing func freed(_ start: UInt, byteCount: UInt) {
         let interrupts = lock.acquire()
         defer { lock.release(interrupts) }

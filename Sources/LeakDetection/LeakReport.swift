@@ -3,15 +3,21 @@ import PageFrames
 
 /// What is known of an allocation, for reports; a copy.
 public struct LeakReport: Sendable {
+    /// The address of its first byte.
     public let start: UInt
+    /// Its size.
     public let byteCount: UInt
+    /// What kind of memory it is.
     public let kind: WatchedKind
     /// The CPU that allocated it, and the cycle counter then.
     public let cpu: UInt16
+    /// The cycle counter when it was allocated.
     public let time: UInt64
+    /// The references that it takes not to be lost: 1, or 0 for none; below 0 where it is never reported.
     public let minimumCount: Int32
     /// The references that the last scan found, up to `minimumCount`.
     public let count: Int32
+    /// What its contents added up to when they were last looked at.
     public let checksum: UInt64
     /// Whether it counts as lost.
     public let isLeak: Bool

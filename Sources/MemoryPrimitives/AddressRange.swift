@@ -1,8 +1,11 @@
 /// A half-open range of addresses, `start ..< end`. Empty when `start == end`.
 public struct AddressRange<Address: AlignableAddress & Comparable>: Equatable {
+    /// The first address in the range.
     public var start: Address
+    /// The first address behind it.
     public var end: Address
 
+    /// The addresses from `start` up to, and not with, `end`.
     /// - Precondition: `start` does not lie beyond `end`.
     @inline(__always)
     public init(_ start: Address, _ end: Address) {
@@ -20,12 +23,15 @@ public struct AddressRange<Address: AlignableAddress & Comparable>: Equatable {
         self.end = Address(end)
     }
 
+    /// How many bytes the range has: `end - start`.
     @inline(__always)
     public var byteCount: UInt { end.rawValue &- start.rawValue }
 
+    /// Whether there is no address in it.
     @inline(__always)
     public var isEmpty: Bool { start == end }
 
+    /// Whether `address` lies in the range.
     @inline(__always)
     public func contains(_ address: Address) -> Bool { start <= address && address < end }
 
@@ -61,5 +67,7 @@ public struct AddressRange<Address: AlignableAddress & Comparable>: Equatable {
 extension AddressRange: Sendable where Address: Sendable {}
 extension AddressRange: Hashable where Address: Hashable {}
 
+/// A range on the memory bus.
 public typealias PhysicalRange = AddressRange<PhysicalAddress>
+/// A range as instructions name it.
 public typealias VirtualRange = AddressRange<VirtualAddress>

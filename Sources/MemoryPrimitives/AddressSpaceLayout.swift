@@ -11,6 +11,7 @@ public struct AddressSpaceLayout: Sendable {
     /// The kernel image.
     public var image: VirtualRange
 
+    /// A layout of these regions, which do not overlap: that is not looked at.
     public init(
         objectAlias: VirtualRange, directMap: VirtualRange, areas: VirtualRange, frameTable: VirtualRange,
         image: VirtualRange

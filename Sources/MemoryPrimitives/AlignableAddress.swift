@@ -1,5 +1,6 @@
 /// Rounding, the same for physical and virtual addresses. Alignments are powers of two.
 public protocol AlignableAddress: RawRepresentable where RawValue == UInt {
+    /// The address with this number.
     init(_ rawValue: UInt)
 }
 

@@ -5,10 +5,14 @@ public protocol BalancedTreeNode: Equatable {
     /// The first and the last byte of what the node stands for; no two nodes of a tree have a byte in common. An empty
     /// one, whose last byte is before its first, is passed by when a byte is sought.
     var firstByte: UInt { get }
+    /// The last byte; see `firstByte`.
     var lastByte: UInt { get }
 
+    /// The node above; nil at the root and in a node that is in no tree. The tree writes it.
     var parent: Self? { get nonmutating set }
+    /// The subtree of smaller addresses. The tree writes it.
     var left: Self? { get nonmutating set }
+    /// The subtree of larger addresses. The tree writes it.
     var right: Self? { get nonmutating set }
     /// Nodes on the longest way down from here, this one included; 1 for a node that is in no tree yet.
     var height: Int { get nonmutating set }
@@ -19,6 +23,7 @@ public protocol BalancedTreeNode: Equatable {
 }
 
 extension BalancedTreeNode {
+    /// Does nothing: a node without a summary needs nothing else.
     @inline(__always)
     public func updateSummary() {}
 }
@@ -29,9 +34,12 @@ extension BalancedTreeNode {
 /// for those above, its owner brings up to date between `link` or `unlink` and `rebalance`. All walks follow parent links:
 /// no recursion, no stack beyond one frame. Height is at most 1.44 log2(n): 30 for a million nodes.
 public struct BalancedTree<Node: BalancedTreeNode> {
+    /// The topmost node; nil where the tree is empty.
     public private(set) var root: Node?
+    /// The number of nodes.
     public private(set) var count = 0
 
+    /// An empty tree.
     @inline(__always)
     public init() {}
 

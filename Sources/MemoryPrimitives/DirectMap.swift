@@ -6,9 +6,11 @@ public struct DirectMap: Sendable {
     /// The virtual address of physical address 0. On the host that address itself need not be mapped.
     public let base: UInt
 
+    /// A map that shows physical address 0 at `base`.
     @inline(__always)
     public init(base: UInt) { self.base = base }
 
+    /// Where the memory at `address` is seen through the map. O(1); whether there is memory is not looked at.
     @inline(__always)
     public func virtualAddress(of address: PhysicalAddress) -> VirtualAddress {
         VirtualAddress(base &+ address.rawValue)

@@ -16,6 +16,7 @@ public struct FailedAllocation: Sendable {
         case notes
     }
 
+    /// What there was too little of.
     public var lack: Lack
     /// log2 of the number of frames; 0 for an area.
     public var order: Int
@@ -31,8 +32,10 @@ public struct FailedAllocation: Sendable {
     public var reason: StaticString = ""
     /// The slots of the pool that is full, and how many of them are in use; 0 where there is no pool.
     public var slots: UInt = 0
+    /// How many of `slots` are in use.
     public var usedSlots: UInt = 0
 
+    /// A request for 2^`order` frames with the bits of `AllocationFlags`, for which there were no frames.
     public init(order: Int, flags: UInt32) {
         lack = .frames
         self.order = order

@@ -9,6 +9,7 @@ extension FlagSet {
     @inline(__always)
     public static var none: Self { Self(rawValue: 0) }
 
+    /// The flags of both.
     @inline(__always)
     public static func | (left: Self, right: Self) -> Self { Self(rawValue: left.rawValue | right.rawValue) }
 }

@@ -1,5 +1,6 @@
 /// A request or a structure that breaks a rule of memory management, found before harm was done.
 public struct MemoryViolation: Sendable {
+    /// Which rule was broken.
     public enum Kind: UInt8, Sendable {
         /// The object or block is free already.
         case doubleFree
@@ -40,6 +41,7 @@ public struct MemoryViolation: Sendable {
         case badMapping
     }
 
+    /// Which rule was broken.
     public var kind: Kind
     /// The call that found it, as its user names it: "kfree", "vfree", "__free_pages".
     public var call: StaticString
@@ -59,6 +61,7 @@ public struct MemoryViolation: Sendable {
     /// Whether the error does no harm that matters to who reports it, and the kernel may go on.
     public var mayContinue = false
 
+    /// A violation found by `call` at `address`: `detail` says it in words, `value` is the number it speaks of.
     public init(_ kind: Kind, in call: StaticString, at address: UInt, _ detail: StaticString, _ value: UInt = 0) {
         self.kind = kind
         self.call = call
@@ -73,7 +76,10 @@ public struct MemoryViolation: Sendable {
     /// - Parameters:
     ///   - address: the first of them.
     ///   - origin: where the frame or block begins that this is said of.
-    ///   - value: the byte at `address`.
+    ///   - kind: which rule was broken.
+    ///   - call: the call that found it, as its user names it.
+    ///   - detail: what is wrong, in words.
+    ///   - byte: what `address` holds.
     ///   - byteCount: how many bytes are wrong.
     public init(
         _ kind: Kind, in call: StaticString, at address: UInt, from origin: UInt, _ detail: StaticString, byte: UInt8,
@@ -91,9 +97,12 @@ public struct InvariantViolation: Error, Sendable {
     public var rule: StaticString
     /// Where: an address, a frame number or an index, as the rule says.
     public var location: UInt
+    /// What was found there.
     public var found: UInt
+    /// What the rule wants to be there.
     public var expected: UInt
 
+    /// A rule that does not hold at `location`, with the number that was found and the one that the rule wants.
     public init(_ rule: StaticString, at location: UInt = 0, found: UInt = 0, expected: UInt = 0) {
         self.rule = rule
         self.location = location

@@ -1,10 +1,13 @@
 /// The number of a 4 KiB page frame: its physical address divided by 4096.
 public struct PageFrameNumber: RawRepresentable, Comparable, Hashable, Sendable {
+    /// The physical address divided by 4096.
     public var rawValue: UInt
 
+    /// The frame with this number.
     @inline(__always)
     public init(rawValue: UInt) { self.rawValue = rawValue }
 
+    /// The frame with this number.
     @inline(__always)
     public init(_ rawValue: UInt) { self.rawValue = rawValue }
 
@@ -16,6 +19,7 @@ public struct PageFrameNumber: RawRepresentable, Comparable, Hashable, Sendable 
     @inline(__always)
     public var address: PhysicalAddress { PhysicalAddress(rawValue << PageSize.shift) }
 
+    /// Orders frames by their place in memory.
     @inline(__always)
     public static func < (left: PageFrameNumber, right: PageFrameNumber) -> Bool { left.rawValue < right.rawValue }
 

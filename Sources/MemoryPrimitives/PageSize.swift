@@ -1,7 +1,10 @@
 /// The page sizes of x86-64 paging.
 public enum PageSize: UInt8, Comparable, Sendable {
+    /// 4096 bytes: an entry of a last-level table.
     case size4KiB = 0
+    /// 2 MiB: an entry one level above, which needs no last-level table.
     case size2MiB = 1
+    /// 1 GiB: an entry two levels above, where the CPU has such pages.
     case size1GiB = 2
 
     /// log2 of the smallest page's size.
@@ -22,6 +25,7 @@ public enum PageSize: UInt8, Comparable, Sendable {
     @inline(__always)
     public var frameCount: UInt { 1 << (9 * UInt(rawValue)) }
 
+    /// Orders sizes from small to large.
     @inline(__always)
     public static func < (left: PageSize, right: PageSize) -> Bool { left.rawValue < right.rawValue }
 }

@@ -31,6 +31,7 @@ public struct PerCPU<Value: ~Copyable, P: Platform>: @unchecked Sendable {
     }
 
     /// Runs `body` on this CPU's value with interrupts disabled.
+    /// - Returns: what `body` returns.
     @inline(__always)
     public func withCurrent<Result: ~Copyable>(_ body: (inout Value) -> Result) -> Result {
         let state = P.disableInterrupts()

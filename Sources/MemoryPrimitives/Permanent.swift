@@ -20,6 +20,7 @@ public struct Permanent<Value: ~Copyable>: @unchecked Sendable {
     @inline(__always)
     public init(to pointer: UnsafeMutablePointer<Value>) { unsafe self.pointer = pointer }
 
+    /// What the reference leads to, borrowed.
     @inline(__always)
     public var value: Value {
         // Placed by init and never moved or freed, by init's contract.

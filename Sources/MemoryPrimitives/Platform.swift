@@ -1,7 +1,9 @@
 /// Whether interrupts were enabled before they were disabled; what `restoreInterrupts(_:)` goes back to.
 public struct InterruptState: RawRepresentable, Sendable {
+    /// What the platform needs to go back: for x86-64 the flags register.
     public var rawValue: UInt
 
+    /// A state of which only the platform knows what it means.
     @inline(__always)
     public init(rawValue: UInt) { self.rawValue = rawValue }
 }
@@ -17,6 +19,7 @@ public protocol Platform {
     static var currentCPU: Int { get }
 
     /// Disables interrupts on this CPU and says how they were.
+    /// - Returns: what `restoreInterrupts(_:)` is to be given.
     static func disableInterrupts() -> InterruptState
 
     /// Puts interrupts back to how `disableInterrupts()` found them.
@@ -95,33 +98,40 @@ public protocol Platform {
 }
 
 extension Platform {
+    /// Clears the pages word by word; a platform that has a faster way brings its own.
     public static func clearPages(_ start: UnsafeMutableRawPointer, count: Int) {
         // Whole pages that the caller owns.
         unsafe start.initializeMemory(
             as: UInt64.self, repeating: 0, count: count &* Int(bitPattern: PageSize.byteCount) / 8)
     }
 
+    /// Takes no note: a platform without a log need not say anything.
     public static func report(_ traced: TracedObject) {}
 
-    // Nothing is traced.
+    /// Traces nothing.
     @inline(__always)
     public static var tracedEvents: TraceSelection { .none }
 
+    /// Takes no note.
     @inline(__always)
     public static func trace(_ event: borrowing TraceEvent) {}
 
+    /// Counts nothing.
     @inline(__always)
     public static func enterTracedCall() -> UInt { 0 }
 
+    /// Counts nothing.
     @inline(__always)
     public static func leaveTracedCall(_ outer: UInt) {}
 
+    /// Flushes the pages one by one; a platform that can tell all CPUs in one round brings its own.
     @inline(__always)
     public static func flushPages(_ addresses: UnsafeBufferPointer<VirtualAddress>) {
         // The caller's buffer, which it keeps for the call.
         for index in addresses.indices { unsafe flushPage(addresses[index]) }
     }
 
+    /// Flushes each page of the range, in one call of `flushPages(_:)`.
     @inline(__always)
     public static func flushPages(in range: VirtualRange) {
         let count = Int(bitPattern: range.byteCount &>> PageSize.shift)
@@ -142,6 +152,7 @@ extension Platform {
     @inline(__always)
     public static func flushAllOwnPages() { flushAllPages() }
 
+    /// Clears the bytes; a platform that has a faster way brings its own.
     @inline(__always)
     public static func clear(_ start: UnsafeMutableRawPointer, byteCount: UInt) {
         // Bytes that the caller owns.

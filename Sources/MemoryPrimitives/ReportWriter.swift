@@ -2,6 +2,7 @@
 ///
 /// Reports are plain ASCII, in the formats that Linux's tools already read. Writing allocates nothing.
 public protocol ReportWriter {
+    /// Takes the next byte of the report, an ASCII character.
     mutating func write(_ byte: UInt8)
 
     /// Writes a return address. Who knows functions by name writes the name, too.
@@ -12,8 +13,10 @@ public protocol ReportWriter {
 }
 
 extension ReportWriter {
+    /// False: who knows no function names leaves every address in.
     public func isWithinAllocator(_ address: UInt) -> Bool { false }
 
+    /// Writes the address as `0x` and 16 hexadecimal digits, without a name.
     public mutating func write(returnAddress address: UInt) {
         write("0x")
         write(hex: address, digits: 16)

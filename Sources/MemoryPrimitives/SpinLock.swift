@@ -12,6 +12,7 @@ public struct SpinLock<P: Platform>: ~Copyable {
     /// is held briefly.
     private let holder = Atomic<UInt>(0)
 
+    /// A lock that is free.
     public init() {}
 
     @inline(__always)
@@ -50,6 +51,10 @@ public struct SpinLock<P: Platform>: ~Copyable {
     @inline(__always)
     public borrowing func releaseBriefly() { holder.store(0, ordering: .releasing) }
 
+    /// Gives the lock back, then makes interrupts as they were before `acquire()`.
+    ///
+    /// - Parameter state: what `acquire()` returned.
+    /// - Complexity: O(1). Only for the CPU that holds the lock.
     @inline(__always)
     public borrowing func release(_ state: InterruptState) {
         P.leaveAtomicContext()
@@ -65,6 +70,7 @@ public struct SpinLock<P: Platform>: ~Copyable {
     }
 
     /// Takes the lock where that is possible at once. For fatal reports, which must not wait.
+    /// - Returns: what `release(_:)` must be given; nil, with interrupts as they were, where the lock is held.
     public borrowing func tryAcquire() -> InterruptState? {
         let state = P.disableInterrupts()
         let me = Self.heldByThisCPU
@@ -79,6 +85,8 @@ public struct SpinLock<P: Platform>: ~Copyable {
     }
 
     /// Runs `body` with the lock held.
+    /// - Throws: what `body` throws, with the lock given back.
+    /// - Returns: what `body` returns.
     @inline(__always)
     public borrowing func withLock<Result: ~Copyable, Failure: Error>(
         _ body: () throws(Failure) -> Result

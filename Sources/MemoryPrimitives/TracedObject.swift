@@ -9,6 +9,7 @@ public struct TracedObject: Sendable {
     /// Whether the object is handed out or given back.
     public var isAllocation: Bool
 
+    /// A call that hands out or takes back the object at address `object` of the cache whose address is `cache`.
     public init(object: UInt, cache: UInt, used: Int, isAllocation: Bool) {
         self.object = object
         self.cache = cache

@@ -1,10 +1,13 @@
 /// An address as an instruction names it, before translation.
 public struct VirtualAddress: RawRepresentable, Comparable, Hashable, Sendable {
+    /// The address as a number.
     public var rawValue: UInt
 
+    /// The address with this number, canonical or not.
     @inline(__always)
     public init(rawValue: UInt) { self.rawValue = rawValue }
 
+    /// The address with this number, canonical or not.
     @inline(__always)
     public init(_ rawValue: UInt) { self.rawValue = rawValue }
 
@@ -18,6 +21,7 @@ public struct VirtualAddress: RawRepresentable, Comparable, Hashable, Sendable {
         return upper == 0 || upper == 0x1_ffff
     }
 
+    /// Orders addresses as unsigned numbers: the lower half of the address space comes first.
     @inline(__always)
     public static func < (left: VirtualAddress, right: VirtualAddress) -> Bool { left.rawValue < right.rawValue }
 

@@ -38,16 +38,27 @@ extension AllocationFlags {
 
     // MARK: Types
 
+    /// `.atomic`.
     @inline(__always) public static var GFP_ATOMIC: AllocationFlags { .atomic }
+    /// `.kernel`.
     @inline(__always) public static var GFP_KERNEL: AllocationFlags { .kernel }
+    /// `.kernel`, charged to the process that asked: accepted.
     @inline(__always) public static var GFP_KERNEL_ACCOUNT: AllocationFlags { .kernel | .account }
+    /// `.noWait`.
     @inline(__always) public static var GFP_NOWAIT: AllocationFlags { .noWait }
+    /// `.noIO`.
     @inline(__always) public static var GFP_NOIO: AllocationFlags { .noIO }
+    /// `.noFS`.
     @inline(__always) public static var GFP_NOFS: AllocationFlags { .noFS }
+    /// `.user`.
     @inline(__always) public static var GFP_USER: AllocationFlags { .user }
+    /// `.dma`; with `GFP_KERNEL` beside it where the caller may sleep.
     @inline(__always) public static var GFP_DMA: AllocationFlags { .dma }
+    /// `.dma32`; with `GFP_KERNEL` beside it where the caller may sleep.
     @inline(__always) public static var GFP_DMA32: AllocationFlags { .dma32 }
+    /// `.highUser`.
     @inline(__always) public static var GFP_HIGHUSER: AllocationFlags { .highUser }
+    /// `.highUserMovable`.
     @inline(__always) public static var GFP_HIGHUSER_MOVABLE: AllocationFlags { .highUserMovable }
     /// A huge page for a process, without reclaiming for it.
     @inline(__always) public static var GFP_TRANSHUGE_LIGHT: AllocationFlags {

@@ -6,8 +6,10 @@ import MemoryPrimitives
 /// Linux's `__GFP_...`; then the combinations that callers pass, as Linux's `GFP_...`. Linux's own spellings are in
 /// `AllocationFlags+LinuxNames.swift`. All of them fold to constants.
 public struct AllocationFlags: FlagSet, Sendable {
+    /// The bits, which are Linux 6.1's.
     public var rawValue: UInt32
 
+    /// The flags of these bits.
     @inline(__always)
     public init(rawValue: UInt32) { self.rawValue = rawValue }
 

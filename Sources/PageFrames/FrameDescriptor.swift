@@ -16,6 +16,7 @@ public struct FrameDescriptor: Sendable {
     /// log2 of the block's size in frames; valid where `state` is that of a head.
     public internal(set) var order: UInt8
 
+    /// What the frame is used for; see `FrameState` for who changes it.
     public internal(set) var state: FrameState
 
     /// The owner's to use; 0 after allocation. A block is freed with tag 0.

@@ -32,7 +32,9 @@ public struct FrameMoverList<P: Platform>: ~Copyable, @unchecked Sendable {
 
     /// Has `mover` asked from now on.
     ///
-    /// - Parameter name: what reports call it.
+    /// - Parameters:
+    ///   - mover: who can move the contents of frames.
+    ///   - name: what reports call it.
     /// - Returns: what `unregister(_:)` needs; nil when all places are taken.
     /// - Complexity: O(capacity).
     public func register<M: FrameMover & ~Copyable>(

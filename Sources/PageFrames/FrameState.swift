@@ -20,21 +20,32 @@
 /// touches no descriptor. Zero is `interior`, so that zero-filled descriptors are those of frames that nobody uses. A
 /// struct and not an enumeration, because a damaged byte must stay a value that can be looked at.
 public struct FrameState: RawRepresentable, Equatable, Sendable {
+    /// The state as a descriptor stores it.
     public var rawValue: UInt8
 
+    /// The state that is stored so; any value is one, also a damaged one.
     @inline(__always)
     public init(rawValue: UInt8) { self.rawValue = rawValue }
 
+    /// Free, or part of a block after its head.
     @inline(__always) public static var interior: FrameState { FrameState(rawValue: 0) }
     /// An answer of `PageFrameAllocator.state(of:)`; never stored in a descriptor.
     @inline(__always) public static var free: FrameState { FrameState(rawValue: 1) }
+    /// The first frame of a block that is handed out.
     @inline(__always) public static var allocatedHead: FrameState { FrameState(rawValue: 2) }
+    /// The first frame of a slab.
     @inline(__always) public static var slab: FrameState { FrameState(rawValue: 32) }
+    /// Another frame of a slab.
     @inline(__always) public static var slabTail: FrameState { FrameState(rawValue: 33) }
+    /// A page table.
     @inline(__always) public static var table: FrameState { FrameState(rawValue: 5) }
+    /// Kept from the allocator since boot.
     @inline(__always) public static var reserved: FrameState { FrameState(rawValue: 6) }
+    /// No RAM, or RAM that was never given to the allocator.
     @inline(__always) public static var absent: FrameState { FrameState(rawValue: 7) }
+    /// The first frame behind a guarded block (`debug_guardpage`).
     @inline(__always) public static var guardPage: FrameState { FrameState(rawValue: 16) }
+    /// The first frame of a compound block that is handed out.
     @inline(__always) public static var compoundHead: FrameState { FrameState(rawValue: 8) }
 
     /// True for every frame of a slab: one bit, which no other state has.

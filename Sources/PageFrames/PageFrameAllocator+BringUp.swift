@@ -30,9 +30,12 @@ extension PageFrameAllocator {
     /// Takes over all memory that the boot allocator has not given away, with metadata that was taken from it before.
     ///
     /// - Parameters:
+    ///   - boot: whose memory is taken over; it must hand out nothing any more.
     ///   - taken: from `boot`, with the same options, and used for nothing else.
+    ///   - directMap: reaches all memory that is taken over.
     ///   - tableMap: leads from `taken.tableRange`, and from no other memory, to where these pages are mapped for good:
     ///     the frame table need not be reached through the direct map.
+    ///   - options: how to work; those that `taken` was measured for.
     @unsafe
     @inline(never)
     public init(

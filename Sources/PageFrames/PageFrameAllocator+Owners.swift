@@ -130,8 +130,11 @@ extension PageFrameAllocator {
     /// that outlives `release` and `free` keeps the first frame.
     ///
     /// - Parameters:
+    ///   - frame: the block's first.
+    ///   - order: what the block was allocated with.
     ///   - state: `.slab` or `.table`.
     ///   - owner: a word that the owner chooses, such as the address of the slab's header.
+    ///   - tag: 16 bits more of the owner's choice, beside its word.
     /// - Complexity: O(frames) for a slab, O(1) for a table.
     public func claim(
         _ frame: PageFrameNumber, order: Int, as state: FrameState, owner: UInt, tag: UInt16 = 0

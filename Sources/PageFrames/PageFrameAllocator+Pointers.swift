@@ -3,6 +3,7 @@ import MemoryPrimitives
 // Blocks by the address at which the direct map shows them.
 extension PageFrameAllocator {
     /// Allocates a block as `allocate`, and returns where it can be reached.
+    /// - Returns: its first byte in the direct map; nil where there is no such block.
     @inline(__always)
     public func allocatePointer(order: Int, flags: AllocationFlags = .kernel) -> UnsafeMutableRawPointer? {
         guard let frame = allocate(order: order, flags: flags) else { return nil }

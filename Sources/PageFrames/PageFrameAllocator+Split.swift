@@ -7,7 +7,9 @@ extension PageFrameAllocator {
     /// The first keeps the references that the block has, each of the others has one. A block that is compound, claimed,
     /// or was not allocated with `order` is an error: reported as `free` would, and nothing changes.
     ///
-    /// - Parameter order: what the block was allocated with.
+    /// - Parameters:
+    ///   - frame: the block's first.
+    ///   - order: what the block was allocated with.
     /// - Returns: whether the block is split.
     /// - Complexity: O(frames).
     @discardableResult

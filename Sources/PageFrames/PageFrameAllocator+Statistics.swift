@@ -3,6 +3,7 @@ import Synchronization
 
 /// A zone's figures at one moment. Frames are of 4 KiB.
 public struct ZoneStatistics: Sendable {
+    /// Which zone.
     public var kind: ZoneKind
     /// The managed frames lie from here ...
     public var firstFrame: PageFrameNumber
@@ -22,11 +23,14 @@ public struct ZoneStatistics: Sendable {
     public var initializedSections: UInt
     /// Blocks handed out and blocks taken back past the frame caches, and requests that this zone could not serve.
     public var allocations: UInt
+    /// Blocks taken back past the frame caches.
     public var frees: UInt
+    /// Requests that this zone could not serve.
     public var failures: UInt
     /// The number of free blocks of each order, deferred sections among those of order 10.
     public var freeBlocks: InlineArray<11, UInt>
 
+    /// The zone's name as Linux prints it.
     public var name: StaticString { kind.name }
 }
 

@@ -11,6 +11,7 @@ import Synchronization
 /// caches and the zones, except the descriptors of frames that are handed out, which belong to whoever has the frame.
 @safe
 public struct PageFrameAllocator<P: Platform>: ~Copyable, @unchecked Sendable {
+    /// Reaches every frame.
     public let directMap: DirectMap
 
     /// The descriptors of all frames.

@@ -17,6 +17,7 @@ public struct PageFrameOptions: Sendable {
     /// Which request for frames from the beginning on is to fail, counted from 1; 0 for none.
     public var failedRequest: UInt = 0
 
+    /// Options for frame caches and watermarks; nothing is checked beyond what always is.
     public init(frameCaches: Bool = true, minimumFreeKiB: UInt? = nil) {
         self.frameCaches = frameCaches
         self.minimumFreeKiB = minimumFreeKiB

@@ -10,10 +10,20 @@
 /// Pure values: callable from any context, O(1) unless stated.
 public struct Watermarks: Sendable {
     /// One of the three marks.
-    public enum Mark: Sendable { case min, low, high }
+    public enum Mark: Sendable {
+        /// What urgent requests alone may go below.
+        case min
+        /// Where the background reclaimer is woken.
+        case low
+        /// Where it may rest.
+        case high
+    }
 
+    /// Below it, only urgent requests are served.
     public var min: UInt = 0
+    /// Below it, the background reclaimer is woken.
     public var low: UInt = 0
+    /// Above it, the background reclaimer may rest.
     public var high: UInt = 0
 
     /// What is added to each mark for a time, after blocks of a group had to be broken up for another.
@@ -88,7 +98,10 @@ public struct Watermarks: Sendable {
     /// What `zone` keeps from requests that could have been served from higher zones: for each such zone, the frames of
     /// the zones above `zone` up to it, divided by Linux's `lowmem_reserve_ratio` (256 for DMA and DMA32, 32 for Normal).
     ///
-    /// - Parameter managed: the frames of each zone, in the order of `ZoneKind`.
+    /// - Parameters:
+    ///   - zone: whose reserve.
+    ///   - managed: the frames of each zone, in the order of `ZoneKind`.
+    /// - Returns: frames, by the highest zone that a request could have been served from.
     public static func lowmemReserve(of zone: ZoneKind, managed: InlineArray<3, UInt>) -> InlineArray<3, UInt> {
         var reserve = InlineArray<3, UInt>(repeating: 0)
         guard managed[zone.rawValue] != 0 else { return reserve }

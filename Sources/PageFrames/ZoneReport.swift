@@ -3,6 +3,7 @@
 ///
 /// It is about 450 bytes: too large to hold several on a kernel stack. Reports ask for one zone after the other.
 public struct ZoneReport: Sendable {
+    /// Which zone.
     public var kind: ZoneKind
 
     /// Free frames, those in the CPUs' caches excepted.

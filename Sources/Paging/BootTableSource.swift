@@ -11,6 +11,7 @@ public struct BootTableSource: TableFrameSource {
     private let directMap: DirectMap
     private let limit: PhysicalAddress
 
+    /// A source that takes frames from the boot allocator.
     /// - Parameters:
     ///   - allocator: outlives this value, and nobody else uses it during a call.
     ///   - directMap: reaches all memory below `limit`.
@@ -22,6 +23,7 @@ public struct BootTableSource: TableFrameSource {
         self.limit = limit
     }
 
+    /// A cleared frame below the limit; nil where there is none.
     /// - Complexity: as `BootAllocator.allocate`.
     public mutating func allocateTableFrame() -> PhysicalAddress? {
         // The allocator outlives this value and is ours during the call, by init's contract.
@@ -34,6 +36,7 @@ public struct BootTableSource: TableFrameSource {
         return frame
     }
 
+    /// Gives a frame back to the boot allocator.
     /// - Complexity: O(regions).
     public mutating func freeTableFrame(_ frame: PhysicalAddress) {
         // As in allocateTableFrame. Where the range cannot be recorded as free it stays reserved, which harms nobody.

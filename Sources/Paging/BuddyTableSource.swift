@@ -5,6 +5,7 @@ import PageFrames
 public struct BuddyTableSource<P: Platform>: TableFrameSource {
     private let frames: Permanent<PageFrameAllocator<P>>
 
+    /// A source over these page frames.
     public init(frames: Permanent<PageFrameAllocator<P>>) { self.frames = frames }
 
     /// A cleared frame, marked as a table so that nobody can free it by mistake. - Complexity: O(orders).

@@ -71,6 +71,7 @@ public struct TopLevelAlias: Sendable {
     /// The start of the slot that shares them.
     public let alias: VirtualAddress
 
+    /// Two slots that are to share one subtree.
     /// - Precondition: both are multiples of 512 GiB, canonical, and not the same.
     public init(original: VirtualAddress, alias: VirtualAddress) {
         precondition(original.isAligned(to: 1 << 39) && alias.isAligned(to: 1 << 39) && original != alias)

@@ -2,10 +2,13 @@ import MemoryPrimitives
 
 /// Neighbouring pages of one size with the same permissions.
 public struct LeafRun: Equatable, Sendable {
+    /// The first page's address.
     public var start: VirtualAddress
     /// The last byte, because a run may end where the address space does.
     public var last: VirtualAddress
+    /// The size of each page.
     public var size: PageSize
+    /// What each page allows.
     public var permissions: PagePermissions
     /// Where the first page leads.
     public var physical: PhysicalAddress

@@ -6,8 +6,10 @@ public struct Translation: Equatable, Sendable {
     public var physical: PhysicalAddress
     /// The size of the page that it lies in.
     public var size: PageSize
+    /// What all levels on the way to the page allow together.
     public var permissions: PagePermissions
 
+    /// A page of `size`, in which the address leads to `physical`.
     public init(physical: PhysicalAddress, size: PageSize, permissions: PagePermissions) {
         self.physical = physical
         self.size = size

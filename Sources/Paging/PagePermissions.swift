@@ -4,6 +4,7 @@ import MemoryPrimitives
 public enum CacheMode: UInt16, Sendable {
     /// RAM.
     case writeBack = 0
+    /// Reads are cached; a write goes to memory at once.
     case writeThrough = 1
     /// Uncached, unless the memory type ranges say write-combining.
     case uncachedOverridable = 2
@@ -17,13 +18,18 @@ public enum CacheMode: UInt16, Sendable {
 ///
 /// x86-64 cannot take away `read` from a present page: it is part of every page's permissions.
 public struct PagePermissions: FlagSet, Hashable, Sendable {
+    /// The permissions as bits.
     public var rawValue: UInt16
 
+    /// The permissions of these bits.
     @inline(__always)
     public init(rawValue: UInt16) { self.rawValue = rawValue }
 
+    /// The page is there, and may be read.
     public static var read: PagePermissions { PagePermissions(rawValue: 1 << 0) }
+    /// The page may be written.
     public static var write: PagePermissions { PagePermissions(rawValue: 1 << 1) }
+    /// Code in the page may run.
     public static var execute: PagePermissions { PagePermissions(rawValue: 1 << 2) }
     /// User mode may use the page too. Only in the lower half of the address space.
     public static var user: PagePermissions { PagePermissions(rawValue: 1 << 3) }

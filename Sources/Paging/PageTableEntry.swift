@@ -20,8 +20,10 @@ import MemoryPrimitives
 ///   somebody has cleared them to find out what is used. Other permissions change neither, except that a page that
 ///   becomes writable becomes dirty.
 public struct PageTableEntry: RawRepresentable, Equatable, Sendable {
+    /// The entry as the CPU reads it.
     public var rawValue: UInt
 
+    /// The entry of these bits; any value is one.
     @inline(__always)
     public init(rawValue: UInt) { self.rawValue = rawValue }
 
@@ -124,15 +126,23 @@ public struct PageTableEntry: RawRepresentable, Equatable, Sendable {
 }
 
 extension PageTableEntry {
+    /// Whether no bit is set: nothing is mapped, and nothing is noted down.
     @inline(__always)
     public var isEmpty: Bool { rawValue == 0 }
+    /// Whether the CPU follows the entry.
     @inline(__always)
     public var isPresent: Bool { rawValue & Self.presentBit != 0 }
+    /// Whether the entry allows writing.
     public var isWritable: Bool { rawValue & Self.writableBit != 0 }
+    /// Whether the entry allows user mode.
     public var isUser: Bool { rawValue & Self.userBit != 0 }
+    /// Whether the CPU has used the entry since the bit was cleared.
     public var isAccessed: Bool { rawValue & Self.accessedBit != 0 }
+    /// Whether the CPU has written to the page since the bit was cleared.
     public var isDirty: Bool { rawValue & Self.dirtyBit != 0 }
+    /// Whether the translation outlives a change of CR3.
     public var isGlobal: Bool { rawValue & Self.globalBit != 0 }
+    /// Whether the entry allows execution.
     public var isExecutable: Bool { rawValue & Self.noExecuteBit == 0 }
 
     /// True for a not-present entry that stands for a zeroed page at the first touch.

@@ -10,8 +10,10 @@ extension PageTables {
     ///
     /// - Parameters:
     ///   - range: whole 4 KiB pages.
+    ///   - permissions: what the pages are to allow when they are there.
     ///   - largest: what one entry may stand for at most: the largest that fits is chosen. What stands for more than a page
     ///     needs tables when it is touched: see `splitDemand`.
+    ///   - source: gives the tables that are missing.
     /// - Throws: as `map`; nothing has changed then.
     /// - Complexity: O(entries), at most two visits to each, with interrupts disabled. Any context.
     public func reserveDemand(
@@ -22,6 +24,7 @@ extension PageTables {
     }
 
     /// Fills `range` with guard entries, which `lookup` can tell from unmapped pages. As `reserveDemand`.
+    /// - Throws: as `reserveDemand`; nothing has changed then.
     public func reserveGuard(
         _ range: VirtualRange, using source: inout some TableFrameSource & ~Copyable
     ) throws(PagingError) {

@@ -9,6 +9,8 @@ extension PageTables {
     ///
     /// - Parameters:
     ///   - start: the first page's address, a multiple of 4096. All pages lie in the 2 MiB of one last-level table.
+    ///   - frames: one for each page; they stay their owner's.
+    ///   - permissions: what the pages are to allow.
     ///   - source: gives the tables that are missing: at most as many as there are levels below the root.
     /// - Throws: `alreadyMapped` (also for a demand or guard entry), `misaligned` (also for pages of two tables),
     ///   `notCanonical`, `beyondPhysicalLimit`, `sharedSubtree`, `userPageInKernelHalf`, `outOfTables`. Nothing has changed
@@ -158,6 +160,7 @@ extension PageTables {
 
     /// As `takeFrames`, for pages whose frames are of no interest: of all of the range that one last-level table maps.
     /// - Returns: how many pages were there.
+    /// - Throws: as `takeFrames`.
     public func emptyPages(
         from range: inout VirtualRange, using source: inout some TableFrameSource & ~Copyable
     ) throws(PagingError) -> Int {
@@ -189,6 +192,7 @@ extension PageTables {
 
     /// As `takeFrames`, of a range that no page is present in any more: flushes nothing, and leaves the tables that
     /// became empty to `free(_:using:)`.
+    /// - Throws: as `takeFrames`.
     public func takeRetiredFrames(
         from range: inout VirtualRange, into frames: UnsafeMutableBufferPointer<PageFrameNumber>,
         unlinking tables: inout UnlinkedTables<P>

@@ -12,6 +12,7 @@ extension PageTables {
     /// - Parameters:
     ///   - virtual: the page's address.
     ///   - frame: the memory's address, a multiple of 4096 that the CPU can address.
+    ///   - permissions: what the page is to allow.
     /// - Returns: false, with nothing changed, where there is no guard entry.
     public func reveal(_ virtual: VirtualAddress, frame: PhysicalAddress, permissions: PagePermissions) -> Bool {
         guard features.isCanonical(virtual.rawValue), virtual.isAligned(to: PageSize.byteCount) else { return false }

@@ -5,6 +5,7 @@ import MemoryPrimitives
 /// A table that is referenced twice is found by a mark, which the CPU ignores, in each table's first entry. The marks
 /// are there only while the lock is held.
 extension PageTables {
+    /// Looks whether the tables are a tree, and each counts its entries right.
     /// - Throws: the first rule that does not hold; `location` is the address that the entry stands for, or for counts
     ///   of tables the root.
     /// - Complexity: O(tables), with interrupts disabled. Any context.

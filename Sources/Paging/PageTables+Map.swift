@@ -10,6 +10,8 @@ extension PageTables {
     /// - Parameters:
     ///   - virtual: the page's address, a multiple of `size`.
     ///   - physical: the memory's address, a multiple of `size`.
+    ///   - size: the page's.
+    ///   - permissions: what the page is to allow.
     ///   - source: gives the tables that are missing: at most three.
     /// - Throws: `alreadyMapped` (also for a demand or guard entry, or smaller pages below), `misaligned`,
     ///   `notCanonical`, `beyondPhysicalLimit`, `unsupportedPageSize`, `sharedSubtree`, `userPageInKernelHalf`,
@@ -29,6 +31,7 @@ extension PageTables {
     ///
     /// - Parameters:
     ///   - virtual: the page's address, a multiple of `size`.
+    ///   - size: the page's.
     ///   - splitting: whether a larger page is split to remove a part of it; else that is `insideLargePage`.
     ///   - source: takes the tables that became empty; gives those that splitting needs.
     /// - Returns: the memory that was mapped there. No CPU reaches it through the page any more.
@@ -46,8 +49,9 @@ extension PageTables {
             using: &source)
     }
 
-    /// Gives the page of `size` at `virtual` other permissions. As `unmap`, and also `userPageInKernelHalf`; a demand
-    /// entry takes the new permissions for the page that it will be.
+    /// Gives the page of `size` at `virtual` other permissions; a demand entry takes them for the page that it will be.
+    /// Otherwise as `unmap`.
+    /// - Throws: as `unmap`, and `userPageInKernelHalf`. Nothing has changed then.
     public func protect(
         _ virtual: VirtualAddress, size: PageSize = .size4KiB, permissions: PagePermissions, splitting: Bool = false,
         using source: inout some TableFrameSource & ~Copyable
@@ -111,10 +115,13 @@ extension PageTables {
 /// What else leads to the same memory is the caller's business. As `protectRange` with `splitting`; also
 /// `writableAndExecutable`, with nothing changed.
 extension PageTables {
+    /// Adds permissions to pages, and takes others away.
     /// - Parameters:
     ///   - range: whole 4 KiB pages, each mapped or a demand entry.
     ///   - adding: what each page is to allow, whatever it did.
     ///   - removing: what none of them is to allow any more. What is in both is allowed.
+    ///   - source: gives the tables that splitting needs.
+    /// - Throws: as `protectRange` with `splitting`, and `writableAndExecutable`. Nothing has changed then.
     public func adjustRange(
         _ range: VirtualRange, adding: PagePermissions = .none, removing: PagePermissions = .none,
         using source: inout some TableFrameSource & ~Copyable

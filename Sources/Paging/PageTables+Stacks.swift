@@ -23,6 +23,7 @@ extension PageTables {
 
     /// Fills `range` with entries of pages that are due when a stack grows, and makes the tables for them now. As
     /// `reserveDemand`.
+    /// - Throws: as `reserveDemand`; nothing has changed then.
     public func reserveStack(
         _ range: VirtualRange, permissions: PagePermissions, using source: inout some TableFrameSource & ~Copyable
     ) throws(PagingError) {
@@ -47,7 +48,9 @@ extension PageTables {
     /// Puts `frame` behind the page of a stack at `virtual`. Interrupts are disabled. Takes no lock.
     ///
     /// Nothing is flushed: a not-present entry is never cached.
-    /// - Parameter frame: a 4 KiB frame, which the page owns where this returns true.
+    /// - Parameters:
+    ///   - virtual: any byte of the page.
+    ///   - frame: a 4 KiB frame, which the page owns where this returns true.
     /// - Returns: false where no page of a stack is due there (any more).
     /// - Complexity: O(1), a read a level.
     public func growStack(at virtual: VirtualAddress, frame: PhysicalAddress) -> Bool {

@@ -22,6 +22,7 @@ public struct DuePages: Sendable {
     fileprivate let table: PhysicalAddress
     fileprivate let entry: PageTableEntry
 
+    /// What the pages are to allow when they are there.
     public var permissions: PagePermissions { entry.permissions() }
 
     /// Whether the pages may be written, executed and used by user mode, as far as that is asked for.
@@ -78,6 +79,7 @@ extension PageTables {
 
     /// Makes pages present that `touch` found due, with cleared frames that follow each other.
     /// - Parameters:
+    ///   - pages: what `touch` found.
     ///   - part: which of the pages, by their place in the run.
     ///   - frame: the first one's; all are the pages' where this returns true.
     /// - Returns: false, with nothing changed, where one of them is not as it was any more.
@@ -119,6 +121,7 @@ extension PageTables {
     /// Cuts what is due at `virtual` in one entry of `size` into 512 entries of the next smaller size.
     /// - Parameters:
     ///   - virtual: any byte of it.
+    ///   - size: what the entry stands for; not 4 KiB.
     ///   - table: a frame that is the tables' own where this returns true; its contents do not matter.
     /// - Returns: false, with nothing changed, where the entry is no demand entry of that size (any more).
     /// - Complexity: O(512). Any context.
@@ -157,6 +160,7 @@ extension PageTables {
     ///   - source: takes the tables that become empty.
     /// - Throws: `insideLargePage` where the entry stands for what lies outside of the range; nothing has changed then.
     /// - Complexity: O(1). Any context.
+    /// - Returns: what the entry was.
     public func takeLarge(
         from range: inout VirtualRange, using source: inout some TableFrameSource & ~Copyable
     ) throws(PagingError) -> LargeEntry {

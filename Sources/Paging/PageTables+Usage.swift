@@ -4,8 +4,10 @@ import MemoryPrimitives
 ///
 /// Entries are made with both notes set, so that the CPU has nothing to write. Whoever wants to know clears them first.
 public struct PageUsage: FlagSet, Hashable, Sendable {
+    /// The notes as bits.
     public var rawValue: UInt8
 
+    /// The notes of these bits.
     @inline(__always)
     public init(rawValue: UInt8) { self.rawValue = rawValue }
 
@@ -40,6 +42,7 @@ extension PageTables {
     /// Clears `notes` of all pages of `range`. On return each CPU notes the next use down again.
     ///
     /// - Parameters:
+    ///   - notes: which of them.
     ///   - range: whole 4 KiB pages, which may have gaps. A larger page that it begins or ends in is cleared too.
     ///   - visit: called with each page that had any of them, and those that it had. It runs with the lock held, and must
     ///     not call these tables.

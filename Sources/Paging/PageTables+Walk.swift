@@ -17,8 +17,11 @@ extension PageTables {
     /// addresses of bytes, so that the walk may end where the address space does. A page that either of them lies in
     /// is visited whole.
     ///
-    /// - Parameter visit: called with each entry that is not empty; false ends the walk. It runs with the lock held, and
-    ///   must not call these tables.
+    /// - Parameters:
+    ///   - first: any byte of what is visited first.
+    ///   - last: any byte of what is visited last.
+    ///   - visit: called with each entry that is not empty; false ends the walk. It runs with the lock held, and
+    ///     must not call these tables.
     /// - Throws: `notCanonical` where either is not, where they lie in different halves, or where the first comes last.
     /// - Complexity: O(entries), with interrupts disabled; empty parts of the tree are skipped whole. Any context.
     public func walk(

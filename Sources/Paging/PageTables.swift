@@ -15,8 +15,11 @@ import Synchronization
 public struct PageTables<P: Platform>: ~Copyable, @unchecked Sendable {
     /// The top-level table.
     public let root: PhysicalAddress
+    /// Reaches every table.
     public let directMap: DirectMap
+    /// What the CPU's paging offers.
     public let features: PagingFeatures
+    /// The top-level entry that shows a part of the tables a second time; nil where there is none.
     public let alias: TopLevelAlias?
 
     /// A page of data without its frame, as most are.
@@ -24,6 +27,7 @@ public struct PageTables<P: Platform>: ~Copyable, @unchecked Sendable {
     let lock = SpinLock<P>()
     private let tables = Atomic<Int>(0)
 
+    /// Takes over a tree of tables.
     /// - Parameters:
     ///   - root: an empty top-level table, or one that this type built.
     ///   - directMap: reaches every table.

@@ -13,6 +13,7 @@ public struct PagingFeatures: Equatable, Sendable {
     /// CR4.LA57 is set: tables have five levels, and addresses 57 bits that mean something.
     public var fiveLevels: Bool
 
+    /// Features, each as its property says.
     public init(
         noExecute: Bool, gigabytePages: Bool, globalPages: Bool, physicalAddressBits: UInt = 52,
         fiveLevels: Bool = false

@@ -8,26 +8,37 @@ import MemoryPrimitives
 public struct PermissionAudit: Equatable, Sendable {
     /// Tables, the root included; a shared one once.
     public private(set) var tables: UInt = 0
+    /// Pages of 4 KiB.
     public private(set) var pages4KiB: UInt = 0
+    /// Pages of 2 MiB.
     public private(set) var pages2MiB: UInt = 0
+    /// Pages of 1 GiB.
     public private(set) var pages1GiB: UInt = 0
     /// Pages of any size that are reached a second time through an alias; not in the counts above.
     public private(set) var aliasedPages: UInt = 0
+    /// Entries for pages that are due at their first touch.
     public private(set) var demandEntries: UInt = 0
+    /// Entries of guard pages.
     public private(set) var guardEntries: UInt = 0
     /// Entries that keep the frame of a page that was taken away.
     public private(set) var retiredEntries: UInt = 0
+    /// Pages of any size that may be written.
     public private(set) var writablePages: UInt = 0
+    /// Pages of any size whose code may run.
     public private(set) var executablePages: UInt = 0
+    /// Pages of any size that user mode reaches.
     public private(set) var userPages: UInt = 0
     /// Pages, aliased ones included, whose code can be changed while it runs: there should be none.
     public private(set) var writableExecutablePages: UInt = 0
+    /// The first page of `writableExecutablePages`; nil where there is none.
     public private(set) var firstWritableExecutable: VirtualAddress?
     /// Entries with bits that no entry may have: misaligned leaves and not-present entries of no known kind.
     public private(set) var badEntries: UInt = 0
 
     /// Walks all tables below `root`, which nobody changes meanwhile, and lists what they map on the way.
     /// - Parameters:
+    ///   - root: the top-level table.
+    ///   - directMap: reaches every table.
     ///   - features: what the CPU that walks them has; only whether there are five levels counts.
     ///   - list: called with the pages in the order of their addresses, equal neighbours as one run: the map as
     ///   a person wants to read it.
@@ -100,11 +111,14 @@ public struct PermissionAudit: Equatable, Sendable {
 
 /// The audit of these tables. The lock is held meanwhile: what runs in `list` must not call these tables.
 extension PageTables {
+    /// The audit of these tables, while nobody changes them.
+    /// - Parameter list: called with each run of equal pages, in the order of addresses.
     /// - Complexity: O(tables), with interrupts disabled.
     public func audit(listing list: (LeafRun) -> Void = { _ in }) -> PermissionAudit {
         lock.withLock { PermissionAudit(root: root, directMap: directMap, features: features, listing: list) }
     }
 
+    /// Calls `body` with each run of equal pages, in the order of addresses.
     /// - Complexity: O(tables), with interrupts disabled.
     public func forEachLeafRun(_ body: (LeafRun) -> Void) { _ = audit(listing: body) }
 }

@@ -6,8 +6,10 @@ public struct UnlinkedTables<P: Platform>: ~Copyable {
     /// A page behind each table: to flush it is to forget the way there.
     var stale = FlushBatch<P>()
 
+    /// None yet.
     public init() {}
 
+    /// Whether no table waits.
     public var isEmpty: Bool { list.count == 0 }
 }
 
@@ -25,6 +27,7 @@ extension PageTables {
 public struct PageFlush<P: Platform>: ~Copyable {
     var batch = FlushBatch<P>()
 
+    /// None yet.
     public init() {}
 
     /// Adds the pages of `range`. - Complexity: O(pages), at most `FlushBatch.capacity`.

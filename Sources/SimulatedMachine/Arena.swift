@@ -13,9 +13,11 @@ import MemoryPrimitives
 /// Physical address 0 is the arena's first byte, so that a machine of 64 GiB with holes is one mapping.
 @safe
 public final class Arena: @unchecked Sendable {
+    /// The size of the memory; the first physical address that nothing answers.
     public let byteCount: UInt
     private let memory: UnsafeMutableRawPointer
 
+    /// Memory of that size, all zeroes.
     /// - Parameter byteCount: the end of the highest physical address, a multiple of 4096.
     public init(byteCount: UInt) {
         precondition(byteCount > 0 && byteCount % PageSize.byteCount == 0)

@@ -14,6 +14,7 @@ public final class HostLock<Value>: @unchecked Sendable {
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private var value: Value
 
+    /// A lock around `value`.
     public init(_ value: Value) {
         self.value = value
         // Allocated above, initialised once.
@@ -28,6 +29,8 @@ public final class HostLock<Value>: @unchecked Sendable {
     }
 
     /// Runs `body` on the value with the lock held. Not recursive.
+    /// - Throws: what `body` throws, with the lock given back.
+    /// - Returns: what `body` returns.
     public func withLock<Result, Failure: Error>(
         _ body: (inout Value) throws(Failure) -> Result
     ) throws(Failure) -> Result {

@@ -14,6 +14,7 @@ public struct SeededGenerator: RandomNumberGenerator, Sendable {
     public let seed: UInt64
     private var state: UInt64
 
+    /// A generator that gives the same numbers for the same seed.
     public init(seed: UInt64) {
         self.seed = seed
         // xorshift stays at zero for ever, so that seed alone is replaced.
@@ -25,6 +26,7 @@ public struct SeededGenerator: RandomNumberGenerator, Sendable {
     ///
     /// A test whose CPUs run at once calls it once and gives each CPU the generator `forCPU` makes.
     /// - Parameters:
+    ///   - seed: what it is where the environment says nothing.
     ///   - file: the test's file, for what is printed.
     ///   - function: the test, for what is printed.
     public static func fromEnvironment(
@@ -53,6 +55,7 @@ public struct SeededGenerator: RandomNumberGenerator, Sendable {
         SeededGenerator(seed: seed &+ UInt64(cpu + 1) &* 0x9e37_79b9)
     }
 
+    /// The next number. - Complexity: O(1).
     public mutating func next() -> UInt64 {
         state ^= state >> 12
         state ^= state << 25

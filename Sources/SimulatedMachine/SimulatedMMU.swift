@@ -3,13 +3,17 @@ import Synchronization
 
 /// What an instruction wants from memory.
 public enum AccessKind: Sendable, CaseIterable {
+    /// To read.
     case load
+    /// To write.
     case store
+    /// To run.
     case fetch
 }
 
 /// Why the simulated CPU did not make an access.
 public struct SimulatedFault: Error, Equatable, Sendable {
+    /// What was in the way.
     public enum Reason: Sendable {
         /// #GP: the address lies in the canonical hole.
         case notCanonical
@@ -23,8 +27,11 @@ public struct SimulatedFault: Error, Equatable, Sendable {
         case noMemory
     }
 
+    /// What was accessed.
     public var address: VirtualAddress
+    /// What was wanted.
     public var access: AccessKind
+    /// What was in the way.
     public var reason: Reason
 }
 
@@ -45,6 +52,7 @@ public struct PagingControl: Sendable {
     /// CR4.LA57
     public var fiveLevels = false
 
+    /// A CPU with NX and pages of 1 GiB, without SMEP, SMAP and a fifth level.
     public init() {}
 
     /// The level of the root's entries.

@@ -21,8 +21,11 @@ extension SimulatedMachine {
     /// Reads an integer.
     /// - Parameters:
     ///   - address: aligned to the integer's size.
+    ///   - type: the integer's type.
     ///   - asUser: in user mode.
     ///   - cpu: the CPU that reads; this thread's where nil.
+    /// - Throws: why the CPU does not make the access.
+    /// - Returns: what is there.
     public func load<Value: FixedWidthInteger>(
         _ address: VirtualAddress, as type: Value.Type = UInt64.self, asUser: Bool = false, onCPU cpu: Int? = nil
     ) throws(SimulatedFault) -> Value {
@@ -33,6 +36,7 @@ extension SimulatedMachine {
     }
 
     /// Writes an integer. As `load`.
+    /// - Throws: as `load`; nothing is written then.
     public func store<Value: FixedWidthInteger>(
         _ value: Value, to address: VirtualAddress, asUser: Bool = false, onCPU cpu: Int? = nil
     ) throws(SimulatedFault) {
@@ -43,6 +47,8 @@ extension SimulatedMachine {
     }
 
     /// Fetches an instruction's first byte. As `load`.
+    /// - Throws: as `load`.
+    /// - Returns: the byte.
     @discardableResult
     public func fetch(
         _ address: VirtualAddress, asUser: Bool = false, onCPU cpu: Int? = nil

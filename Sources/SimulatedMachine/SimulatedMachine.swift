@@ -7,7 +7,9 @@ import Synchronization
 /// Each host thread runs on one CPU of one machine, which `run(onCPU:_:)` chooses. `SimulatedPlatform`, whose
 /// requirements are static, finds the machine through the thread.
 public final class SimulatedMachine: @unchecked Sendable {
+    /// The physical memory.
     public let arena: Arena
+    /// How many CPUs there are.
     public let cpuCount: Int
 
     /// What to do when the code under test reports a violation.
@@ -18,6 +20,7 @@ public final class SimulatedMachine: @unchecked Sendable {
         case trap
     }
 
+    /// What happens where a violation is reported.
     public let violationPolicy: ViolationPolicy
     private let callers = HostLock<[UInt]>([])
     private let recorded = HostLock<[MemoryViolation]>([])
@@ -81,6 +84,7 @@ public final class SimulatedMachine: @unchecked Sendable {
     /// How often a CPU flushed pages that it alone forgot.
     public var ownFlushCount: Int { ownFlushes.load(ordering: .relaxed) }
 
+    /// A machine with `memory` bytes of physical memory from address 0.
     public init(
         memory: UInt = 64 << 20, cpuCount: Int = 1, violations: ViolationPolicy = .record
     ) {
@@ -94,6 +98,8 @@ public final class SimulatedMachine: @unchecked Sendable {
     /// Runs `body` with this thread as CPU `cpu` of this machine, interrupts enabled. Calls may nest.
     ///
     /// - Precondition: `body` leaves interrupts as it found them.
+    /// - Throws: what `body` throws.
+    /// - Returns: what `body` returns.
     public func run<Result, Failure: Error>(
         onCPU cpu: Int = 0, _ body: () throws(Failure) -> Result
     ) throws(Failure) -> Result {

@@ -74,6 +74,7 @@ struct TranslationCache {
 
 /// A translation that a CPU should have forgotten.
 public struct StaleTranslation: Equatable, Sendable {
+    /// How the translation differs from what the tables say.
     public enum Kind: Sendable {
         /// The tables map nothing there any more.
         case unmapped
@@ -85,10 +86,14 @@ public struct StaleTranslation: Equatable, Sendable {
         case freedTable
     }
 
+    /// How it differs.
     public var kind: Kind
+    /// The CPU that remembers it.
     public var cpu: Int
+    /// The page that it is of.
     public var address: VirtualAddress
 
+    /// A translation of `address` that `cpu` should have forgotten.
     public init(kind: Kind, cpu: Int, address: VirtualAddress) {
         self.kind = kind
         self.cpu = cpu

@@ -2,7 +2,9 @@ import MemoryPrimitives
 
 /// What a cache is to be like, as Linux's `SLAB_` flags say it.
 public struct CacheFlags: FlagSet, Sendable {
+    /// The flags as bits.
     public let rawValue: UInt32
+    /// The flags of these bits.
     @inline(__always)
     public init(rawValue: UInt32) { self.rawValue = rawValue }
 

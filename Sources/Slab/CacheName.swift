@@ -8,6 +8,7 @@ public struct CacheName: Sendable {
     private var bytes = InlineArray<32, UInt8>(repeating: 0)
     private var count = 0
 
+    /// The name of a cache that somebody makes.
     /// - Parameter name: what goes beyond 31 bytes is left out.
     public init(_ name: StaticString) { append(name) }
 

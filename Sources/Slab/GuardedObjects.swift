@@ -17,6 +17,7 @@ public struct GuardedRequest: Sendable {
     /// Who asked.
     public var trace = StackTrace()
 
+    /// A request for an object of the cache at address `cache`; 0 for memory of kmalloc.
     public init(byteCount: UInt, alignment: UInt, cacheName: CacheName, cache: UInt = 0) {
         self.byteCount = byteCount
         self.alignment = alignment
@@ -46,7 +47,15 @@ public struct GuardedObjectCalls: @unchecked Sendable {
     /// The physical address of a part of an allocated object, by its first byte and its size; nil for anything else.
     var memory: (UnsafeRawPointer, UInt, UInt) -> PhysicalAddress?
 
-    /// - Parameter pool: what the closures are given; never given back.
+    /// The calls of a pool whose type is not known here. Each closure gets `pool` first.
+    /// - Parameters:
+    ///   - pool: what the closures are given; never given back.
+    ///   - range: where all of the pool's objects lie.
+    ///   - allocate: hands out an object.
+    ///   - free: takes back an object of a cache.
+    ///   - byteCount: answers an object's size.
+    ///   - nextObject: answers the next object of a cache.
+    ///   - memory: answers where a part of an object is in memory.
     @unsafe
     public init(
         pool: UnsafeRawPointer, range: VirtualRange,

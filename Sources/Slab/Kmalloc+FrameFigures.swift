@@ -12,6 +12,7 @@ public struct SlabFrameFigures: Equatable, Sendable {
     /// Those that hold headers of slabs, the caches that are there from the start, their magazines, and tables.
     public var bookkeeping: UInt = 0
 
+    /// No frames.
     public init() {}
 
     /// All of them.

@@ -7,6 +7,7 @@ public struct SlabCacheStatistics: Sendable {
     public var name: CacheName
     /// Bytes from one object to the next.
     public var objectSize: UInt
+    /// Objects that a slab has room for.
     public var objectsPerSlab: Int
     /// Frames of a slab.
     public var pagesPerSlab: Int
@@ -16,11 +17,13 @@ public struct SlabCacheStatistics: Sendable {
     public var cachedObjects: Int
     /// Objects of all slabs.
     public var totalObjects: Int
+    /// Slabs that the cache has.
     public var slabs: Int
     /// Slabs with an object that is not free.
     public var activeSlabs: Int
     /// Slabs taken from the buddy and given back, since the cache was made.
     public var slabsFetched: UInt
+    /// Slabs given back to the buddy since the cache was made.
     public var slabsReturned: UInt
     /// Guarded objects that are their users' (`kfence.sample_interval=`). They are in no slab, and counted nowhere else.
     public var guardedObjects = 0

@@ -135,6 +135,7 @@ public struct Kmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     /// - Parameters:
     ///   - byteCount: bytes. 0 counts as 1: what is returned is memory.
     ///   - alignment: bytes, a power of two up to 4 MiB.
+    ///   - flags: as for `allocate`.
     /// - Returns: memory to be given back with `free`; nil where there is none, or for a bad alignment.
     /// - Complexity: as `allocate`.
     public func alignedAllocate(

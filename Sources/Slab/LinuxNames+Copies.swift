@@ -6,6 +6,7 @@ import Synchronization
 extension Kmalloc {
     /// Memory with a copy of `byteCount` bytes at `source`.
     /// - Returns: nil where there is no memory. - Complexity: O(bytes).
+    ///   Any context, unless the flags let it wait.
     public func kmemdup(
         _ source: UnsafeRawPointer, _ byteCount: UInt, _ flags: AllocationFlags
     ) -> UnsafeMutableRawPointer? {
@@ -17,11 +18,13 @@ extension Kmalloc {
 
     /// A copy of a string of C, with the 0 at its end. - Parameter string: nil returns nil.
     /// - Returns: nil where there is no memory. - Complexity: O(bytes).
+    ///   Any context, unless the flags let it wait.
     public func kstrdup(_ string: UnsafePointer<CChar>?, _ flags: AllocationFlags) -> UnsafeMutablePointer<CChar>? {
         unsafe kstrndup(string, .max, flags)
     }
 
     /// As `kstrdup`, of at most the first `most` bytes, with a 0 behind them.
+    /// - Complexity: O(bytes). Any context, unless the flags let it wait.
     public func kstrndup(
         _ string: UnsafePointer<CChar>?, _ most: UInt, _ flags: AllocationFlags
     ) -> UnsafeMutablePointer<CChar>? {
@@ -40,6 +43,7 @@ extension Kmalloc {
     ///
     /// What is not allocated is reported as `kfree` would, and nothing is written.
     /// - Parameter pointer: what an allocation returned; nil and `zeroSizeAddress` are fine. - Complexity: O(bytes).
+    ///   Any context.
     public func kfree_sensitive(_ pointer: UnsafeMutableRawPointer?) {
         let byteCount = unsafe size(of: pointer)
         if byteCount > 0, let pointer = unsafe pointer { unsafe Self.wipe(pointer, byteCount) }

@@ -14,6 +14,7 @@ extension Kmalloc {
 
     /// The bytes that `kmalloc(size)` would really give; `size` for 0, and for more than it gives.
     /// - Complexity: O(size classes).
+    ///   Any context.
     public func kmalloc_size_roundup(_ size: UInt) -> UInt {
         if size == 0 || size > Self.largestByteCount { return size }
         if let sizeClass = SizeClass(fitting: size) { return sizeClass.byteCount }
@@ -21,6 +22,7 @@ extension Kmalloc {
     }
 
     /// `krealloc` to `n` elements of `size` bytes; nil, with the old memory as it was, where their product overflows.
+    /// - Complexity: O(1), and O(bytes) where the contents move. Any context, unless the flags let it wait.
     @inline(__always)
     public func krealloc_array(
         _ pointer: UnsafeMutableRawPointer?, _ n: UInt, _ size: UInt, _ flags: AllocationFlags
@@ -30,12 +32,14 @@ extension Kmalloc {
     }
 
     /// `kmalloc` on a node. - Parameter node: 0, the only one, or -1 for any; nil is returned for others.
+    /// - Complexity: as `allocate(_:flags:)`. Any context, unless the flags let it wait.
     @inline(__always)
     public func kmalloc_node(_ size: UInt, _ flags: AllocationFlags, _ node: Int) -> UnsafeMutableRawPointer? {
         isNode(node) ? unsafe allocate(size, flags: flags) : nil
     }
 
     /// `kmalloc_node`, cleared.
+    /// - Complexity: as `allocate(_:flags:)`. Any context, unless the flags let it wait.
     @inline(__always)
     public func kzalloc_node(_ size: UInt, _ flags: AllocationFlags, _ node: Int) -> UnsafeMutableRawPointer? {
         unsafe kmalloc_node(size, flags.union(.zero), node)

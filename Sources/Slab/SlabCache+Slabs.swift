@@ -25,8 +25,8 @@ extension SlabCache {
 
     /// Empties the magazines of all CPUs, but for those that are held, and the depot, and gives all slabs that are wholly
     /// free back.
-    /// - Returns: the frames given back. - Complexity: O(objects in magazines and depot + slabs given back).
-    func shrink() -> UInt {
+    /// - Returns: the frames given back. - Complexity: O(objects in magazines and depot + slabs given back). Any context.
+    public func shrink() -> UInt {
         if isWatched { emptyQuarantine() }
         var frames: UInt = 0
         for cpu in 0..<P.cpuCount {

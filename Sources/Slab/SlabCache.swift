@@ -60,7 +60,9 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
         }
     }
 
+    /// The name, as `slabinfo` shows it.
     public let name: CacheName
+    /// What the cache was made with, and what debugging adds.
     public let flags: CacheFlags
     let layout: SlabLayout
     /// Whether each call comes to the cache itself, because there is something to do at it beyond handing out memory: its

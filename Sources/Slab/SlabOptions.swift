@@ -22,5 +22,6 @@ public struct SlabOptions: Sendable {
     /// How many objects can be guarded at a time (`kfence.num_objects=`).
     public var guardedObjectCount: UInt = 255
 
+    /// Nothing is checked beyond what always is.
     public init() {}
 }

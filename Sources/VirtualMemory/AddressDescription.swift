@@ -2,6 +2,7 @@ import MemoryPrimitives
 
 /// Where an address lies among the areas; for reports.
 public struct AddressDescription: Sendable {
+    /// Where an address can lie.
     public enum Place: UInt8, Sendable {
         /// In the part of `area` that its owner may touch.
         case usable
@@ -21,6 +22,7 @@ public struct AddressDescription: Sendable {
         case outsideSpace
     }
 
+    /// Where the address lies.
     public let place: Place
     /// The area that `place` speaks of; nil in the last two cases.
     public let area: Area?

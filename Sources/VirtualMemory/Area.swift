@@ -16,6 +16,7 @@ public enum AreaKind: UInt8, Sendable {
     /// Whether the frames behind an area are given back with it.
     var ownsFrames: Bool { self != .map && self != .device }
 
+    /// The kind in words, for reports.
     public var name: StaticString {
         switch self {
         case .vmalloc: "vmalloc"
@@ -55,7 +56,9 @@ public enum AreaState: UInt8, Sendable {
 
 /// A range of address space and what it is for; a copy, as it was when it was asked for.
 public struct Area: Sendable {
+    /// What it is for.
     public let kind: AreaKind
+    /// How far it is between being made and being gone.
     public internal(set) var state: AreaState
     /// True when pages are mapped at their first touch, each with a frame that was promised; else all are mapped.
     public let isOnDemand: Bool
@@ -144,6 +147,7 @@ public struct Area: Sendable {
 
 /// What `VirtualRangeAllocator.allocate` is asked for.
 public struct AreaRequest: Sendable {
+    /// What the area is for.
     public var kind: AreaKind
     /// Pages that the owner may touch, at least one.
     public var pageCount: UInt
@@ -153,17 +157,22 @@ public struct AreaRequest: Sendable {
     public var hasLargePages = false
     /// Whether a touch may map more than its page. For what is to cost one frame for each page touched: false.
     public var bringsNeighbours = false
+    /// Guard pages before the first usable one.
     public var guardPagesBelow: UInt16
+    /// Guard pages behind the last usable one.
     public var guardPagesAbove: UInt16
     /// What the first usable address must be a multiple of, in bytes: a power of two, at least a page.
     public var alignment: UInt
+    /// What reports call the area.
     public var name: StaticString
+    /// The return address of whoever asks, for reports; 0 where unknown.
     public var caller: UInt
     /// Whether the area is to be in use at once, without a time in which its pages are set up and nobody may free it.
     public var isLiveAtOnce = false
     /// Where the whole area, guard pages included, has to lie; nil for anywhere in the space.
     public var bounds: VirtualRange?
 
+    /// A request for `pageCount` usable pages, each mapped when its owner says so; what else there is has its usual value.
     public init(
         _ kind: AreaKind, pageCount: UInt, guardPagesBelow: UInt16 = 0, guardPagesAbove: UInt16 = 1,
         alignment: UInt = PageSize.byteCount, name: StaticString, caller: UInt = 0

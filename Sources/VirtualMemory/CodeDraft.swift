@@ -31,8 +31,10 @@ public struct CodeDraft<P: Platform>: ~Copyable, Sendable {
     /// Makes a draft, whose bytes are what was in the memory before, or zeros where `flags` say so.
     /// - Parameters:
     ///   - byteCount: rounded up to whole pages.
+    ///   - flags: as for `vmalloc`.
     ///   - name: what reports call the areas.
     ///   - caller: the return address of whoever asks, for reports; 0 where unknown.
+    ///   - vmalloc: where the areas come from.
     /// - Returns: nil, with everything as before, for 0 bytes, and where there is no memory or address space.
     /// - Complexity: O(pages + log areas). Any context.
     public init?(

@@ -3,8 +3,10 @@ import Paging
 
 /// What an access that faulted wanted, in the bits of the CPU's error code (Intel SDM vol. 3, 4.7).
 public struct FaultAccess: FlagSet, Sendable {
+    /// The CPU's error code.
     public var rawValue: UInt32
 
+    /// The access that an error code tells of.
     @inline(__always)
     public init(rawValue: UInt32) { self.rawValue = rawValue }
 
@@ -14,11 +16,13 @@ public struct FaultAccess: FlagSet, Sendable {
 
     /// The page was there and did not allow the access; else it was not there.
     public static var protection: FaultAccess { FaultAccess(rawValue: 1 << 0) }
+    /// The access was a write; else it was a read or a fetch.
     public static var write: FaultAccess { FaultAccess(rawValue: 1 << 1) }
     /// The CPU was in user mode.
     public static var user: FaultAccess { FaultAccess(rawValue: 1 << 2) }
     /// An entry has a bit set that must be clear: the tables are damaged.
     public static var reservedBit: FaultAccess { FaultAccess(rawValue: 1 << 3) }
+    /// The access was the fetch of an instruction.
     public static var execute: FaultAccess { FaultAccess(rawValue: 1 << 4) }
 
     /// True when a page with `permissions` allows the access.
@@ -49,6 +53,7 @@ public enum FaultReason: UInt8, Sendable {
     /// There was no frame for a page that had one promised.
     case brokenPromise
 
+    /// The reason in words, for reports.
     public var text: StaticString {
         switch self {
         case .guardPage: "guard page"

@@ -21,6 +21,8 @@ public struct KernelStack<P: Platform>: ~Copyable, Sendable {
     ///   - pageCount: its size without guard pages; nil for the usual one. Of a larger one, the pages that are more are there
     ///     from the beginning, and it is not kept when it is freed.
     ///   - name: what an overflow's report calls it.
+    ///   - caller: the return address of whoever asks, for reports; 0 where unknown.
+    ///   - stacks: where it comes from.
     /// - Returns: nil, with everything as before, where there is no memory or the size is 0.
     /// - Complexity: O(1) where one is ready; else O(pages + log areas). Any context.
     public init?(
@@ -31,6 +33,7 @@ public struct KernelStack<P: Platform>: ~Copyable, Sendable {
         self.stacks = stacks
     }
 
+    /// What an overflow's report calls the stack.
     public var name: StaticString { area.name }
 
     /// The lowest byte that may be used. Below it lies the guard page.
@@ -39,6 +42,7 @@ public struct KernelStack<P: Platform>: ~Copyable, Sendable {
     /// What the stack pointer starts with: one beyond the highest byte.
     public var top: VirtualAddress { area.usable.end }
 
+    /// Its size without guard pages.
     public var byteCount: UInt { area.usable.byteCount }
 
     /// The bytes of pages that are there. - Complexity: O(pages).

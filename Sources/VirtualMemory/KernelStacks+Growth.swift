@@ -28,6 +28,7 @@ extension KernelStacks {
     ///   - address: what the access addressed, any byte, in a stack or not.
     ///   - access: what it wanted.
     /// - Complexity: O(1): a read for each level of the tables, a frame from the reserve. Any context.
+    /// - Returns: whether the access can be tried again, and why not.
     @inline(__always)
     public func grow(at address: VirtualAddress, access: FaultAccess) -> Growth {
         // One by one: a set of them all is made of an array where nothing is optimised, and here is no memory for one.

@@ -10,6 +10,7 @@ public struct StackFigures: Equatable, Sendable {
     public var ready: UInt
     /// Frames that the reserve holds when it is full, and how many are missing.
     public var reserveFrames: Int
+    /// How many frames the reserve lacks.
     public var missingReserveFrames: Int
     /// The most bytes that a stack had used when it was freed.
     public var deepestFreed: UInt
@@ -17,13 +18,16 @@ public struct StackFigures: Equatable, Sendable {
 
 /// One stack, as a report lists it.
 public struct StackRow: Sendable {
+    /// Whose stack it is.
     public var name: StaticString
+    /// What of its addresses may be used.
     public var usable: VirtualRange
     /// Bytes of pages that are there.
     public var mapped: UInt
     /// The most bytes that were ever in use, by this owner.
     public var deepest: UInt
 
+    /// A row for a stack.
     public init(name: StaticString, usable: VirtualRange, mapped: UInt, deepest: UInt) {
         self.name = name
         self.usable = usable
@@ -33,6 +37,7 @@ public struct StackRow: Sendable {
 }
 
 extension KernelStacks {
+    /// What the stacks add up to at one moment.
     /// - Complexity: O(CPUs).
     public var figures: StackFigures {
         let reserve = reserve.figures

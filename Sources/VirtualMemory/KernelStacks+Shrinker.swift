@@ -6,6 +6,8 @@ extension KernelStacks: Shrinker {
     /// Each has its top page at least. - Complexity: O(CPUs).
     public func count(for flags: AllocationFlags) -> UInt { cache.count }
 
+    /// Gives back stacks that are ready, until `target` frames are free or none is left. - Complexity: O(CPUs + frames).
+    /// - Returns: how many frames were given back.
     public func scan(_ target: UInt, for flags: AllocationFlags) -> UInt {
         var given: UInt = 0
         while given < target, let ready = cache.takeAny() {

@@ -20,6 +20,7 @@ import Synchronization
 /// management held.
 @safe
 public struct KernelStacks<P: Platform>: ~Copyable, @unchecked Sendable {
+    /// What was chosen at boot.
     public let options: StackOptions
     let vmalloc: Permanent<Vmalloc<P>>
     let reserve: StackReserve<P>
@@ -28,6 +29,7 @@ public struct KernelStacks<P: Platform>: ~Copyable, @unchecked Sendable {
     let deepestFreed = Atomic<UInt>(0)
     let growths = Atomic<UInt>(0)
 
+    /// Makes stacks in vmalloc's addresses, and fills the reserve that they grow from.
     /// - Returns: nil where there is no memory.
     public init?(options: StackOptions, vmalloc: Permanent<Vmalloc<P>>) {
         precondition(StackOptions.pageCounts.contains(options.pageCount), "stacks have 2 to 16 pages")

@@ -5,8 +5,10 @@ import Paging
 /// How `memremap` maps: Linux's `MEMREMAP_` flags. Of several that are given the first in this order counts;
 /// where that cannot be, the others are not tried.
 public struct MemremapFlags: FlagSet, Sendable {
+    /// The flags as bits.
     public var rawValue: UInt32
 
+    /// The flags of these bits.
     @inline(__always)
     public init(rawValue: UInt32) { self.rawValue = rawValue }
 
@@ -18,8 +20,11 @@ public struct MemremapFlags: FlagSet, Sendable {
     public static var writeCombining: MemremapFlags { MemremapFlags(rawValue: 1 << 2) }
 }
 
+/// `.writeBack`.
 public var MEMREMAP_WB: MemremapFlags { .writeBack }
+/// `.writeThrough`.
 public var MEMREMAP_WT: MemremapFlags { .writeThrough }
+/// `.writeCombining`.
 public var MEMREMAP_WC: MemremapFlags { .writeCombining }
 
 /// Device mappings by the names that kernel authors look for. Any context.
@@ -28,24 +33,33 @@ public var MEMREMAP_WC: MemremapFlags { .writeCombining }
 /// that failed, with the reason.
 extension Vmalloc {
     /// Registers: uncached, as Linux's is on x86 (the memory type ranges may make it write-combining).
+    /// - Returns: where it is now; nil, and a report, where it cannot be.
+    /// - Complexity: O(pages + log areas). Any context.
     public func ioremap(_ physical: PhysicalAddress, _ byteCount: UInt) -> VirtualAddress? {
         remap(physical, byteCount, .uncachedOverridable, "ioremap")
     }
 
     /// Registers: uncached, whatever the memory type ranges say.
+    /// - Returns: where it is now; nil, and a report, where it cannot be.
+    /// - Complexity: O(pages + log areas). Any context.
     public func ioremap_uc(_ physical: PhysicalAddress, _ byteCount: UInt) -> VirtualAddress? {
         remap(physical, byteCount, .uncached, "ioremap_uc")
     }
 
     /// Memory of a device that is written in order, such as a frame buffer.
+    /// - Returns: where it is now; nil, and a report, where it cannot be.
+    /// - Complexity: O(pages + log areas). Any context.
     public func ioremap_wc(_ physical: PhysicalAddress, _ byteCount: UInt) -> VirtualAddress? {
         remap(physical, byteCount, .writeCombining, "ioremap_wc")
     }
 
     /// Takes away what one of these returned; nil is a no-op. Anything else is an error, as for `vfree`.
+    /// - Complexity: O(pages + log areas). Any context.
     public func iounmap(_ address: VirtualAddress?) { unmapDevice(address) }
 
     /// Memory that has no side effects. With `MEMREMAP_WB`, all of which is RAM: where the direct map shows it.
+    /// - Returns: where it is now; nil, and a report, where it cannot be.
+    /// - Complexity: O(pages + log areas). Any context.
     public func memremap(
         _ physical: PhysicalAddress, _ byteCount: UInt, _ flags: MemremapFlags
     ) -> VirtualAddress? {
@@ -57,6 +71,7 @@ extension Vmalloc {
     }
 
     /// Takes away what `memremap` returned; what the direct map shows stays.
+    /// - Complexity: O(pages + log areas). Any context.
     public func memunmap(_ address: VirtualAddress?) {
         guard let address else { return }
         if directMap?.contains(address) == true { return }

@@ -2,12 +2,16 @@ import MemoryPrimitives
 
 /// A stack as a report needs it: whose it is, where it lies, and where its guard pages do.
 public struct StackBounds: Sendable {
+    /// Whose stack it is.
     public let name: StaticString
     /// What may be used.
     public let usable: VirtualRange
+    /// The guard pages below what may be used.
     public let guardBelow: VirtualRange
+    /// The guard pages above it.
     public let guardAbove: VirtualRange
 
+    /// A stack that lies so.
     public init(name: StaticString, usable: VirtualRange, guardBelow: VirtualRange, guardAbove: VirtualRange) {
         self.name = name
         self.usable = usable
@@ -52,8 +56,10 @@ public enum StackMishap: UInt8, Sendable {
         usable.contains(stackPointer) && usable.end.distance(from: stackPointer) < pushedBytes
     }
 
+    /// Tells what an access to a guard page of a stack was.
     /// - Parameters:
     ///   - address: what the access addressed.
+    ///   - stack: the stack whose guard page it may be.
     ///   - stackPointer: that of the code that made it.
     ///   - runsElsewhere: whether the stack pointer lies in another stack that is known.
     /// - Returns: nil where the address lies in none of the stack's guard pages; or, where the guard page is shared with a

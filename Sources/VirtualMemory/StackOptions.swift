@@ -14,5 +14,6 @@ public struct StackOptions: Equatable, Sendable {
     /// Up to 4 MiB.
     public static var guardPageCounts: ClosedRange<UInt> { 1...1024 }
 
+    /// The usual sizes.
     public init() {}
 }

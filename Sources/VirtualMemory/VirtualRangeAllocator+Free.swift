@@ -18,6 +18,7 @@ extension VirtualRangeAllocator {
 
     /// Chooses the caller as the one that frees the live area of `kind` whose first usable address is `start`.
     /// - Complexity: O(log n).
+    /// - Returns: whether the caller is the one, and else what is there.
     public func beginFree(_ start: VirtualAddress, kind: AreaKind = .vmalloc) -> FreeOutcome {
         let interrupts = lock.acquire()
         defer { lock.release(interrupts) }

@@ -66,6 +66,7 @@ extension VirtualRangeAllocator {
 
     /// Calls `body` for each area in address order, with the lock held: for reports and tests; `body` must not touch
     /// memory that is mapped on demand, nor call the allocator.
+    /// - Throws: what `body` throws, which ends the walk.
     public func forEachArea<Failure: Error>(_ body: (Area) throws(Failure) -> Void) throws(Failure) {
         try lock.withLock { () throws(Failure) in
             var current = unlockedState.tree.first

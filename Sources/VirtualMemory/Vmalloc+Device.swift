@@ -40,6 +40,7 @@ extension Vmalloc {
     ///   - caller: the return address of whoever asks, for reports; 0 where unknown.
     /// - Returns: where the byte at `physical` is now, to be read, written, and never executed.
     /// - Complexity: O(pages + log areas), with interrupts disabled while the tables change. Any context.
+    /// - Throws: what the range is, such as `isMemory`, or `outOfMemory`; nothing has changed then.
     @inline(never)
     public func mapDevice(
         _ physical: PhysicalAddress, byteCount: UInt, cacheMode: CacheMode = .uncachedOverridable,

@@ -9,8 +9,10 @@ extension Vmalloc {
     /// The frames stay the caller's: they must not be freed before `unmapFrames`, which leaves them alone. A frame may be
     /// mapped several times.
     /// - Parameters:
+    ///   - frames: in the order in which they are to appear.
     ///   - permissions: what may be done there; never to execute, since the direct map shows the frames writable.
     ///   - name: what reports call the area.
+    ///   - caller: the return address of whoever asks, for reports; 0 where unknown.
     /// - Returns: the first address; nil, with everything as before, for no frames, for one that is not of RAM, and where
     ///   there is no memory or address space for it.
     /// - Complexity: O(frames + log areas). Any context.

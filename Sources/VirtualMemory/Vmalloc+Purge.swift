@@ -167,6 +167,7 @@ extension Vmalloc {
 
 /// Under pressure the frames that wait go back to the buddy.
 extension Vmalloc: Shrinker {
+    /// The pages of freed areas that wait for a flush; none where the caller cannot wait for one. - Complexity: O(1).
     public func count(for flags: AllocationFlags) -> UInt {
         flags.contains(.directReclaim) && P.mayWait ? ranges.statistics.retiredPages : 0
     }

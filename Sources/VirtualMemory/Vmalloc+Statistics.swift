@@ -12,6 +12,7 @@ public struct VmallocStatistics: Equatable, Sendable {
 }
 
 extension Vmalloc {
+    /// What the areas add up to at one moment.
     /// - Complexity: O(1).
     public var statistics: VmallocStatistics {
         var areas = ranges.statistics

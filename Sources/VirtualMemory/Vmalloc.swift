@@ -38,8 +38,12 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     /// Pages that stacks have grown by: there without their areas' knowing.
     let grownStackPages = Atomic<UInt>(0)
 
+    /// Takes over a range of addresses.
     /// - Parameters:
     ///   - range: the addresses to hand out, whole pages; nothing may be mapped there yet.
+    ///   - frames: where memory behind the addresses comes from.
+    ///   - pageTables: where it is mapped.
+    ///   - kmalloc: where areas are noted down.
     ///   - directMap: where `pageTables` show all RAM, whose pages somebody may make read-only with those of an area.
     ///   - restingPages: how many pages of one size may wait, after they were freed, for a request for as many.
     ///   - options: what a touch brings.
@@ -90,7 +94,9 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     /// or where the flags ask for a zone, they are taken and mapped now; then they are zeroed where the flags say so.
     ///
     /// - Parameters:
+    ///   - byteCount: the size.
     ///   - flags: `.zero`, `.dma` and `.dma32` are obeyed.
+    ///   - populate: whether the pages are mapped now.
     ///   - name: what reports call the area.
     ///   - caller: the return address of whoever asks, for reports; 0 where unknown.
     /// - Returns: the first address, a multiple of 4096; nil, with everything as before, for 0 bytes, and where the
@@ -120,6 +126,8 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
 
     /// Reserves an area and maps a frame behind each page.
     /// - Parameters:
+    ///   - request: what the area is to be like.
+    ///   - flags: what the frames are asked for with.
     ///   - isPrepared: whether `prepare` is called at all.
     ///   - prepare: called with each frame before it is mapped.
     /// - Returns: the live area; nil, with everything as before, where something is lacking.

@@ -7,6 +7,7 @@ import Paging
 ///
 /// Sizes include guard pages. An area that is being set up or freed is an `unpurged vm_area`.
 public enum VmallocInfoReport {
+    /// Writes a line for each area.
     /// - Complexity: O(areas + pages of stacks), with the areas' lock held and interrupts disabled. Any context but a fault's.
     public static func write<P: Platform, Writer: ReportWriter>(
         _ vmalloc: borrowing Vmalloc<P>, to writer: inout Writer

@@ -15,6 +15,7 @@ public struct VmallocOptions: Sendable {
     /// One fault lock covers so many pages.
     static var mostFaultAroundPages: UInt { 16 }
 
+    /// The usual options.
     public init() {}
 
     /// Chooses how much a touch maps. - Parameter byteCount: any; is rounded down to a power of two, and taken for a page

@@ -97,7 +97,7 @@ def test_stacks_have_the_size_that_is_asked_for(boot, size, byte_count):
     result = boot(memory="64M", arguments=f"kstack={size} stack_guard_gap=7 report=stacks,meminfo selftest=no")
     result.expect_end(SUCCESS)
     found = rows(result)
-    assert list(found) == ["main", "boot", "double fault", "page fault", "NMI", "machine check"]
+    assert list(found) == ["main", "boot", "double fault", "page fault", "NMI", "machine check", "interrupt"]
     limit, size, mapped, used, deepest = found["main"]
     # The main stack is never smaller than the static check has found that it must be; what is more is there at once.
     assert size == max(byte_count, 16 << 10) and limit % (1 << 30) == 7 * 4096

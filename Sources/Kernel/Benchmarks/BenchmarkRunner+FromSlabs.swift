@@ -4,6 +4,7 @@ extension BenchmarkRunner {
     /// - Parameter empty: gives all that the cache has back to the page frames. The time for it counts as part of the frees.
     @inline(never)
     func fromSlabs<Tested: Benchmark>(_ name: StaticString, _ tested: Tested, empty: () -> Void) {
+        if unsafe !Self.filter.lets(name) { return }
         let count = 1000
         storage.permute(count, .random)
         empty()

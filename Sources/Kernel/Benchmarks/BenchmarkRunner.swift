@@ -1,5 +1,8 @@
 /// Measures operations in the ways whose figures `Benchmarks/linux-6.1.tsv` holds, and prints the rows.
 struct BenchmarkRunner {
+    /// Which rows are measured: all, unless the monitor says otherwise.
+    nonisolated(unsafe) static var filter = RowFilter()
+
     let storage: BenchmarkStorage
     /// What the rows' names begin with.
     var prefix: StaticString = ""
@@ -7,6 +10,7 @@ struct BenchmarkRunner {
     /// Rows `NAME hot alloc` and `NAME hot free`: the medians of 2000 allocations, each followed by its free.
     @inline(never)
     func hot<Tested: Benchmark>(_ name: StaticString, _ tested: Tested) {
+        if unsafe !Self.filter.lets(name) { return }
         let count = BenchmarkStorage.mostSamples
         for index in 0..<count {
             var reading = InstructionCounter.begin()
@@ -24,6 +28,7 @@ struct BenchmarkRunner {
     /// Rows `NAME batchCOUNT fifo|lifo|rand alloc|free`: `count` allocations, then as many frees, twice; the means of
     /// the second round.
     func batches<Tested: Benchmark>(_ name: StaticString, _ tested: Tested, count: Int) {
+        if unsafe !Self.filter.lets(name) { return }
         batch(name, tested, count, .firstInFirstOut)
         batch(name, tested, count, .lastInFirstOut)
         batch(name, tested, count, .random)
@@ -75,6 +80,7 @@ struct BenchmarkRunner {
     /// Row `loop NAME alloc+free pair`: a plain loop of 1000 pairs, measured from outside, divided by 1000.
     @inline(never)
     func loop<Tested: Benchmark>(_ name: StaticString, _ tested: Tested) {
+        if unsafe !Self.filter.lets(name) { return }
         let count = 1000
         let reading = InstructionCounter.begin()
         for _ in 0..<count {
@@ -112,6 +118,7 @@ struct BenchmarkRunner {
     private func singles<Tested: SingleCall>(
         _ name: StaticString, _ tested: Tested, _ sample: (Tested, UInt) -> (UInt?, ticks: UInt64)
     ) {
+        if unsafe !Self.filter.lets(name) { return }
         let count = BenchmarkStorage.mostSamples
         for index in 0..<count {
             guard let block = tested.prepare(), block != 0 else { fail(name) }
@@ -127,6 +134,7 @@ struct BenchmarkRunner {
     /// and 50000 times measured, a random slot's block is freed and another of random size put there; the means.
     @inline(never)
     func churn<Tested: SizedBenchmark>(_ name: StaticString, _ tested: Tested) {
+        if unsafe !Self.filter.lets(name) { return }
         let slots = BenchmarkStorage.mostBlocks
         let count = 50_000
         var draws = BenchmarkDraws()

@@ -3,7 +3,7 @@ import MemoryPrimitives
 import PageFrames
 
 /// Room for samples, a batch of blocks and the order in which they are given back: one block of page frames, taken
-/// before anything is measured and kept.
+/// before anything is measured.
 @safe
 struct BenchmarkStorage {
     static let mostSamples = 2000
@@ -21,12 +21,18 @@ struct BenchmarkStorage {
         guard byteCount <= Int(PageSize.byteCount) << Self.order,
             let frame = memory.value.frames.value.allocate(order: Self.order)
         else { return nil }
-        // The block is this storage's alone, large enough for all three, and never given back.
+        // The block is this storage's alone, large enough for all three, and given back, if ever, by whoever took it.
         let start = unsafe memory.value.directMap.pointer(to: frame)
         unsafe blocks = start.bindMemory(to: UInt.self, capacity: Self.mostBlocks)
         let numbers = unsafe UnsafeMutableRawPointer(blocks + Self.mostBlocks)
         unsafe samples = numbers.bindMemory(to: UInt32.self, capacity: count)
         unsafe permutation = samples + 2 * Self.mostSamples
+    }
+
+    /// Gives the block back, after which nobody uses this value.
+    func giveBack(to memory: Permanent<KernelMemory<X86Platform>>) {
+        let physical = memory.value.directMap.physicalAddress(of: VirtualAddress(roomAddress))
+        memory.value.frames.value.free(PageFrameNumber(containing: physical), order: Self.order)
     }
 
     // Indices are those of this directory's loops, which keep to the limits above.

@@ -18,7 +18,7 @@ enum BenchmarkSelection {
 /// docs/benchmarks.md has the method, and how to add a row.
 enum Benchmarks {
     /// The largest batch takes 100 MiB in blocks of 2 MiB.
-    private static var neededFrames: UInt { (256 << 20) / PageSize.byteCount }
+    static var neededFrames: UInt { (256 << 20) / PageSize.byteCount }
 
     static func run(_ memory: Permanent<KernelMemory<X86Platform>>, _ selection: BenchmarkSelection) -> Never {
         InstructionCounter.checkCalibration()

@@ -42,15 +42,7 @@ enum InstructionCounter {
     /// Prints what is counted for code of known length, and ends the kernel where that is not its length.
     @inline(never)
     static func checkCalibration() {
-        // Twice each: the first time QEMU still translates the code, which costs no tick and must not.
-        var empty: UInt64 = 0
-        var nops: UInt64 = 0
-        var countdown: UInt64 = 0
-        for _ in 0..<2 {
-            empty = count {} &+ emptyPair
-            nops = count { x86_thousand_nops() }
-            countdown = count { x86_count_down_from_thousand() }
-        }
+        let (empty, nops, countdown) = calibrate()
         Log.plain("bench calibration empty pair\t\(empty)")
         Log.plain("bench calibration 1000 nops\t\(nops)")
         Log.plain("bench calibration dec/jnz 1000 times\t\(countdown)")
@@ -60,6 +52,27 @@ enum InstructionCounter {
             calibration is off: \(emptyPair), 1000 and 2001 instructions were counted as \(empty), \(nops) and \
             \(countdown); `make bench` runs the kernel where a tick is an instruction
             """, .calibrationOff)
+    }
+
+    /// Whether a tick is an instruction here.
+    @inline(never)
+    static var countsInstructions: Bool {
+        let (empty, nops, countdown) = calibrate()
+        return empty == emptyPair && nops == 1000 && countdown == 2001
+    }
+
+    /// What is counted for nothing, for 1000 instructions and for 2001.
+    private static func calibrate() -> (empty: UInt64, nops: UInt64, countdown: UInt64) {
+        // Twice each: the first time QEMU still translates the code, which costs no tick and must not.
+        var empty: UInt64 = 0
+        var nops: UInt64 = 0
+        var countdown: UInt64 = 0
+        for _ in 0..<2 {
+            empty = count {} &+ emptyPair
+            nops = count { x86_thousand_nops() }
+            countdown = count { x86_count_down_from_thousand() }
+        }
+        return (empty, nops, countdown)
     }
 
     /// Prints what one REP string instruction, with the loading of its registers, counts for clearing and for copying

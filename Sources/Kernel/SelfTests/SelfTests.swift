@@ -8,9 +8,14 @@ enum SelfTests {
     /// What the tests need: blocks of every order, and enough to fill and empty.
     private static var neededFrames: UInt { (14 << 20) / PageSize.byteCount }
 
+    /// Whether the machine has as much memory as they need.
+    static func canRun(_ memory: Permanent<KernelMemory<X86Platform>>) -> Bool {
+        memory.value.frames.value.managedFrames >= neededFrames
+    }
+
     static func run(_ memory: Permanent<KernelMemory<X86Platform>>) {
         let managed = memory.value.frames.value.managedFrames
-        if managed < neededFrames {
+        if !canRun(memory) {
             FatalReport.panic(
                 """
                 too little memory for the self tests: \(managed) page frames, \(neededFrames) are needed; \

@@ -6,6 +6,8 @@ import MemoryPrimitives
 struct TraceParameters {
     var selection = TraceSelection(rawValue: 0)
     var streams = false
+    /// Whether what is in the ring is printed when the kernel ends (`report=trace`).
+    var isReported = false
     /// Room for events, in bytes for each CPU; rounded down to a power of two.
     var byteCount: UInt = 512 << 10
 

@@ -20,7 +20,7 @@ enum Tracer {
     /// The lost events that the stream says were lost.
     nonisolated(unsafe) private static var toldLost: UInt64 = 0
     /// Whether the ring is printed when the kernel ends.
-    nonisolated(unsafe) static var reportsAtEnd = false
+    nonisolated(unsafe) private static var reportsAtEnd = false
 
     /// Which events are traced; none where tracing is off.
     static var selection: TraceSelection { X86Platform.tracedEvents }
@@ -33,6 +33,7 @@ enum Tracer {
         if !prepare(memory, byteCount: parameters.byteCount) {
             return Log.warning("trace: no memory for \(bytes: parameters.byteCount) of events")
         }
+        unsafe reportsAtEnd = parameters.isReported
         if parameters.streams { startStream() }
         turnOn(memory, parameters.selection)
         unsafe Log.info("trace: on, room for \(capacity) events, \(ticksPerSecond / 1000) ticks a millisecond")

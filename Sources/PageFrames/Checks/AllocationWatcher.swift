@@ -22,6 +22,7 @@ public protocol AllocationWatcher: ~Copyable {
     /// - Parameters:
     ///   - start: its virtual address.
     ///   - byteCount: its size.
+    ///   - kind: what it is a piece of.
     ///   - trace: who asked for it.
     borrowing func allocated(_ start: UInt, byteCount: UInt, _ kind: WatchedKind, _ trace: borrowing StackTrace)
 

@@ -2,8 +2,10 @@ import MemoryPrimitives
 
 /// What is checked of page frames beyond what always is; chosen at boot, because it costs.
 public struct FrameChecks: FlagSet, Sendable {
+    /// The checks as bits.
     public var rawValue: UInt32
 
+    /// The checks of these bits.
     @inline(__always)
     public init(rawValue: UInt32) { self.rawValue = rawValue }
 

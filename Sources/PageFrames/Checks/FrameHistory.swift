@@ -13,6 +13,7 @@ public struct FrameHistory: Sendable {
 
     /// The CPU that allocated the block, and the one that freed it last.
     public internal(set) var allocatingCPU: UInt16 = 0
+    /// The CPU that freed the block last.
     public internal(set) var freeingCPU: UInt16 = 0
 
     /// What the block was asked for with.
@@ -20,10 +21,12 @@ public struct FrameHistory: Sendable {
 
     /// The cycle counter at the latest allocation, and at the latest free; 0 where there was none.
     public internal(set) var allocationTime: UInt64 = 0
+    /// The cycle counter at the latest free; 0 where there was none.
     public internal(set) var freeTime: UInt64 = 0
 
     /// Who called for the latest allocation, and for the latest free.
     public internal(set) var allocationTrace = StackTrace()
+    /// Who called for the latest free.
     public internal(set) var freeTrace = StackTrace()
 
     /// No history.

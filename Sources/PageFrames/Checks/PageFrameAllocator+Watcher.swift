@@ -9,7 +9,9 @@ extension PageFrameAllocator {
 
     /// Tells `watcher` of each allocation and each free from now on. The frame caches are off meanwhile.
     ///
-    /// - Parameter memory: `watcherByteCount` bytes, aligned to 8, never given back.
+    /// - Parameters:
+    ///   - watcher: who is told.
+    ///   - memory: `watcherByteCount` bytes, aligned to 8, never given back.
     /// - Complexity: as `drainFrameCaches()`. For one CPU, before others use the allocators.
     public func setWatcher<W: AllocationWatcher & ~Copyable>(
         _ watcher: Permanent<W>, in memory: UnsafeMutableRawPointer
@@ -42,7 +44,11 @@ extension PageFrameAllocator {
 
     /// Tells the watcher, where there is one, that memory is being handed out, and who asked. Not for the short ways.
     ///
-    /// - Parameter flags: with `.noLeakTrace` nobody is told.
+    /// - Parameters:
+    ///   - start: the memory's virtual address.
+    ///   - byteCount: its size.
+    ///   - kind: what it is a piece of.
+    ///   - flags: what it was asked for with; with `.noLeakTrace` nobody is told.
     @inline(__always)
     public func noteAllocation(_ start: UInt, byteCount: UInt, _ kind: WatchedKind, _ flags: AllocationFlags) {
         if isWatched, !flags.contains(.noLeakTrace) { tellOfAllocation(start, byteCount, kind) }

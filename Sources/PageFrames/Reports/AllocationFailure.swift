@@ -4,17 +4,21 @@ import MemoryPrimitives
 public struct AllocationFailure: Sendable {
     /// Who asked, in place of the process that Linux names.
     public var name: StaticString
+    /// log2 of the number of frames that were asked for.
     public var order: Int
+    /// What they were asked for with.
     public var flags: AllocationFlags
     /// The CPU that asked.
     public var cpu: Int
 
     /// Frames that slab caches could give back, and those that they could not.
     public var slabReclaimable: UInt = 0
+    /// Frames of slabs that nobody could give back.
     public var slabUnreclaimable: UInt = 0
     /// Frames that are page tables.
     public var pageTables: UInt = 0
 
+    /// A request of `name` on CPU `cpu` for 2^`order` frames; the counts are added by whoever has them.
     public init(name: StaticString, order: Int, flags: AllocationFlags, cpu: Int) {
         self.name = name
         self.order = order

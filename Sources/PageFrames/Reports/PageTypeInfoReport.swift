@@ -5,7 +5,10 @@ import MemoryPrimitives
 public enum PageTypeInfoReport {
     /// Writes the report; zones without memory are left out.
     ///
-    /// - Parameter showsContiguous: whether the machine keeps areas for contiguous buffers (`cma=`).
+    /// - Parameters:
+    ///   - source: the page frames.
+    ///   - showsContiguous: whether the machine keeps areas for contiguous buffers (`cma=`).
+    ///   - writer: where it goes.
     /// - Complexity: O(zones * groups * orders). Callable wherever the source's reports are.
     public static func write(
         _ source: borrowing some ZoneReportSource & ~Copyable, showsContiguous: Bool = false,

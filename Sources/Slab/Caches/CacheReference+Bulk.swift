@@ -70,6 +70,7 @@ extension CacheReference {
     ///
     /// - Parameters:
     ///   - objects: `count` addresses; nil among them does nothing.
+    ///   - count: how many there are.
     /// - Complexity: O(count).
     public func free(_ objects: UnsafePointer<UnsafeMutableRawPointer?>, count: Int) {
         var position = unsafe freeRun(objects, 0, count)

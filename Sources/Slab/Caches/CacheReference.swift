@@ -95,7 +95,9 @@ public struct CacheReference<P: Platform>: Equatable, Sendable {
     /// Bytes of an object: the most that one of those who share the cache has asked for.
     public var objectSize: UInt { cache.value.registration.requestedSize }
 
+    /// The cache's name, as `slabinfo` shows it.
     public var name: CacheName { cache.value.name }
+    /// What the cache was made with.
     public var flags: CacheFlags { cache.value.flags }
     /// The cache's figures. While others allocate, they may be off by a magazine. - Complexity: O(CPUs).
     public var statistics: SlabCacheStatistics { cache.value.statistics }

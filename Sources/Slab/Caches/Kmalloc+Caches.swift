@@ -17,6 +17,7 @@ extension Kmalloc {
     ///   - constructor: runs on each object when its slab is made.
     /// - Throws: what is wrong with the request, or `outOfMemory`, with everything as before.
     /// - Complexity: O(caches + CPUs). For contexts that may wait.
+    /// - Returns: the cache, which may be shared with others who made one like it.
     public func makeCache(
         _ name: StaticString, objectSize: UInt, alignment: UInt = 0, flags: CacheFlags = .none,
         constructor: ObjectConstructor? = nil
@@ -84,7 +85,7 @@ extension Kmalloc {
     /// Objects that are still their users' are an error: each is reported as `objectInUse`, and the cache stays. So is a
     /// cache that was destroyed before, or that nobody made: that is reported, and nothing changes.
     ///
-    /// - Parameter cache: nil does nothing.
+    /// - Parameter reference: the cache; nil does nothing.
     /// - Returns: whether the cache is gone, for this maker.
     /// - Complexity: O(CPUs + slabs + objects in magazines and depot). For contexts that may wait, and when nobody uses the cache.
     @discardableResult

@@ -16,8 +16,10 @@ public struct ObjectCache<Value: ~Copyable, P: Platform>: ~Copyable {
     private let reference: CacheReference<P>
     private let kmalloc: Permanent<Kmalloc<P>>
 
+    /// Makes a cache for values.
     /// - Parameters:
     ///   - name: 1 to 31 bytes, as `slabinfo` shows it.
+    ///   - kmalloc: where the cache gets its memory.
     ///   - flags: those of the cache.
     /// - Throws: what is wrong with the name, `sizeTooLarge` for values above 32 KiB, or `outOfMemory`.
     public init(
@@ -34,8 +36,10 @@ public struct ObjectCache<Value: ~Copyable, P: Platform>: ~Copyable {
 
     /// Makes a value in memory of its own.
     ///
-    /// - Parameter initial: makes the value. Is not called where there is no memory; where it fails, the memory is given
-    ///   back.
+    /// - Parameters:
+    ///   - flags: what the memory is asked for with.
+    ///   - initial: makes the value. Is not called where there is no memory; where it fails, the memory is given
+    ///     back.
     /// - Returns: nil where there is no memory. - Throws: what `initial` throws. - Complexity: as `kmalloc`.
     @inline(__always)
     public borrowing func make<Failure: Error>(
@@ -86,11 +90,12 @@ public struct ObjectBox<Value: ~Copyable, P: Platform>: ~Copyable {
     @inline(__always)
     public var value: Value {
         // As above; whoever has the box has the value.
-        unsafeAddress { unsafe UnsafePointer(pointer) }
-        unsafeMutableAddress { unsafe pointer }
+        _read { yield unsafe pointer.pointee }
+        _modify { yield unsafe &pointer.pointee }
     }
 
     /// Takes the value out, and frees its memory.
+    /// - Returns: the value.
     @inline(__always)
     public consuming func take() -> Value {
         // As above; the value moves to the caller, so that only the memory is left to be freed.

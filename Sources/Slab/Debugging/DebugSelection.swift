@@ -23,6 +23,7 @@ public struct DebugSelection: Sendable {
     /// No debugging.
     public init() { unsafe text = UnsafeRawBufferPointer(start: nil, count: 0) }
 
+    /// Reads the value of `slub_debug=`.
     /// - Parameters:
     ///   - value: what stands behind `slub_debug=`; nil where there is no `=`. It must stay where it is.
     ///   - unknownLetter: is called with each letter that means nothing; it is passed over.

@@ -20,6 +20,7 @@ public struct FailurePlan: Sendable {
         names = CacheNameList()
     }
 
+    /// Reads the value of `failslab=`.
     /// - Parameter value: what stands behind `failslab=`. It must stay where it is.
     /// - Returns: nil where it has no such form.
     @unsafe

@@ -23,7 +23,9 @@ public enum PartitionError: Error, Sendable {
 /// All calls may come from any context, interrupt handlers included, and from several CPUs at once.
 @safe
 public struct FixedPartition<P: Platform>: ~Copyable, @unchecked Sendable {
+    /// Bytes of a block.
     public let blockSize: UInt
+    /// The number of blocks, free ones among them.
     public let blockCount: Int
     private let base: UInt
     private let lock: SpinLock<P>
@@ -45,9 +47,11 @@ public struct FixedPartition<P: Platform>: ~Copyable, @unchecked Sendable {
 
     private static func noteByteCount(_ blockCount: Int) -> UInt { 8 + 5 * UInt(blockCount) }
 
+    /// Cuts the storage into blocks, all of them free.
     /// - Parameters:
     ///   - storage: at a multiple of 8, and for nothing else as long as there is the partition.
     ///   - blockSize: bytes, a multiple of 8. Blocks are aligned as the storage and the size are.
+    ///   - blockCount: how many blocks; the storage must have room for them.
     /// - Throws: what is wrong. - Complexity: O(blocks).
     @unsafe
     public init(

@@ -23,6 +23,7 @@ public struct MemoryPool<P: Platform>: ~Copyable, @unchecked Sendable {
     /// - Parameters:
     ///   - minimum: elements in reserve, 1 to `largestMinimum`.
     ///   - elementSize: bytes, 1 to `Kmalloc.largestByteCount`.
+    ///   - kmalloc: where the elements come from.
     /// - Throws: what is wrong, or `outOfMemory` where the reserve cannot be filled.
     public init(_ minimum: Int, elementSize: UInt, in kmalloc: Permanent<Kmalloc<P>>) throws(PoolError) {
         guard elementSize > 0, elementSize <= Kmalloc<P>.largestByteCount else { throw .badSize }
@@ -34,6 +35,7 @@ public struct MemoryPool<P: Platform>: ~Copyable, @unchecked Sendable {
     }
 
     /// A pool of objects of a cache, which must stay as long as the pool.
+    /// - Throws: what is wrong, or `outOfMemory`.
     public init(
         _ minimum: Int, of cache: CacheReference<P>, in kmalloc: Permanent<Kmalloc<P>>
     ) throws(PoolError) {
@@ -41,6 +43,7 @@ public struct MemoryPool<P: Platform>: ~Copyable, @unchecked Sendable {
     }
 
     /// A pool of blocks of 2 to the power of `order` page frames, 0 to 10.
+    /// - Throws: what is wrong, or `outOfMemory`.
     public init(_ minimum: Int, order: Int, in kmalloc: Permanent<Kmalloc<P>>) throws(PoolError) {
         guard order >= 0, order <= BlockOrder.highest else { throw .badOrder }
         reserve = try PoolReserve(minimum, of: .pages(order: order), in: kmalloc)
@@ -109,6 +112,7 @@ public struct MemoryPool<P: Platform>: ~Copyable, @unchecked Sendable {
 
     /// The elements that the reserve has room for, and those in it. A snapshot.
     public var minimum: Int { reserve.figures.minimum }
+    /// The elements that are in the reserve now.
     public var reserved: Int { reserve.figures.count }
 
     private var source: PoolSource<P> { reserve.source }

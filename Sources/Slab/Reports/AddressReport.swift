@@ -7,7 +7,9 @@ extension Kmalloc {
     ///     object 0xffff888001a2c040 of kmalloc-64 (64 bytes, in use), 8 bytes from its start
     ///
     /// Takes no lock, so that it may be called wherever the fault came; what it says is as of now.
-    /// - Parameter address: any, in the direct map or not.
+    /// - Parameters:
+    ///   - address: any, in the direct map or not.
+    ///   - writer: where it goes.
     /// - Returns: false, with nothing written, where kmalloc has nothing to do with the address.
     /// - Complexity: O(objects of a slab).
     @discardableResult

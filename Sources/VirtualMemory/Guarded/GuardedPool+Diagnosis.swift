@@ -2,6 +2,7 @@ import MemoryPrimitives
 
 /// An error that a pool of guarded objects has found.
 public struct GuardedError: Equatable, Sendable {
+    /// What was done wrong.
     public enum Kind: Equatable, Sendable {
         /// An access to a guard page, nearest to the object that is reported.
         case outOfBounds(isWrite: Bool)
@@ -17,6 +18,7 @@ public struct GuardedError: Equatable, Sendable {
         case objectInUse
     }
 
+    /// What was done wrong.
     public let kind: Kind
     /// The address that was accessed, freed, or found to be written.
     public let address: VirtualAddress
@@ -37,6 +39,7 @@ public struct GuardedError: Equatable, Sendable {
         self.call = call
     }
 
+    /// Whether two errors are of the same kind, at the same place.
     public static func == (left: GuardedError, right: GuardedError) -> Bool {
         left.kind == right.kind && left.address == right.address && left.object == right.object
             && left.distance == right.distance

@@ -9,6 +9,7 @@ extension GuardedPool {
     /// - Parameters:
     ///   - error: what `diagnose` answered.
     ///   - trace: the callers of whoever brought it about, the nearest first.
+    ///   - writer: where it goes.
     /// - Complexity: O(1). For reports: no lock is taken.
     @inline(never)
     public func write(_ error: GuardedError, _ trace: StackTrace, to writer: inout some ReportWriter) {

@@ -191,7 +191,9 @@ public struct GuardedPool<P: Platform>: ~Copyable, @unchecked Sendable {
 public struct GuardedStatistics: Equatable, Sendable {
     /// Objects that are their users'.
     public internal(set) var objectsInUse: UInt = 0
+    /// Objects handed out so far.
     public internal(set) var allocations: UInt = 0
+    /// Objects taken back so far.
     public internal(set) var frees: UInt = 0
     /// Requests for which no slot was left.
     public internal(set) var refusals: UInt = 0

@@ -22,6 +22,7 @@ enum GuardedSlotState: UInt8 {
 
 /// Who did something to an object, when and where.
 public struct GuardedEvent: Sendable {
+    /// The callers, the nearest first.
     public var trace = StackTrace()
     /// The CPU's number.
     public var cpu: UInt = 0

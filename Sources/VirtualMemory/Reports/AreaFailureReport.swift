@@ -11,6 +11,8 @@ public enum AreaFailureReport {
     /// - Parameters:
     ///   - failure: not one of frames alone, nor of what devices need.
     ///   - name: what Linux writes the process' name for.
+    ///   - cpu: the CPU that asked.
+    ///   - writer: where it goes.
     /// - Complexity: O(1).
     public static func writeHeading(
         _ failure: FailedAllocation, name: StaticString, cpu: Int, to writer: inout some ReportWriter

@@ -36,6 +36,8 @@ X86_INLINE uint64_t x86_save_and_disable_interrupts(void) {
 X86_INLINE void x86_disable_interrupts(void) { X86_ASM("cli" ::: "memory"); }
 X86_INLINE void x86_enable_interrupts(void) { X86_ASM("sti" ::: "memory"); }
 X86_INLINE void x86_halt(void) { X86_ASM("hlt" ::: "memory"); }
+// The CPU takes no interrupt between the two (Intel SDM vol. 2, STI): one that is pending ends the halt.
+X86_INLINE void x86_enable_interrupts_and_halt(void) { X86_ASM("sti; hlt" ::: "memory"); }
 X86_INLINE void x86_pause(void) { X86_ASM("pause"); }
 
 X86_INLINE void x86_breakpoint(void) { X86_ASM("int3"); }
@@ -140,6 +142,14 @@ X86_INLINE void x86_copy_words(uintptr_t to, uintptr_t from, uintptr_t count) {
             : "rdi", "rsi", "rcx", "memory");
 }
 
+X86_INLINE void x86_copy_bytes(uintptr_t to, const uint8_t *from, uintptr_t count) {
+    uintptr_t words = count >> 3;
+    X86_ASM("rep movsq; movl %k3, %%ecx; andl $7, %%ecx; rep movsb"
+            : "+D"(to), "+S"(from), "+c"(words)
+            : "r"(count)
+            : "cc", "memory");
+}
+
 // The value, in a way that keeps the compiler from knowing which it is.
 X86_INLINE uintptr_t x86_hide(uintptr_t value) { X86_ASM("" : "+r"(value)); return value; }
 
@@ -163,6 +173,10 @@ X86_INLINE uint32_t x86_load32(uintptr_t address) { return *(volatile uint32_t *
 X86_INLINE void x86_store32(uintptr_t address, uint32_t value) { *(volatile uint32_t *)address = value; }
 X86_INLINE uint64_t x86_load64(uintptr_t address) { return *(volatile uint64_t *)address; }
 X86_INLINE void x86_store64(uintptr_t address, uint64_t value) { *(volatile uint64_t *)address = value; }
+// A write that changes nothing.
+X86_INLINE void x86_touch_for_write(uintptr_t address) {
+    X86_ASM("lock; orb $0, (%0)" ::"r"(address) : "cc", "memory");
+}
 // Not a call in C, which may take for granted that nobody calls address 0.
 X86_INLINE void x86_call(uintptr_t address) {
     X86_ASM("call *%0" ::"r"(address)
@@ -215,6 +229,8 @@ X86_ADDRESS_OF(nmi_stack_guard_address, nmi_stack_guard)
 X86_ADDRESS_OF(nmi_stack_end_address, nmi_stack_end)
 X86_ADDRESS_OF(machine_check_stack_guard_address, machine_check_stack_guard)
 X86_ADDRESS_OF(machine_check_stack_end_address, machine_check_stack_end)
+X86_ADDRESS_OF(interrupt_stack_guard_address, interrupt_stack_guard)
+X86_ADDRESS_OF(interrupt_stack_end_address, interrupt_stack_end)
 X86_ADDRESS_OF(stacks_end_guard_address, stacks_end_guard)
 
 X86_ADDRESS_OF(stack_protector_canary_address, __stack_chk_guard)
@@ -223,11 +239,18 @@ X86_ADDRESS_OF(descriptor_gdt_address, descriptor_gdt)
 X86_ADDRESS_OF(descriptor_tss_address, descriptor_tss)
 X86_ADDRESS_OF(descriptor_idt_address, descriptor_idt)
 X86_ADDRESS_OF(exception_stubs_address, exception_stubs)
+X86_ADDRESS_OF(interrupt_stubs_address, interrupt_stubs)
 
 X86_ADDRESS_OF(direct_map_base_address, direct_map_base)
 X86_ADDRESS_OF(vmalloc_base_address, vmalloc_base)
 X86_ADDRESS_OF(frame_table_base_address, frame_table_base)
 X86_ADDRESS_OF(object_alias_base_address, object_alias_base)
+
+// boot/log.S.
+X86_ADDRESS_OF(log_ring_address, log_ring)
+X86_ADDRESS_OF(log_ring_memory_end_address, log_ring_memory_end)
+X86_ADDRESS_OF(log_ring_start_address, log_ring_start)
+X86_ADDRESS_OF(log_ring_end_address, log_ring_end)
 
 X86_ADDRESS_OF(symbol_table_count_address, symbol_table_count)
 X86_ADDRESS_OF(symbol_table_addresses_address, symbol_table_addresses)

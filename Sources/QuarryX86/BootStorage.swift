@@ -3,27 +3,27 @@ import MemoryPrimitives
 
 /// Static memory for what is needed before there is an allocator.
 ///
-/// Each buffer is handed to one owner, once, by BringUp.
-enum BootStorage {
+/// Each buffer is for one owner, once: it is not to be asked for twice.
+public enum BootStorage {
     nonisolated(unsafe) private static var mapBytes = InlineArray<1024, UInt64>(repeating: 0)
     nonisolated(unsafe) private static var adjustmentBytes = InlineArray<256, UInt64>(repeating: 0)
     nonisolated(unsafe) private static var memoryBytes = InlineArray<384, UInt64>(repeating: 0)
     nonisolated(unsafe) private static var reservedBytes = InlineArray<384, UInt64>(repeating: 0)
     nonisolated(unsafe) private static var commandLineBytes = InlineArray<512, UInt64>(repeating: 0)
 
-    static var mapRegions: UnsafeMutableBufferPointer<FirmwareRegion> {
+    public static var mapRegions: UnsafeMutableBufferPointer<FirmwareRegion> {
         unsafe buffer(&mapBytes, byteCount: MemoryLayout.size(ofValue: mapBytes))
     }
-    static var mapAdjustments: UnsafeMutableBufferPointer<MapAdjustment> {
+    public static var mapAdjustments: UnsafeMutableBufferPointer<MapAdjustment> {
         unsafe buffer(&adjustmentBytes, byteCount: MemoryLayout.size(ofValue: adjustmentBytes))
     }
-    static var memoryRegions: UnsafeMutableBufferPointer<Region> {
+    public static var memoryRegions: UnsafeMutableBufferPointer<Region> {
         unsafe buffer(&memoryBytes, byteCount: MemoryLayout.size(ofValue: memoryBytes))
     }
-    static var reservedRegions: UnsafeMutableBufferPointer<Region> {
+    public static var reservedRegions: UnsafeMutableBufferPointer<Region> {
         unsafe buffer(&reservedBytes, byteCount: MemoryLayout.size(ofValue: reservedBytes))
     }
-    static var commandLine: UnsafeMutableRawBufferPointer {
+    public static var commandLine: UnsafeMutableRawBufferPointer {
         unsafe UnsafeMutableRawBufferPointer(
             start: &commandLineBytes, count: MemoryLayout.size(ofValue: commandLineBytes))
     }

@@ -3,19 +3,19 @@ import X86
 /// Random bits: the CPU's own generator where it has one, otherwise the time stamp counter stirred.
 ///
 /// Without RDRAND the result is not secret; docs/caveats.md says so, and bring-up warns.
-enum RandomSource {
+public enum RandomSource {
     nonisolated(unsafe) private static var hasHardware = false
     nonisolated(unsafe) private static var state: UInt64 = 0x9e37_79b9_7f4a_7c15
 
     /// Whether all bits so far came from the CPU's own generator.
-    private(set) nonisolated(unsafe) static var isSecret = false
+    public private(set) nonisolated(unsafe) static var isSecret = false
 
-    static func start(hasHardware: Bool) {
+    public static func start(hasHardware: Bool) {
         unsafe Self.hasHardware = hasHardware
         unsafe isSecret = hasHardware
     }
 
-    static func next() -> UInt64 {
+    public static func next() -> UInt64 {
         if unsafe hasHardware {
             var value: UInt64 = 0
             // Intel's guide: ten tries before the generator counts as broken (Software Implementation Guide, 5.2.1).
@@ -30,7 +30,7 @@ enum RandomSource {
         return mixed ^ mixed >> 31
     }
 
-    static func fill(_ buffer: UnsafeMutableRawBufferPointer) {
+    public static func fill(_ buffer: UnsafeMutableRawBufferPointer) {
         var bits: UInt64 = 0
         for index in buffer.indices {
             if index & 7 == 0 { bits = next() }
@@ -38,4 +38,12 @@ enum RandomSource {
             bits >>= 8
         }
     }
+}
+
+/// What `arc4random_buf` of boot/runtime.c asks, for the Swift runtime.
+@c(swift_runtime_fill_random)
+func swiftRuntimeFillRandom(buffer: UInt, size: UInt) {
+    // The runtime passes a buffer of its own of that size.
+    unsafe RandomSource.fill(
+        UnsafeMutableRawBufferPointer(start: UnsafeMutableRawPointer(bitPattern: buffer), count: Int(size)))
 }

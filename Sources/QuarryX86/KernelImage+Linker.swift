@@ -5,15 +5,16 @@ import X86
 
 extension KernelImage {
     /// The image that runs, as linker.ld and boot/stacks.S lay it out.
-    static var running: KernelImage {
+    public static var running: KernelImage {
         let guards: InlineArray<8, VirtualAddress?> = [
             VirtualAddress(boot_stack_guard_address()),
             VirtualAddress(double_fault_stack_guard_address()),
             VirtualAddress(page_fault_stack_guard_address()),
             VirtualAddress(nmi_stack_guard_address()),
             VirtualAddress(machine_check_stack_guard_address()),
+            VirtualAddress(interrupt_stack_guard_address()),
             VirtualAddress(stacks_end_guard_address()),
-            nil, nil,
+            nil,
         ]
         return KernelImage(
             loaded: physical(image_load_start_address(), image_load_end_address()),

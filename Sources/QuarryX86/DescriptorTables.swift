@@ -2,55 +2,64 @@ import MemoryPrimitives
 import X86
 
 /// Segment selectors of the kernel's GDT.
-enum Selector {
-    static var code: UInt16 { 8 }
-    static var task: UInt16 { 40 }
+public enum Selector {
+    public static var code: UInt16 { 8 }
+    public static var task: UInt16 { 40 }
 }
 
 /// The interrupt stack table's entries: stacks that the CPU switches to by itself (Intel SDM vol. 3, 6.14.5).
-enum InterruptStack: UInt8, CaseIterable {
+public enum InterruptStack: UInt8, CaseIterable {
     case doubleFault = 1
     case pageFault = 2
     case nonMaskableInterrupt = 3
     case machineCheck = 4
+    case interrupt = 5
 
     /// One past the stack's last byte.
-    var end: UInt {
+    public var end: UInt {
         switch self {
         case .doubleFault: double_fault_stack_end_address()
         case .pageFault: page_fault_stack_end_address()
         case .nonMaskableInterrupt: nmi_stack_end_address()
         case .machineCheck: machine_check_stack_end_address()
+        case .interrupt: interrupt_stack_end_address()
         }
     }
 
     /// The unmapped page below the stack.
-    var guardPage: UInt {
+    public var guardPage: UInt {
         switch self {
         case .doubleFault: double_fault_stack_guard_address()
         case .pageFault: page_fault_stack_guard_address()
         case .nonMaskableInterrupt: nmi_stack_guard_address()
         case .machineCheck: machine_check_stack_guard_address()
+        case .interrupt: interrupt_stack_guard_address()
         }
     }
 
-    /// The stack of an exception, or nil for those that stay on the stack they interrupt.
-    init?(vector: Int) {
+    /// The stack of a vector, or nil for those that stay on the stack they interrupt.
+    ///
+    /// Devices' interrupts have one of their own: a push onto a stack that has to grow for it would lose them.
+    public init?(vector: Int) {
         switch vector {
         case 2: self = .nonMaskableInterrupt
         case 8: self = .doubleFault
         case 14: self = .pageFault
         case 18: self = .machineCheck
+        case DescriptorTables.exceptionCount...: self = .interrupt
         default: return nil
         }
     }
 }
 
-/// GDT, TSS and IDT: where the CPU finds its segments, its stacks and its exception handlers.
-enum DescriptorTables {
-    static let vectorCount = 32
+/// GDT, TSS and IDT: where the CPU finds its segments, its stacks and its handlers.
+public enum DescriptorTables {
+    /// Vectors that are the CPU's own.
+    public static let exceptionCount = 32
+    /// Exceptions, and the lines of both interrupt controllers behind them.
+    public static let vectorCount = exceptionCount + InterruptController.lineCount
 
-    static func load() {
+    public static func load() {
         fillGlobalDescriptors()
         fillTaskState()
         fillInterruptDescriptors()
@@ -75,7 +84,7 @@ enum DescriptorTables {
 
     /// The TSS holds 32-bit halves at offsets that are multiples of four, not eight (Intel SDM vol. 3, 7.7).
     private static func fillTaskState() {
-        for stack in 1...4 {
+        for stack in 1...5 {
             guard let stack = InterruptStack(rawValue: UInt8(stack)) else { continue }
             let offset = 36 + 8 * UInt(stack.rawValue - 1)
             setHalf(descriptor_tss_address() + offset, UInt32(truncatingIfNeeded: stack.end))
@@ -88,7 +97,7 @@ enum DescriptorTables {
     /// Interrupt gates: interrupts are off when a handler starts (Intel SDM vol. 3, 6.14.1).
     private static func fillInterruptDescriptors() {
         for vector in 0..<vectorCount {
-            let handler = x86_load64(exception_stubs_address() + 8 * UInt(vector))
+            let handler = stub(ofVector: vector)
             let stack = UInt64(InterruptStack(vector: vector)?.rawValue ?? 0)
             let low =
                 (handler & 0xffff) | UInt64(Selector.code) << 16 | stack << 32 | 0x8e << 40
@@ -96,6 +105,13 @@ enum DescriptorTables {
             set(descriptor_idt_address(), 2 * vector, low)
             set(descriptor_idt_address(), 2 * vector + 1, handler >> 32)
         }
+    }
+
+    /// The address of what boot/interrupts.S has for a vector.
+    private static func stub(ofVector vector: Int) -> UInt64 {
+        let isException = vector < exceptionCount
+        let table = isException ? exception_stubs_address() : interrupt_stubs_address()
+        return x86_load64(table + 8 * UInt(isException ? vector : vector - exceptionCount))
     }
 
     private static func set(_ table: UInt, _ index: Int, _ value: UInt64) {

@@ -1,0 +1,39 @@
+import KernelMemory
+import MemoryPrimitives
+import Monitor
+
+/// Each report as a command of its name: a report that is added to `Report` is a command by that.
+struct ReportCommand: CommandGroup {
+    let report: Report
+
+    init?(rawValue: UInt8) {
+        guard let report = Report(rawValue: rawValue) else { return nil }
+        self.report = report
+    }
+
+    var rawValue: UInt8 { report.rawValue }
+
+    var help: CommandHelp { CommandHelp(name: report.name, summary: summary, example: report.name) }
+
+    private var summary: StaticString {
+        // A report that this does not know has a line all the same.
+        switch report.rawValue {
+        case Report.iomem.rawValue: "physical addresses and whose they are, as /proc/iomem"
+        case Report.buddyinfo.rawValue: "free blocks of each order, as /proc/buddyinfo"
+        case Report.pagetypeinfo.rawValue: "free blocks and page blocks by mobility, as /proc/pagetypeinfo"
+        case Report.pageOwner.rawValue: "who has allocated each block (page_owner=on)"
+        case Report.slabinfo.rawValue: "slab caches and their objects, as /proc/slabinfo"
+        case Report.meminfo.rawValue: "how much memory is used for what, as /proc/meminfo"
+        case Report.pageTables.rawValue: "what is mapped, with its rights"
+        case Report.vmallocinfo.rawValue: "the areas of vmalloc and who made them, as /proc/vmallocinfo"
+        case Report.stacks.rawValue: "the kernel's stacks and how deep they were"
+        default: "the report of this name"
+        }
+    }
+
+    func run(_ call: CommandCall) throws(CommandError) {
+        try call.expectNoMore(than: 0)
+        var writer = SerialReportWriter()
+        report.write(call.memory, to: &writer)
+    }
+}
