@@ -16,6 +16,7 @@
 ///
 /// An allocation is told of once it has been made, and one that failed is not; a free before the memory can be had again.
 public struct TraceEvent: Sendable, Equatable {
+    /// What the event is about.
     public var kind: TraceKind
     /// How many calls that are traced this one is made within; 0 for a call of the allocators' users.
     public var depth: UInt8 = 0
@@ -23,16 +24,25 @@ public struct TraceEvent: Sendable, Equatable {
     public var cpu: UInt16 = 0
     /// Whether it was made in a context that may not wait: in an interrupt handler, or with a lock held.
     public var isAtomic = false
+    /// Allocation flags or permissions, by the kind.
     public var flags: UInt32 = 0
     /// Ticks of the clock that whoever records has.
     public var time: UInt64 = 0
     /// The return address of who made the call; 0 where unknown. Of a page fault, the instruction's address.
     public var caller: UInt = 0
+    /// An address or a frame's number, by the kind.
     public var address: UInt
+    /// Bytes, an order or an error code, by the kind.
     public var size: UInt = 0
+    /// Bytes or an address, by the kind.
     public var extent: UInt = 0
+    /// A name that belongs to the kind.
     public var name = TraceName()
 
+    /// An event of which nothing more is known.
+    /// - Parameters:
+    ///   - kind: what it is about.
+    ///   - address: an address or a frame's number, by the kind.
     @inline(__always)
     public init(_ kind: TraceKind, _ address: UInt) {
         self.kind = kind
@@ -55,8 +65,10 @@ public struct TraceEvent: Sendable, Equatable {
 
 /// Up to 32 bytes of ASCII, kept by value.
 public struct TraceName: Sendable, Equatable {
+    /// The most bytes of a name.
     @inline(__always) public static var capacity: Int { 32 }
 
+    /// The bytes, 8 a word, the first in the lowest; 0 behind the name's end.
     public var words: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
 
     /// No name.
@@ -69,6 +81,7 @@ public struct TraceName: Sendable, Equatable {
         for index in 0..<text.utf8CodeUnitCount { set(index, unsafe text.utf8Start[index]) }
     }
 
+    /// Whether all bytes are alike.
     public static func == (left: TraceName, right: TraceName) -> Bool { left.words == right.words }
 
     /// The number of bytes.

@@ -28,6 +28,7 @@ public struct TraceBuffer<P: Platform>: ~Copyable, @unchecked Sendable {
         /// Events in the rings.
         public var waiting: UInt64 = 0
 
+        /// Nothing has been counted.
         public init() {}
 
         /// Events that are not, and will not be, read.

@@ -16,6 +16,7 @@ public enum TraceTextError: Error, Equatable, Sendable {
     /// The field is no such number as it should be.
     case badField(StaticString)
 
+    /// Whether two errors are of one kind, and about one field.
     public static func == (left: TraceTextError, right: TraceTextError) -> Bool {
         switch (left, right) {
         case (.noTask, .noTask), (.noCPU, .noCPU), (.noTime, .noTime), (.noEvent, .noEvent): true
