@@ -92,11 +92,11 @@ iso: kernel ## write build/quarry.iso, which GRUB boots with ARGS
 	@$(PYTHON) Tools/make_iso.py --arguments '$(ARGS)'
 
 trace: kernel ## boot with all calls on the allocators traced, into build/trace.txt
-	@$(PYTHON) Tools/trace.py --memory '$(MEMORY)' --cpu '$(CPU)' --machine '$(MACHINE)' --arguments '$(ARGS)'
+	@$(PYTHON) Tools/trace.py --memory '$(if $(filter file,$(origin MEMORY)),64M,$(MEMORY))' --cpu '$(CPU)' --machine '$(MACHINE)' --arguments '$(ARGS)'
 
 replay: ## run the trace TRACE again on this host (Tools/Replay), and check the allocators
 	@swift build --build-system native --package-path Tools/Replay --product quarry-replay -q
-	@Tools/Replay/.build/debug/quarry-replay '$(TRACE)'
+	@Tools/Replay/.build/debug/quarry-replay '$(TRACE)' $(ARGS)
 
 debug: dependencies ## boot a -Onone kernel stopped, and open gdb at its entry
 	@$(PYTHON) Tools/build_kernel.py --configuration debug --output build/debug
