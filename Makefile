@@ -15,6 +15,9 @@ TRACE ?=
 # How long to fuzz.
 SECONDS ?= 60
 
+# The trace to run again.
+TRACE ?= build/trace.txt
+
 PYTHON ?= /usr/bin/python3
 export SWIFT_BACKTRACE := enable=no
 export PYTHONDONTWRITEBYTECODE := 1
@@ -23,13 +26,14 @@ export PYTHONDONTWRITEBYTECODE := 1
 SILENT := $(findstring s,$(firstword -$(MAKEFLAGS)))
 
 SWIFT_SOURCES := Sources Tests Benchmarks/Sources Package.swift Benchmarks/Package.swift \
-	$(wildcard Examples/*/Sources Examples/*/Package.swift)
+	$(wildcard Examples/*/Sources Examples/*/Package.swift) \
+	Tools/Replay/Sources Tools/Replay/Tests Tools/Replay/Package.swift
 
 # What a test run is made of (Tools/run_tests.py).
 PARTS ?=
 
 .PHONY: help run shell test host-test boot-test check stack-report bench bench-check bench-update host-bench host-bench-check kernel iso \
-	example-kernel fuzz debug debug-mapping docs docs-check format lint dependencies test-dependencies clean
+	example-kernel fuzz trace replay debug debug-mapping docs docs-check format lint dependencies test-dependencies clean
 
 help: ## list the targets
 	@echo 'Usage: make TARGET [MEMORY=64M|512M|5G|64G] [CPU=max] [MACHINE=pc|q35] [BOOT=kernel|iso] [ARGS="..."] [TIMEOUT=60] [SECONDS=60]'
@@ -100,6 +104,13 @@ example-kernel: dependencies ## build the kernel of another package, Examples/Ad
 iso: kernel ## write build/quarry.iso, which GRUB boots with ARGS
 	@$(PYTHON) Tools/make_iso.py --arguments '$(ARGS)'
 
+trace: kernel ## boot with all calls on the allocators traced, into build/trace.txt
+	@$(PYTHON) Tools/trace.py --memory '$(if $(filter file,$(origin MEMORY)),64M,$(MEMORY))' --cpu '$(CPU)' --machine '$(MACHINE)' --arguments '$(ARGS)'
+
+replay: ## run the trace TRACE again on this host (Tools/Replay), and check the allocators
+	@swift build --build-system native --package-path Tools/Replay --product quarry-replay -q
+	@Tools/Replay/.build/debug/quarry-replay '$(TRACE)' $(ARGS)
+
 debug: dependencies ## boot a -Onone kernel stopped, and open gdb, with the `quarry` commands, at its entry
 	@$(PYTHON) Tools/build_kernel.py --configuration debug --output build/debug
 	@$(PYTHON) Tools/debug_kernel.py --memory '$(MEMORY)' --cpu '$(CPU)' --machine '$(MACHINE)' --arguments '$(ARGS)'
@@ -127,4 +138,4 @@ test-dependencies: ## install what the tests need besides
 	@Tools/install_dependencies.sh test
 
 clean: ## remove everything that was built
-	rm -rf build .build .build-* Examples/*/.build*
+	rm -rf build .build .build-* Examples/*/.build* Tools/Replay/.build

@@ -29,7 +29,7 @@ let package = Package(
             name: "Quarry",
             targets: [
                 "MemoryPrimitives", "BootMemory", "PageFrames", "Paging", "Slab", "VirtualMemory", "DeviceMemory",
-                "LeakDetection", "KernelMemory", "Quarry",
+                "LeakDetection", "KernelMemory", "Tracing", "Quarry",
             ]),
         .library(name: "QuarryX86", targets: ["QuarryX86"]),
         .library(name: "SimulatedMachine", targets: ["SimulatedMachine", "SimulatedKernel"]),
@@ -39,6 +39,7 @@ let package = Package(
         floor("MemoryPrimitives", on: []),
         floor("BootMemory", on: ["MemoryPrimitives"]),
         floor("PageFrames", on: ["MemoryPrimitives", "BootMemory"]),
+        floor("Tracing", on: ["MemoryPrimitives", "PageFrames"]),
         floor("Paging", on: ["MemoryPrimitives", "BootMemory", "PageFrames"]),
         floor("Slab", on: ["MemoryPrimitives", "PageFrames"]),
         floor("VirtualMemory", on: ["MemoryPrimitives", "PageFrames", "Paging", "Slab"]),
@@ -56,7 +57,7 @@ let package = Package(
             "Quarry",
             on: [
                 "MemoryPrimitives", "BootMemory", "PageFrames", "Paging", "Slab", "VirtualMemory", "DeviceMemory",
-                "LeakDetection", "KernelMemory",
+                "LeakDetection", "KernelMemory", "Tracing",
             ]),
 
         // Beside them: what a kernel on x86-64 needs before it can bring them up.
@@ -75,7 +76,7 @@ let package = Package(
 
         // Floor 6: the freestanding program. Host builds compile it too, which keeps it honest, and never link it.
         floor(
-            "Kernel", on: ["KernelMemory", "TableSequence", "Monitor", "QuarryX86", "X86"],
+            "Kernel", on: ["KernelMemory", "TableSequence", "Monitor", "Tracing", "QuarryX86", "X86"],
             [.enableExperimentalFeature("Extern")]),
 
         // The host's platform, and what is tested on it.
@@ -116,6 +117,7 @@ let package = Package(
         tests(of: "LeakDetection", with: ["Slab", "VirtualMemory"]),
         tests(of: "KernelMemory"),
         tests(of: "SimulatedKernel", with: ["Quarry"]),
+        tests(of: "Tracing", with: ["PageFrames"]),
         tests(of: "Monitor"),
     ]
 )

@@ -78,15 +78,18 @@ PARTS = {
     "lint": Part(
         "format",
         [["swift", "format", "lint", "--recursive", "--strict", "Sources", "Tests", "Benchmarks/Sources",
-          "Package.swift", "Benchmarks/Package.swift", *EXAMPLE_SOURCES]], 120),
+          "Package.swift", "Benchmarks/Package.swift", *EXAMPLE_SOURCES, "Tools/Replay/Sources",
+          "Tools/Replay/Tests", "Tools/Replay/Package.swift"]], 120),
     "host": Part("host tests", [SWIFT_TEST], 1200, host_count),
+    "replay": Part(
+        "the trace's replay on the host", [[*SWIFT_TEST, "--package-path", "Tools/Replay"]], 900, host_count),
     "sanitized": Part(
         "host tests under AddressSanitizer",
         [[*SWIFT_TEST, "--sanitize=address", "--scratch-path", ".build-asan"]], 1800, host_count),
     "threads": Part(
         "threads of the page frames, page tables, the slab, vmalloc and stacks under ThreadSanitizer",
         [[*SWIFT_TEST, "--sanitize=thread", "--scratch-path", ".build-tsan", "--filter",
-          "PageFramesTests.(ConcurrencyTests|ShrinkerRegistrationTests/removalHolds)"
+          "TracingTests.BufferTests|PageFramesTests.(ConcurrencyTests|ShrinkerRegistrationTests/removalHolds)"
           "|PagingTests.ConcurrencyTests|SlabTests.(ConcurrencyTests|CacheConcurrencyTests)"
           "|DeviceMemoryTests.ConcurrencyTests|VirtualMemoryTests.(LargePageTests/onSeveralCPUs"
           "|PurgeSequenceTests/severalCPUsFreeAndPurgeAtOnce|StackCacheTests/cpus|WorkloadTests/freeWaits)"]],

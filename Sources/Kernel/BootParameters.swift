@@ -29,6 +29,8 @@ struct BootParameters {
     var purgeThreshold: UInt?
     /// Whether lost memory is looked for, and how.
     var leaks = LeakParameters()
+    /// What is traced, and where to.
+    var trace = TraceParameters()
     /// How often free memory is tested; 0 for not at all.
     var memoryTestPasses: UInt = 0
     /// How many allocations and frees are made to have something to see; 0 for none.
@@ -87,6 +89,7 @@ struct BootParameters {
             crash = CrashTest(named: word)
             if crash == nil { return false }
         } else {
+            if try trace.apply(word) { return true }
             return try applyToDMA(word) ? true : try applyToFrames(word)
         }
         return true
@@ -131,6 +134,10 @@ struct BootParameters {
     }
 
     private mutating func select(_ item: Word) {
+        if item.hasKey("trace") {
+            trace.isReported = true
+            return
+        }
         guard let report = Report(named: item) else {
             return unsafe Log.warning("command line: unknown report \"\(item.bytes)\"")
         }

@@ -94,6 +94,7 @@ enum MainStack {
         guard let memory = unsafe Quarry.memory, let parameters = unsafe parameters else {
             FatalReport.panic("the main stack without memory")
         }
+        Tracer.start(memory, parameters.trace)
         if parameters.sampleSteps > 0 { MemorySample.make(memory, steps: parameters.sampleSteps) }
         parameters.reports.print(memory)
         LeakCheck.prepare(parameters.leaks)

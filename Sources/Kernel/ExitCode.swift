@@ -25,6 +25,19 @@ enum ExitCode: UInt8 {
 
     /// Ends the machine where it is QEMU's; elsewhere stops this CPU for good.
     func exit() -> Never {
+        // On another stack, whatever is left of this one: nothing comes back to it.
+        if Tracer.isPrepared {
+            switch_stack(boot_stack_end_address(), { code in Self.finishTrace(code) }, UInt(rawValue))
+        }
+        end()
+    }
+
+    private static func finishTrace(_ code: UInt) -> Never {
+        Tracer.finish()
+        (ExitCode(rawValue: UInt8(truncatingIfNeeded: code)) ?? .panic).end()
+    }
+
+    private func end() -> Never {
         x86_out8(0xf4, rawValue)
         while true {
             x86_disable_interrupts()

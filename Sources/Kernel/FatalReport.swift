@@ -19,6 +19,7 @@ enum FatalReport {
     }
 
     /// Ends the kernel for a reason that it found itself.
+    @inline(never)
     static func panic(_ reason: LogMessage, _ code: ExitCode = .panic) -> Never {
         // The message stands in LineBuffer, which begin() would clear: print it first.
         Log.fatal(reason)

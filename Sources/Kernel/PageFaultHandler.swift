@@ -28,7 +28,7 @@ enum PageFaultHandler {
             unsafe fatal(frame, address, error, within: "a page fault within the page-fault handler")
         }
         unsafe isHandling = true
-        if unsafe resolve(address, error) || FaultProbe.answer(frame, at: address.rawValue) {
+        if unsafe resolve(address, error, frame.pointee.rip) || FaultProbe.answer(frame, at: address.rawValue) {
             unsafe isHandling = false
             return
         }
@@ -101,6 +101,27 @@ enum PageFaultHandler {
 
 extension PageFaultHandler {
     /// Has a stack grow, or answers the first touch of on-demand memory. - Returns: true where the instruction can run again.
+    private static func resolve(_ address: VirtualAddress, _ error: PageFaultError, _ instruction: UInt) -> Bool {
+        if X86Platform.isTracing { return resolveTraced(address, error, instruction) }
+        return resolve(address, error)
+    }
+
+    @inline(never)
+    private static func resolveTraced(
+        _ address: VirtualAddress, _ error: PageFaultError, _ instruction: UInt
+    ) -> Bool {
+        traceFault(address, error, instruction)
+        return X86Platform.withinTracedCall { resolve(address, error) }
+    }
+
+    @inline(never)
+    private static func traceFault(_ address: VirtualAddress, _ error: PageFaultError, _ instruction: UInt) {
+        var event = TraceEvent(.pageFault, address.rawValue)
+        event.size = UInt(error.rawValue)
+        event.caller = instruction
+        X86Platform.trace(event)
+    }
+
     private static func resolve(_ address: VirtualAddress, _ error: PageFaultError) -> Bool {
         guard let memory = unsafe Quarry.memory else { return false }
         let access = FaultAccess(errorCode: UInt64(error.rawValue))

@@ -16,4 +16,23 @@ enum X86Platform: X86Uniprocessor {
     static func report(_ failure: FailedAllocation) { AllocationFailureLog.handle(failure) }
 
     static func report(_ traced: TracedObject) { SlabTrace.handle(traced) }
+
+    /// The events that are traced, and how many calls that are traced this CPU is within. `Tracer` sets the first.
+    nonisolated(unsafe) static var tracedBits: UInt32 = 0
+    nonisolated(unsafe) static var traceDepth: UInt = 0
+
+    @inline(__always)
+    static var tracedEvents: TraceSelection { TraceSelection(rawValue: unsafe tracedBits) }
+
+    static func trace(_ event: borrowing TraceEvent) { Tracer.record(event) }
+
+    @inline(__always)
+    static func enterTracedCall() -> UInt {
+        let outer = unsafe traceDepth
+        unsafe traceDepth = outer &+ 1
+        return outer
+    }
+
+    @inline(__always)
+    static func leaveTracedCall(_ outer: UInt) { unsafe traceDepth = outer }
 }

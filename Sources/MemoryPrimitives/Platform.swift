@@ -81,6 +81,20 @@ public protocol Platform {
 
     /// Takes note of a call on a cache whose calls are to be told to the log.
     static func report(_ traced: TracedObject)
+
+    /// Which events `trace` is to be told of; none where nothing is traced. See `KernelMemory.setTracing`.
+    static var tracedEvents: TraceSelection { get }
+
+    /// Takes note of an event, of a kind that was selected or of another, which is dropped. Its time, CPU, depth, context and,
+    /// where it is 0, caller are the platform's to fill in. Called from any context, with any lock held.
+    static func trace(_ event: borrowing TraceEvent)
+
+    /// A call that is traced begins: what this CPU traces until its end is nested.
+    /// - Returns: what `leaveTracedCall` must be given.
+    static func enterTracedCall() -> UInt
+
+    /// The opposite of the latest `enterTracedCall`.
+    static func leaveTracedCall(_ outer: UInt)
 }
 
 extension Platform {
@@ -93,6 +107,22 @@ extension Platform {
 
     /// Takes no note: a platform without a log need not say anything.
     public static func report(_ traced: TracedObject) {}
+
+    /// Traces nothing.
+    @inline(__always)
+    public static var tracedEvents: TraceSelection { .none }
+
+    /// Takes no note.
+    @inline(__always)
+    public static func trace(_ event: borrowing TraceEvent) {}
+
+    /// Counts nothing.
+    @inline(__always)
+    public static func enterTracedCall() -> UInt { 0 }
+
+    /// Counts nothing.
+    @inline(__always)
+    public static func leaveTracedCall(_ outer: UInt) {}
 
     /// Flushes the pages one by one; a platform that can tell all CPUs in one round brings its own.
     @inline(__always)

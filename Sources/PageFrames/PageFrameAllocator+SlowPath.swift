@@ -78,6 +78,8 @@ extension PageFrameAllocator {
     @inline(never)
     private func freeUnusual(_ frame: PageFrameNumber, order: Int) {
         if 0 <= order, order <= BlockOrder.highest, dropReference(frame, order: order) { return }
+        // A free that is refused is told of, too: the trace ends with what was wrong.
+        if checks.active.contains(.tracing) { traceFree(frame, order: order) }
         let violation = zone(of: frame).value.withState { _ in table.diagnoseFree(frame, order: order) }
         P.report(violation)
     }

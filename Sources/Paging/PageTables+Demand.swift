@@ -82,6 +82,7 @@ extension PageTables {
         let change = RangeChange(operation: .unmap, first: range.start.rawValue, byteCount: range.byteCount)
         try change.validate(features)
         try checkEdges(change.first, change.first &+ (change.byteCount &- 1))
+        if P.isTracing { trace(change) }
         var offset: UInt = 0
         var batch = ClearedPages()
         while offset < change.byteCount {

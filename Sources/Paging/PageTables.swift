@@ -77,6 +77,7 @@ public struct PageTables<P: Platform>: ~Copyable, @unchecked Sendable {
         }
         commit(change, &outcome)
         lock.release(state)
+        if P.isTracing { trace(change) }
         finish(&outcome, using: &source)
         return outcome.lastRemoved
     }

@@ -8,4 +8,5 @@
 @_exported import PageFrames
 @_exported import Paging
 @_exported import Slab
+@_exported import Tracing
 @_exported import VirtualMemory

@@ -43,6 +43,7 @@ public final class SimulatedMachine: @unchecked Sendable {
     /// then, and what the CPUs still remember. To be set before the first.
     public var flushHandler: (() -> Void)?
 
+<<<<<<< HEAD
     /// Whether flushes are lost: no TLB forgets anything, as where code leaves a flush out. What follows is a
     /// `StaleTranslation` where an access goes by what was to be forgotten.
     public var losesFlushes: Bool {
@@ -50,6 +51,13 @@ public final class SimulatedMachine: @unchecked Sendable {
         set { flushesAreLost.store(newValue, ordering: .relaxed) }
     }
     private let flushesAreLost = Atomic<Bool>(false)
+=======
+    /// Called with each event that is traced, on the thread that makes the call. To be set before anything is.
+    public var traceHandler: ((TraceEvent) -> Void)?
+
+    let traced = Atomic<UInt32>(0)
+    let traceDepths: [TraceDepth]
+>>>>>>> refs/heads/trace
 
     /// Where the code under test gets its random bits from; nil, as at first, for the host's source. A generator repeats
     /// them: for tests whose every step is to follow from a seed.
@@ -90,6 +98,7 @@ public final class SimulatedMachine: @unchecked Sendable {
     public init(
         memory: UInt = 64 << 20, cpuCount: Int = 1, violations: ViolationPolicy = .record
     ) {
+        traceDepths = (0..<cpuCount).map { _ in TraceDepth() }
         tlbs = (0..<cpuCount).map { _ in SimulatedTLB() }
         arena = Arena(byteCount: memory)
         self.cpuCount = cpuCount

@@ -81,4 +81,14 @@ public enum SimulatedPlatform: Platform {
 
     /// Notes the call down.
     public static func report(_ traced: TracedObject) { SimulatedMachine.current.record(traced) }
+
+    public static var tracedEvents: TraceSelection { SimulatedMachine.current.tracedEvents }
+
+    public static func trace(_ event: borrowing TraceEvent) { SimulatedMachine.current.trace(copy event) }
+
+    public static func enterTracedCall() -> UInt { SimulatedMachine.current.traceDepths[currentCPU].enter() }
+
+    public static func leaveTracedCall(_ outer: UInt) {
+        SimulatedMachine.current.traceDepths[currentCPU].leave(outer)
+    }
 }

@@ -47,6 +47,9 @@ extension Kmalloc {
     @inline(never)
     private static func freeUncommon(_ kmalloc: borrowing Kmalloc<P>, _ address: UInt) {
         if address == 0 || address == zeroSizeAddress { return }
+        if P.isTracing { kmalloc.traceUncommonFree(address) }
+        let outer = P.enterTracedCall()
+        defer { P.leaveTracedCall(outer) }
         if address & (PageSize.byteCount &- 1) == 0,
             kmalloc.largeBlocks.free(kmalloc.frame(of: address), to: kmalloc.frames)
         {

@@ -47,7 +47,7 @@ extension SlabCache {
         let (empty, all, depot) = withState { state in
             (state.lists.slabCount(in: SlabLists.empty), state.lists.slabCount, state.depot)
         }
-        let limit = magazine(0).limit
+        let limit = usualMagazineLimit
         let bucket = Bucket<P>.byteCount(capacity: limit - Self.objectsLeft(ofLimit: limit))
         let buckets = (UInt(depot.bucketCount * bucket) + PageSize.byteCount - 1) >> PageSize.shift
         if flags.contains(.typesafe) { return buckets }

@@ -36,6 +36,8 @@ public struct Kmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     let largeBlocks = LargeBlocks<P>()
     let guarded: GuardedSampling<P>
     let options: SlabOptions
+    /// Whether the magazines of all caches are off; see `setMagazines`.
+    let passesMagazines = Atomic<Bool>(false)
 
     /// Sets up all caches, without a slab yet, in frames of their own.
     ///
@@ -123,9 +125,7 @@ public struct Kmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
             if flags.contains(.zero) { return unsafe Magazine<P>.clear(object, magazine.plainSize) }
             return unsafe UnsafeMutableRawPointer(bitPattern: object)
         }
-        guard byteCount <= largestByteCount,
-            let frame = kmalloc.largeBlocks.allocate(byteCount, flags, from: kmalloc.frames)
-        else { return nil }
+        guard byteCount <= largestByteCount, let frame = kmalloc.allocateLarge(byteCount, flags) else { return nil }
         // A block just allocated, which the direct map covers.
         return unsafe kmalloc.directMap.pointer(to: frame)
     }

@@ -8,6 +8,12 @@ extension Magazine {
     /// the meaning of the flags. A watched cache takes note of the bytes that were asked for; 0 for a whole object.
     @inline(never)
     func allocateSlow(_ flags: AllocationFlags, _ requested: UInt = 0) -> UnsafeMutableRawPointer? {
+        if P.isTracing { return unsafe allocateTraced(flags, requested) }
+        return unsafe allocateFromCache(flags, requested)
+    }
+
+    @inline(__always)
+    func allocateFromCache(_ flags: AllocationFlags, _ requested: UInt) -> UnsafeMutableRawPointer? {
         guard let object = cache.value.allocateSlow(flags, requested) else { return nil }
         if flags.contains(.zero), plainSize != 0, !cache.value.isWatched {
             // All of it, as users who know its size may rely on: a borrowed one is larger than this cache's.
@@ -27,5 +33,15 @@ extension Magazine {
 
     /// Takes back a free object for which the magazine has no room, or which is held.
     @inline(never)
-    func freeSlow(_ entry: Entry) { cache.value.freeSlow(entry) }
+    func freeSlow(_ entry: Entry) {
+        if P.isTracing { return freeTraced(entry, .kfree) }
+        cache.value.freeSlow(entry)
+    }
+
+    /// The same for an object that was given back to its cache.
+    @inline(never)
+    func freeToCacheSlow(_ entry: Entry) {
+        if P.isTracing { return freeTraced(entry, .cacheFree) }
+        cache.value.freeSlow(entry)
+    }
 }

@@ -10,7 +10,8 @@ import Synchronization
 /// and a thread that is moved to another CPU meanwhile does no harm.
 ///
 /// A cache that must see each call, because it checks or counts or is to fail, has magazines with the limit 0: these are
-/// always empty and always full, and the short way has no test for it.
+/// always empty and always full, and the short way has no test for it. So have all caches while magazines are off
+/// (`Kmalloc.setMagazines`).
 @safe
 struct Magazine<P: Platform>: @unchecked Sendable {
     static var capacity: Int { 61 }
@@ -18,8 +19,8 @@ struct Magazine<P: Platform>: @unchecked Sendable {
     struct Header: ~Copyable {
         /// The number of objects. For who holds the magazine; others may read a snapshot.
         let count = Atomic<Int>(0)
-        /// The most objects that it may hold.
-        let limit: Int
+        /// The most objects that it may hold. For who holds the magazine.
+        var limit: Int
         let lock = SpinLock<P>()
         /// Bytes of an object; 0 where objects have red zones, and so no more bytes than were asked for.
         let plainSize: UInt
@@ -81,9 +82,12 @@ struct Magazine<P: Platform>: @unchecked Sendable {
         nonmutating set { unsafe header.pointee.count.store(newValue, ordering: .relaxed) }
     }
 
-    /// The number of objects that it may hold.
+    /// The number of objects that it may hold. For who holds it.
     @inline(__always)
-    var limit: Int { unsafe header.pointee.limit }
+    var limit: Int {
+        get { unsafe header.pointee.limit }
+        nonmutating set { unsafe header.pointee.limit = newValue }
+    }
 
     /// Bytes of an object of the cache; 0 where objects have red zones.
     @inline(__always)

@@ -26,6 +26,12 @@ extension SlabCache {
             if let slab { add(slab) }
             return takeSingle()
         }
+        if _slowPath(magazine.limit == 0) {
+            // Off, as for all CPUs: nothing is to lie in it.
+            magazine.letGo()
+            if let slab { add(slab) }
+            return takeSingle()
+        }
         defer { magazine.letGo() }
         if magazine.count == 0 || slab != nil { refill(magazine, adding: slab) }
         let last = magazine.count &- 1
@@ -116,6 +122,11 @@ extension SlabCache {
         if isWatched { return freeWatched(entry) }
         let magazine = magazine(P.currentCPU)
         guard magazine.tryHold() else { return putSingle(entry) }
+        if _slowPath(magazine.limit == 0) {
+            // Off: nothing is to lie in it.
+            magazine.letGo()
+            return putSingle(entry)
+        }
         let surplus = magazine.count >= magazine.limit ? makeRoom(magazine) : nil
         magazine.put(entry, at: magazine.count)
         magazine.count = magazine.count &+ 1

@@ -112,7 +112,7 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
                 isWatched: isWatched, random: random, frames: frames, headers: headers, debugging: debugging,
                 guarded: guarded, larger: larger, at: memory),
             at: memory.bindMemory(to: SlabCache<P>.self, capacity: 1))
-        let magazineLimit = cache.value.isWatched ? 0 : magazineLimit(slotSize: layout.slotSize)
+        let magazineLimit = cache.value.isWatched ? 0 : cache.value.usualMagazineLimit
         for cpu in 0..<P.cpuCount {
             cache.value.magazine(cpu).initialize(
                 limit: magazineLimit, plainSize: flags.contains(.redZone) ? 0 : layout.objectSize,
@@ -163,9 +163,7 @@ public struct SlabCache<P: Platform>: ~Copyable, @unchecked Sendable {
     static var magazinesByteCount: Int { Magazine<P>.byteCount * P.cpuCount }
 
     /// The objects that a CPU's magazine holds at most: 32 KiB of them, and no more than 61; 16 of large ones.
-    private static func magazineLimit(slotSize: UInt) -> Int {
-        max(16, min(Magazine<P>.capacity, Int(8 * PageSize.byteCount / slotSize)))
-    }
+    var usualMagazineLimit: Int { max(16, min(Magazine<P>.capacity, Int(8 * PageSize.byteCount / layout.slotSize))) }
 
     /// The objects that stay in a full magazine when room is made. The others fit into a bucket.
     @inline(__always)

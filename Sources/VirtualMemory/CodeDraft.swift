@@ -55,6 +55,9 @@ public struct CodeDraft<P: Platform>: ~Copyable, Sendable {
     public consuming func seal() -> VirtualAddress {
         let start = area.usable.start
         vmalloc.value.seal(area, alias)
+        if P.isTracing {
+            vmalloc.value.traceAllocation(of: area.usable.byteCount, start, .kernel, 0, isPopulated: true)
+        }
         discard self
         return start
     }

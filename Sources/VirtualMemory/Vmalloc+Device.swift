@@ -46,6 +46,21 @@ extension Vmalloc {
         _ physical: PhysicalAddress, byteCount: UInt, cacheMode: CacheMode = .uncachedOverridable,
         name: StaticString = "ioremap", caller: UInt = 0
     ) throws(DeviceMappingError) -> VirtualAddress {
+        let outer = P.enterTracedCall()
+        defer { P.leaveTracedCall(outer) }
+        let start = try makeDevice(physical, byteCount, cacheMode, name, caller)
+        if P.isTracing {
+            // The call itself is not nested.
+            P.leaveTracedCall(outer)
+            traceMap(of: physical, byteCount, start, .readWrite.cached(cacheMode), "ioremap", caller)
+        }
+        return start
+    }
+
+    @inline(__always)
+    private func makeDevice(
+        _ physical: PhysicalAddress, _ byteCount: UInt, _ cacheMode: CacheMode, _ name: StaticString, _ caller: UInt
+    ) throws(DeviceMappingError) -> VirtualAddress {
         let pages = try devicePages(physical, byteCount)
         if holdsMemory(pages) { throw .isMemory }
         var request = AreaRequest(

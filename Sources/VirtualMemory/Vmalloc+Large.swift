@@ -17,6 +17,17 @@ extension Vmalloc {
     public func allocateLarge(
         _ byteCount: UInt, flags: AllocationFlags = .kernel, name: StaticString = "vmalloc_huge", caller: UInt = 0
     ) -> VirtualAddress? {
+        let outer = P.enterTracedCall()
+        let start = makeLarge(byteCount, flags, name, caller)
+        P.leaveTracedCall(outer)
+        if P.isTracing { traceAllocation(of: byteCount, start, flags, caller, isPopulated: true) }
+        return start
+    }
+
+    @inline(__always)
+    private func makeLarge(
+        _ byteCount: UInt, _ flags: AllocationFlags, _ name: StaticString, _ caller: UInt
+    ) -> VirtualAddress? {
         let pages = pageCount(forBytes: byteCount)
         let isLarge = pages >= PageSize.size2MiB.frameCount && pages <= frames.value.managedFrames
         if isLarge, flags.isDisjoint(with: .dma | .dma32) {

@@ -20,6 +20,27 @@ extension Vmalloc {
         _ frames: UnsafeBufferPointer<PageFrameNumber>, permissions: PagePermissions = .readWrite,
         name: StaticString = "vmap", caller: UInt = 0
     ) -> VirtualAddress? {
+        if P.isTracing { return unsafe mapTraced(frames, permissions, name, caller) }
+        return unsafe makeMap(frames, permissions, name, caller)
+    }
+
+    @inline(never)
+    private func mapTraced(
+        _ frames: UnsafeBufferPointer<PageFrameNumber>, _ permissions: PagePermissions, _ name: StaticString,
+        _ caller: UInt
+    ) -> VirtualAddress? {
+        let outer = P.enterTracedCall()
+        let start = unsafe makeMap(frames, permissions, name, caller)
+        P.leaveTracedCall(outer)
+        unsafe traceMap(of: frames, start, permissions, caller)
+        return start
+    }
+
+    @inline(__always)
+    private func makeMap(
+        _ frames: UnsafeBufferPointer<PageFrameNumber>, _ permissions: PagePermissions, _ name: StaticString,
+        _ caller: UInt
+    ) -> VirtualAddress? {
         if permissions.contains(.execute) { return nil }
         if unsafe !self.frames.value.manages(allOf: frames) { return nil }
         let request = AreaRequest(.map, pageCount: UInt(bitPattern: frames.count), name: name, caller: caller)

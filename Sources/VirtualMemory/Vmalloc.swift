@@ -106,6 +106,17 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
         _ byteCount: UInt, flags: AllocationFlags = .kernel, populate: Bool = false, name: StaticString = "vmalloc",
         caller: UInt = 0
     ) -> VirtualAddress? {
+        let outer = P.enterTracedCall()
+        let start = makeArea(byteCount, flags, populate: populate, name: name, caller: caller)
+        P.leaveTracedCall(outer)
+        if P.isTracing { traceAllocation(of: byteCount, start, flags, caller, isPopulated: populate) }
+        return start
+    }
+
+    @inline(__always)
+    private func makeArea(
+        _ byteCount: UInt, _ flags: AllocationFlags, populate: Bool, name: StaticString, caller: UInt
+    ) -> VirtualAddress? {
         var request = AreaRequest(.vmalloc, pageCount: pageCount(forBytes: byteCount), name: name, caller: caller)
         request.bringsNeighbours = true
         let isPopulated = populate || !flags.isDisjoint(with: .dma | .dma32)
@@ -206,6 +217,12 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
 
     /// Frees the area of `kind` that starts at `address`; `call` is what reports name.
     func free(_ address: VirtualAddress, kind: AreaKind, call: StaticString) {
+        if P.isTracing { return freeTraced(address, kind, call) }
+        giveBack(address, kind: kind, call: call)
+    }
+
+    @inline(__always)
+    func giveBack(_ address: VirtualAddress, kind: AreaKind, call: StaticString) {
         guard let area = ranges.claim(address, kind) else { return refuse(address, kind, call: call) }
         if frames.value.isWatched {
             frames.value.noteFree(address.rawValue, byteCount: area.node.area.usable.byteCount)

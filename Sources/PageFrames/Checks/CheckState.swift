@@ -18,6 +18,9 @@ struct CheckState<P: Platform>: ~Copyable {
     /// Where it stands how the watcher is called (`WatcherCalls`); 0 where there is none.
     let watcher = Atomic<UInt>(0)
 
+    /// Whether each allocation and each free is to be traced.
+    let wantsTracing = Atomic<Bool>(false)
+
     /// Whether the frame caches were last turned on or off, for when no check is in their way any more.
     private let frameCachesAreWanted = Atomic<Bool>(true)
 
@@ -40,10 +43,11 @@ struct CheckState<P: Platform>: ~Copyable {
     @inline(__always)
     var active: FrameChecks { FrameChecks(rawValue: bits.load(ordering: .relaxed)) }
 
-    /// Has requests counted while one is to fail, and the watcher told while there is one. - `switching` is held.
+    /// Has requests counted while one is to fail, the watcher told while there is one, and calls traced while they are to be. - `switching` is held.
     func updateTemporaryChecks() {
         set(.failureInjection, failureCountdown.load(ordering: .relaxed) > 0)
         set(.watcher, watcher.load(ordering: .relaxed) != 0)
+        set(.tracing, wantsTracing.load(ordering: .relaxed))
     }
 
     private func set(_ check: FrameChecks, _ isActive: Bool) {

@@ -23,6 +23,8 @@ public struct FrameChecks: FlagSet, Sendable {
     /// (`debug_guardpage`). Costs half of memory.
     @inline(__always) public static var guardPages: FrameChecks { FrameChecks(rawValue: 16) }
 
+    /// Each allocation and each free is traced. No choice at boot, as the next two.
+    @inline(__always) static var tracing: FrameChecks { FrameChecks(rawValue: 1 << 29) }
     /// Somebody is told of each allocation. No choice at boot either, as the next.
     @inline(__always) static var watcher: FrameChecks { FrameChecks(rawValue: 1 << 30) }
     /// A request is to fail on purpose. No choice at boot, but the same things must give way for it.

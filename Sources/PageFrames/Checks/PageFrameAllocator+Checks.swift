@@ -7,7 +7,7 @@ import MemoryPrimitives
 extension PageFrameAllocator {
     /// What is checked beyond what always is.
     public var activeChecks: FrameChecks {
-        checks.active.subtracting(.failureInjection | .watcher)
+        checks.active.subtracting(.failureInjection | .watcher | .tracing)
     }
 
     /// As `allocate`, with the checks that were chosen.
@@ -34,7 +34,9 @@ extension PageFrameAllocator {
         if isGuarded { setGuard(behind: frame, order: order) }
         if active.contains(.owners) { noteAllocation(frame, order: order, flags) }
         noteBlock(frame, frameCount: 1 << UInt(order), flags)
-        return finish(frame, order: order, active.contains(.zeroOnAllocation) ? flags | .zero : flags)
+        let block = finish(frame, order: order, active.contains(.zeroOnAllocation) ? flags | .zero : flags)
+        if active.contains(.tracing), let block { traceAllocation(block, order: order, flags) }
+        return block
     }
 
     /// Checks frames that have been taken out of their zones as a range, and notes their owner down.
@@ -46,6 +48,7 @@ extension PageFrameAllocator {
             let number = UInt32(truncatingIfNeeded: frame)
             if active.contains(.poison) { verifyPoison(number, order: 0) }
             if active.contains(.owners) { noteAllocation(number, order: 0, flags) }
+            if active.contains(.tracing) { traceAllocation(PageFrameNumber(frame), order: 0, flags) }
         }
     }
 
@@ -53,6 +56,7 @@ extension PageFrameAllocator {
     @inline(never)
     func putChecked(_ frame: UInt32, order: Int) {
         let active = checks.active
+        if active.contains(.tracing) { traceFree(PageFrameNumber(UInt(frame)), order: order) }
         noteBlockFree(frame, order: order)
         // The guard's frames go along with the block's.
         let whole = active.contains(.guardPages) && takeGuard(behind: frame, order: order) ? order + 1 : order

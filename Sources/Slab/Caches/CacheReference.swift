@@ -63,7 +63,7 @@ public struct CacheReference<P: Platform>: Equatable, Sendable {
         // The object's own state byte.
         let entry = unsafe Magazine<P>.Entry(object: object, state: slab.statePointer(index))
         let magazine = Magazine<P>(at: slab.magazines, cpu: P.currentCPU)
-        if !magazine.free(entry) { magazine.freeSlow(entry) }
+        if !magazine.free(entry) { magazine.freeToCacheSlow(entry) }
     }
 
     /// The slab of this cache that an address lies in; nil where it lies in none.
@@ -79,7 +79,11 @@ public struct CacheReference<P: Platform>: Equatable, Sendable {
     /// Takes back a guarded object, or reports what is no allocated object of this cache, unless it is nil.
     @inline(never)
     func refuse(_ object: UInt) {
-        if object == 0 || cache.value.guarded.free(object, from: cache, in: "kmem_cache_free") { return }
+        if object == 0 { return }
+        if P.isTracing { cache.value.traceFree(of: object, .cacheFree) }
+        let outer = P.enterTracedCall()
+        defer { P.leaveTracedCall(outer) }
+        if cache.value.guarded.free(object, from: cache, in: "kmem_cache_free") { return }
         cache.value.debugging.value.report(cache.value.diagnose(object, in: "kmem_cache_free"))
     }
 

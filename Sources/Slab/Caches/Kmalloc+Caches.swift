@@ -1,5 +1,6 @@
 import MemoryPrimitives
 import PageFrames
+import Synchronization
 
 // Caches that users make: for objects of one kind, which are then apart from all others' and, with a constructor, set up
 // once and not at each allocation.
@@ -74,6 +75,8 @@ extension Kmalloc {
             cache.value.leaveObjectsAlone()
         }
         caches.add(cache)
+        // Whoever turns magazines off meanwhile says so before looking for caches.
+        if passesMagazines.load(ordering: .sequentiallyConsistent) { cache.value.setMagazines(enabled: false) }
         return cache
     }
 
