@@ -32,7 +32,7 @@ let package = Package(
                 "LeakDetection", "KernelMemory", "Quarry",
             ]),
         .library(name: "QuarryX86", targets: ["QuarryX86"]),
-        .library(name: "SimulatedMachine", targets: ["SimulatedMachine"]),
+        .library(name: "SimulatedMachine", targets: ["SimulatedMachine", "SimulatedKernel"]),
     ],
     targets: [
         // Floors 0 to 5: no platform, no privileged instruction.
@@ -83,6 +83,13 @@ let package = Package(
         .target(
             name: "SimulatedMachine", dependencies: ["MemoryPrimitives", "HostThreads"],
             swiftSettings: [.strictMemorySafety(), .treatAllWarnings(as: .error)]),
+        .target(
+            name: "SimulatedKernel",
+            dependencies: [
+                "MemoryPrimitives", "BootMemory", "PageFrames", "Paging", "Slab", "VirtualMemory", "KernelMemory",
+                "SimulatedMachine",
+            ],
+            swiftSettings: [.strictMemorySafety(), .treatAllWarnings(as: .error)]),
         // What `make fuzz` feeds with inputs, and tests with those that are kept.
         .target(
             name: "FuzzTargets",
@@ -108,6 +115,7 @@ let package = Package(
         tests(of: "DeviceMemory"),
         tests(of: "LeakDetection", with: ["Slab", "VirtualMemory"]),
         tests(of: "KernelMemory"),
+        tests(of: "SimulatedKernel", with: ["Quarry"]),
         tests(of: "Monitor"),
     ]
 )

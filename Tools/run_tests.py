@@ -59,6 +59,11 @@ def step_count(_, status):
     return Count(0, 0 if status == 0 else 1)
 
 
+def build_and_test_count(output, status):
+    """A command that builds counts as a step; pytest by its tests."""
+    return (pytest_count if PYTEST_NUMBER.search(output) else step_count)(output, status)
+
+
 @dataclasses.dataclass
 class Part:
     """A part of the test run: its commands, how long each may take in seconds, and how its tests are counted."""
@@ -100,6 +105,12 @@ PARTS = {
     "debug": Part(
         "unoptimised kernel build",
         [[sys.executable, "Tools/build_kernel.py", "--configuration", "debug", "--output", "build/debug"]], 600),
+    "examples": Part(
+        "examples, as packages of their own",
+        [[sys.executable, "Tools/build_kernel.py", "--package", "Examples/AdoptingKernel", "--product", "AdoptingKernel",
+          "--output", "build/examples"],
+         ["swift", "build", "--build-system", "native", "--package-path", "Examples/HostSimulation"],
+         [*PYTEST, "Tests/ExampleTests"]], 600, build_and_test_count),
     "boot": Part("boot tests", [[*PYTEST, "--durations=5", "Tests/BootTests"]], 1200, pytest_count),
 }
 

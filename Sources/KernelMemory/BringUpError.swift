@@ -10,6 +10,8 @@ public enum BringUpError: Error, Sendable {
     case outOfBootMemory
     /// The image's description is inconsistent, or part of it is not RAM.
     case imageNotMappable
+    /// The layout is one that no kernel can have, for the reason given (`AddressSpaceLayout.problem`).
+    case layoutNotUsable(StaticString)
 
     /// The error in words, for the log.
     public var reason: StaticString {
@@ -18,6 +20,7 @@ public enum BringUpError: Error, Sendable {
         case .mapTooLarge: "the memory map has too many parts"
         case .outOfBootMemory: "too little memory for page tables and allocators"
         case .imageNotMappable: "the kernel image cannot be mapped"
+        case .layoutNotUsable(let problem): problem
         }
     }
 }

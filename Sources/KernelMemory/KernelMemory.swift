@@ -112,6 +112,9 @@ public struct KernelMemory<P: Platform>: ~Copyable {
         _ boot: inout BootAllocator, _ machine: borrowing MachineDescription, _ map: borrowing FirmwareMap,
         _ information: MultibootInformation, _ observer: inout Observer
     ) throws(BringUpError) -> RootMemory {
+        if let problem = machine.layout.problem(fiveLevels: machine.features.fiveLevels) {
+            throw .layoutNotUsable(problem)
+        }
         try BootReservations.fill(&boot, from: map, information, machine)
         boot.allowGrowth(through: machine.directMap, below: machine.reachableLimit)
         observer.bootMemoryIsReady(boot)

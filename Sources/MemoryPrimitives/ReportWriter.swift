@@ -29,11 +29,13 @@ extension ReportWriter {
         write(hex: address, digits: 16)
     }
 
+    /// Writes the address as `0x` and 16 hexadecimal digits, without a name.
     public mutating func write(symbolOf address: UInt) {
         write("0x")
         write(hex: address, digits: 16)
     }
 
+    /// As `write(symbolOf:)`.
     public mutating func write(symbolAt address: UInt) { write(symbolOf: address) }
 
     /// Writes text.

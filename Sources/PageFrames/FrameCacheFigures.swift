@@ -9,6 +9,7 @@ public struct FrameCacheFigures: Equatable, Sendable {
     /// How many single frames a refill fetches, and an overflow gives back.
     public var batch: UInt = 0
 
+    /// No frames.
     public init() {}
 }
 

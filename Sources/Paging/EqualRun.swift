@@ -2,8 +2,9 @@ import MemoryPrimitives
 
 /// Neighbouring entries of one level that allow the same, wherever the memory behind them is: a line of Linux's ptdump.
 public struct EqualRun: Equatable, Sendable {
-    /// The first byte, and the last one: a run may end where the address space does.
+    /// The first byte of what the run's entries stand for.
     public let first: VirtualAddress
+    /// The last byte: a run may end where the address space does.
     public private(set) var last: VirtualAddress
     /// The level of its entries, 0 for pages of 4 KiB.
     public let level: Int

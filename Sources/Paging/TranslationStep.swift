@@ -8,6 +8,7 @@ public struct TranslationStep: Equatable, Sendable {
     public let index: Int
     /// The table that it stands in.
     public let table: PhysicalAddress
+    /// What stands there.
     public let entry: PageTableEntry
 
     /// Whether the entry leads to another table, at `entry.tableAddress`.

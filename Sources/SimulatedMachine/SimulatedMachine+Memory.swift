@@ -165,6 +165,7 @@ extension SimulatedMachine {
 
     func flushPage(_ address: VirtualAddress) {
         flushHandler?()
+        if losesFlushes { return }
         pageFlushes.add(1, ordering: .relaxed)
         for tlb in tlbs { tlb.flush { $0.drop(address.rawValue) } }
     }
@@ -172,6 +173,7 @@ extension SimulatedMachine {
     /// As one message to each CPU.
     func flushPages(_ addresses: [VirtualAddress]) {
         flushHandler?()
+        if losesFlushes { return }
         pageFlushes.add(addresses.count, ordering: .relaxed)
         flushRounds.add(1, ordering: .relaxed)
         for tlb in tlbs { tlb.flush { cache in for address in addresses { cache.drop(address.rawValue) } } }
@@ -179,18 +181,21 @@ extension SimulatedMachine {
 
     /// By one CPU alone.
     func flushPage(_ address: VirtualAddress, of cpu: Int) {
+        if losesFlushes { return }
         ownFlushes.add(1, ordering: .relaxed)
         tlbs[cpu].flush { $0.drop(address.rawValue) }
     }
 
     /// By one CPU alone.
     func flushAllPages(of cpu: Int) {
+        if losesFlushes { return }
         ownFlushes.add(1, ordering: .relaxed)
         tlbs[cpu].flush { $0.dropAll() }
     }
 
     func flushAllPages() {
         flushHandler?()
+        if losesFlushes { return }
         fullFlushes.add(1, ordering: .relaxed)
         for tlb in tlbs { tlb.flush { $0.dropAll() } }
     }

@@ -43,6 +43,14 @@ public final class SimulatedMachine: @unchecked Sendable {
     /// then, and what the CPUs still remember. To be set before the first.
     public var flushHandler: (() -> Void)?
 
+    /// Whether flushes are lost: no TLB forgets anything, as where code leaves a flush out. What follows is a
+    /// `StaleTranslation` where an access goes by what was to be forgotten.
+    public var losesFlushes: Bool {
+        get { flushesAreLost.load(ordering: .relaxed) }
+        set { flushesAreLost.store(newValue, ordering: .relaxed) }
+    }
+    private let flushesAreLost = Atomic<Bool>(false)
+
     /// Where the code under test gets its random bits from; nil, as at first, for the host's source. A generator repeats
     /// them: for tests whose every step is to follow from a seed.
     public var randomGenerator: SeededGenerator? {

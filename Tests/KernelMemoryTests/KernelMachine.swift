@@ -73,9 +73,9 @@ final class KernelMachine: @unchecked Sendable {
         machine.pagingControl.noExecute = configuration.features.noExecute
         machine.pagingControl.gigabytePages = configuration.features.gigabytePages
         machine.pagingControl.fiveLevels = configuration.features.fiveLevels
-        let loader = BootLoader(machine: machine, information: configuration.information)
+        let loader = SimulatedBootLoader(machine: machine, information: configuration.information)
         let end = loader.write(
-            map: map, modules: configuration.modules, claimedMapLength: configuration.claimedMapLength)
+            map: map.entries, modules: configuration.modules, claimedMapLength: configuration.claimedMapLength)
         information = configuration.information..<end
         for range in configuration.patterned {
             memset(machine.arena.directMap.pointer(to: range.start), Configuration.pattern, Int(range.byteCount))
@@ -123,15 +123,7 @@ final class KernelMachine: @unchecked Sendable {
         if kind == .store { access.insert(.write) }
         if kind == .fetch { access.insert(.execute) }
         if memory.value.pageTables.value.translate(address) != nil { access.insert(.protection) }
-        switch memory.value.stacks.value.grow(at: address, access: access) {
-        case .grown, .spurious: return true
-        case .reserveIsEmpty: return false
-        case .notDue: break
-        }
-        switch memory.value.vmalloc.value.handleFault(at: address, access: access) {
-        case .resolved, .spurious: return true
-        case .fatal: return false
-        }
+        return memory.value.resolvePageFault(at: address, access: access)
     }
 
     func run<Result>(onCPU cpu: Int = 0, _ body: () throws -> Result) rethrows -> Result {

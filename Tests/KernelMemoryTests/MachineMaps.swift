@@ -1,14 +1,11 @@
 import BootMemory
 import MemoryPrimitives
+import SimulatedMachine
 import Testing
 
-/// An entry of the firmware's map, as the boot loader passes it on.
-struct MapEntry: Sendable {
-    var base: UInt64
-    var byteCount: UInt64
-    /// ACPI's number for the kind; 1 is available.
-    var type: UInt32
+typealias MapEntry = SimulatedMapEntry
 
+extension SimulatedMapEntry {
     /// An entry whose last byte is part of it.
     static func through(_ base: UInt64, _ last: UInt64, _ type: UInt32 = 1) -> MapEntry {
         MapEntry(base: base, byteCount: last - base + 1, type: type)
