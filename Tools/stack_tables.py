@@ -29,6 +29,9 @@ INDIRECT_CALLS = {
     "SwiftObjectTests.Shape.value.getter": ["* closure #1 in SwiftObjectTests.shapes(_:)"],
     "CallbackList.unregister(_:)": ["closure #1 in CallbackList.unregister(_:)"],
     "PagingTests.withLargePage(_:_:)": ["closure #1 in PagingTests.*"],
+    "PageTables.walk(from:through:visiting:)": ["partial apply for closure #3 in MemoryMarks.fill(from:_:_:_:_:)"],
+    "closure #1 in VirtualRangeAllocator.forEachArea(includesRetired:_:)": [
+        "partial apply for closure #1 in Vmalloc.checkInvariants()"],
     # Callbacks that are registered and called later.
     "ShrinkRound.*": SHRINKERS,
     "ShrinkerList.visit(_:_:_:)": SHRINKERS,
@@ -114,7 +117,7 @@ EXCLUDED_BELOW = {
 
 # What is entered again while it runs, how often at most, and why no more often.
 RECURSION = {
-    "FatalReport.panic(_:_:)": Bound(1, "FatalReport.begin ends a report within a report"),
+    "swift_runtime_stack_damaged": Bound(1, "FatalReport.begin ends a report within a report"),
     "ViolationReport.handle(_:)": Bound(1, "FatalReport.begin ends a report within a report"),
     "PageFrameAllocator.reportInUse(_:order:_:)": Bound(1, "its own attempts are without .noFail, and end at the next"),
     "FreeIndex.leadsAstray(_:_:_:_:)": Bound(3, "once a level of the index, of which there are four at most"),
