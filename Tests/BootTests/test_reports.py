@@ -118,7 +118,7 @@ def test_each_line_has_linuxs_shape(dump, name):
 def test_the_sample_shows_in_the_reports(dump, memory):
     """What the kernel did before: each report has something to tell."""
     text = dump["vmallocinfo"]
-    assert re.search(r" \S+\.\S*run\S*\+0x[0-9a-f]+/0x[0-9a-f]+ pages=\d+ vmalloc N0=", text), text
+    assert re.search(r" MemorySample\.\S+\+0x[0-9a-f]+/0x[0-9a-f]+ pages=\d+ vmalloc N0=", text), text
     assert re.search(r" hpet phys=0x00000000fed00000 ioremap$", text, re.MULTILINE), text
     assert re.search(r" 12288 window vmap$", text, re.MULTILINE), text
     assert caches(dump["slabinfo"])["dentry"][:2] >= [100, 100]
