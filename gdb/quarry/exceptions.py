@@ -35,7 +35,7 @@ class ExceptionFrame:
 
 
 def current():
-    """The exception that is being handled, the outermost first found on the stack; None where there is none.
+    """The exception that is being handled, of several the innermost; None where there is none.
 
     At exception_dispatch's first instruction the frame's address is its argument. Deeper, the chain of frame pointers leads
     to the link that exception_common has made: the interrupted rip, and right above it the registers.
