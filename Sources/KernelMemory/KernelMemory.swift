@@ -112,9 +112,7 @@ public struct KernelMemory<P: Platform>: ~Copyable {
         _ boot: inout BootAllocator, _ machine: borrowing MachineDescription, _ map: borrowing FirmwareMap,
         _ information: MultibootInformation, _ observer: inout Observer
     ) throws(BringUpError) -> RootMemory {
-        if let problem = machine.layout.problem(fiveLevels: machine.features.fiveLevels) {
-            throw .layoutNotUsable(problem)
-        }
+        try checkLayout(machine)
         try BootReservations.fill(&boot, from: map, information, machine)
         boot.allowGrowth(through: machine.directMap, below: machine.reachableLimit)
         observer.bootMemoryIsReady(boot)
@@ -127,6 +125,14 @@ public struct KernelMemory<P: Platform>: ~Copyable {
         else { throw .outOfBootMemory }
         // Reserved for the root alone just now.
         return unsafe RootMemory(machine.directMap.pointer(to: address), byteCount: rootByteCount)
+    }
+
+    /// Apart from `prepare`, whose frame would hold a copy of the layout.
+    @inline(never)
+    private static func checkLayout(_ machine: borrowing MachineDescription) throws(BringUpError) {
+        if let problem = machine.layout.problem(fiveLevels: machine.features.fiveLevels) {
+            throw .layoutNotUsable(problem)
+        }
     }
 
     @inline(never)

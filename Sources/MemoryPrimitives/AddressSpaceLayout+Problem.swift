@@ -3,6 +3,8 @@ extension AddressSpaceLayout {
     ///
     /// - Parameter fiveLevels: whether page tables have five levels, and so more addresses.
     /// - Complexity: O(1).
+    // Out of line: its table of regions takes no room in bring-up's frames.
+    @inline(never)
     public func problem(fiveLevels: Bool) -> StaticString? {
         let regions: InlineArray<5, VirtualRange> = [objectAlias, directMap, areas, frameTable, image]
         for index in 0..<5 {
