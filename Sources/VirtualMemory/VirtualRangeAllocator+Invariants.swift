@@ -70,6 +70,7 @@ extension VirtualRangeAllocator {
     ///   - includesRetired: whether those are visited that are no areas any more, but wait with their frames for a purge.
     ///   - body: called with a copy of each.
     /// - Throws: what `body` throws, which ends the walk.
+    @inline(__always)
     public func forEachArea<Failure: Error>(
         includesRetired: Bool = false, _ body: (Area) throws(Failure) -> Void
     ) throws(Failure) {

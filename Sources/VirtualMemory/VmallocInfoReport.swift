@@ -72,6 +72,16 @@ public enum VmallocInfoReport {
     }
 }
 
+extension Vmalloc {
+    /// Of the pages that are there, those whose frames are not the areas': somebody else's, or a device's memory.
+    /// - Complexity: O(areas), with the areas' lock held and interrupts disabled.
+    public var borrowedPages: UInt {
+        var pages: UInt = 0
+        ranges.forEachArea { area in if !area.kind.ownsFrames { pages &+= area.presentPages } }
+        return pages
+    }
+}
+
 extension ReportWriter {
     /// Writes a name in a line whose columns are told apart by spaces.
     fileprivate mutating func write(withoutSpaces name: StaticString) {

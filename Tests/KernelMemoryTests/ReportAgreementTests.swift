@@ -217,6 +217,17 @@ private struct Reports {
         configuration.purgeThreshold = nil
         let machine = try KernelMachine(map, configuration)
         try expectAgreement(machine)
+        // What is mapped in areas and is not theirs.
+        let mapped = try #require(machine.run { machine.allocateFrames(1) })
+        let (device, map) = machine.run {
+            let vmalloc = machine.memory.value.vmalloc
+            let frames = [PageFrameNumber(mapped.rawValue + 1), mapped]
+            return unsafe frames.withUnsafeBufferPointer { frames in
+                (vmalloc.value.ioremap(PhysicalAddress(0xfee0_0000), 9000), unsafe vmalloc.value.mapFrames(frames))
+            }
+        }
+        #expect(device != nil && map != nil)
+        try expectAgreement(machine)
         var workload = Workload(machine: machine, random: SeededGenerator.fromEnvironment(default: 601))
         var holdings: [Workload.Holding] = []
         for round in 0..<6 {

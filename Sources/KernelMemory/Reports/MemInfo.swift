@@ -28,7 +28,7 @@ extension KernelMemory {
         // Frames that wait for a stack to grow are as good as its pages.
         let waiting = UInt(bitPattern: reserve.reserveFrames &- reserve.missingReserveFrames)
         info.kernelStack = areas.stackPages &+ waiting
-        info.vmallocUsed = areas.presentPages &+ waiting
+        info.vmallocUsed = areas.presentPages &- vmalloc.value.borrowedPages &+ waiting
         info.vmallocLazy = areas.retiredPages
         info.committed = areas.committedFrames
         info.commitLimit = areas.committedFrames &+ promisable
