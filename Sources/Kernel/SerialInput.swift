@@ -22,6 +22,10 @@ enum SerialInput {
 
     /// Lets bytes come by interrupts, which are on from here on.
     static func start() {
+        // What a handler needs is there before one runs: at `-Onone` globals come at their first use.
+        isPaused.store(false, ordering: .relaxed)
+        unsafe place(of: 0).pointee = 0
+        receive()
         InterruptController.start()
         SerialPort.setReceiveInterrupts(on: true)
         InterruptController.enable(InterruptController.serialLine)

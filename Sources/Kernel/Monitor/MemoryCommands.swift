@@ -75,8 +75,8 @@ enum FaultCommand {
         let wasThere = isThere(address, call)
         switch access {
         case .read: _ = x86_load8(address)
-        // The byte stays as it is.
-        case .write: x86_touch_for_write(address)
+        // The byte stays as it is; one that is due will be 0. A store alone: what reads first would fault as a read.
+        case .write: x86_store8(address, wasThere ? x86_load8(address) : 0)
         case .execute: execute(address)
         }
         guard let page = call.memory.value.pageTables.value.translate(VirtualAddress(address)) else {

@@ -173,10 +173,6 @@ X86_INLINE uint32_t x86_load32(uintptr_t address) { return *(volatile uint32_t *
 X86_INLINE void x86_store32(uintptr_t address, uint32_t value) { *(volatile uint32_t *)address = value; }
 X86_INLINE uint64_t x86_load64(uintptr_t address) { return *(volatile uint64_t *)address; }
 X86_INLINE void x86_store64(uintptr_t address, uint64_t value) { *(volatile uint64_t *)address = value; }
-// A write that changes nothing.
-X86_INLINE void x86_touch_for_write(uintptr_t address) {
-    X86_ASM("lock; orb $0, (%0)" ::"r"(address) : "cc", "memory");
-}
 // Not a call in C, which may take for granted that nobody calls address 0.
 X86_INLINE void x86_call(uintptr_t address) {
     X86_ASM("call *%0" ::"r"(address)
