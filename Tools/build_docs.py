@@ -51,7 +51,7 @@ def docc(*arguments):
 
 def convert(name, output, catalog=None, graphs=None, dependencies=()):
     """Compiles one archive. Whatever docc warns of ends it."""
-    command = ["convert", *([catalog] if catalog else []), "--warnings-as-errors",
+    command = ["convert", *([catalog] if catalog and catalog.exists() else []), "--warnings-as-errors",
                "--fallback-display-name", name, "--fallback-bundle-identifier", f"quarry.{name}",
                "--enable-experimental-external-link-support", "--output-path", output]
     if graphs:
