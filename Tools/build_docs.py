@@ -29,6 +29,11 @@ def assemble_articles(catalog, documents=ROOT / "docs"):
     texts = {path.stem: path.read_text() for path in documents.glob("*.md")}
     for name, text in texts.items():
         (catalog / f"{name}.md").write_text(as_article(text, texts))
+    landing = catalog / "Quarry.md"
+    others = [name for name in sorted(texts) if f"<doc:{name}>" not in landing.read_text()]
+    if others:
+        links = "".join(f"- <doc:{name}>\n" for name in others)
+        landing.write_text(f"{landing.read_text()}\n### More\n\n{links}")
     for image in documents.glob("images/*"):
         shutil.copy(image, catalog)
 
@@ -46,7 +51,7 @@ def docc(*arguments):
 
 def convert(name, output, catalog=None, graphs=None, dependencies=()):
     """Compiles one archive. Whatever docc warns of ends it."""
-    command = ["convert", *([catalog] if catalog else []), "--warnings-as-errors",
+    command = ["convert", *([catalog] if catalog and catalog.exists() else []), "--warnings-as-errors",
                "--fallback-display-name", name, "--fallback-bundle-identifier", f"quarry.{name}",
                "--enable-experimental-external-link-support", "--output-path", output]
     if graphs:

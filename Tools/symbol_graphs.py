@@ -39,7 +39,7 @@ class Symbol:
 def build_symbol_graphs():
     """Compiles the documented modules, with a symbol graph of each in GRAPHS. Needs no package and no network."""
     GRAPHS.mkdir(parents=True, exist_ok=True)
-    for target in ("KernelMemory", "QuarryX86", "SimulatedMachine", "SimulatedKernel"):
+    for target in ("Quarry", "QuarryX86", "SimulatedMachine", "SimulatedKernel"):
         run(["swift", "build", "--build-system", "native", "--scratch-path", SCRATCH, "--target", target, "--quiet",
              "-Xswiftc", "-emit-symbol-graph", "-Xswiftc", "-emit-symbol-graph-dir", "-Xswiftc", GRAPHS,
              "-Xswiftc", "-emit-extension-block-symbols"], cwd=ROOT)

@@ -20,6 +20,7 @@ public struct DebuggerNotes {
     /// Bytes of a note.
     public static var noteByteCount: Int { MemoryLayout<Note>.stride }
 
+    /// Notes in memory of the caller's.
     /// - Parameter memory: whole notes, aligned to 8, written to as long as this value is in use.
     @unsafe
     public init(in memory: UnsafeMutableRawBufferPointer) { unsafe notes = memory.bindMemory(to: Note.self) }
@@ -46,6 +47,7 @@ public struct DebuggerNotes {
     /// Notes down how far a stored property lies from the start of its value.
     ///
     /// - Parameters:
+    ///   - name: what a debugger asks for.
     ///   - property: the property, in place. Nothing is read or written.
     ///   - base: the address of the value.
     @inline(__always)

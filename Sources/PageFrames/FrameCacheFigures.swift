@@ -16,7 +16,9 @@ public struct FrameCacheFigures: Equatable, Sendable {
 extension PageFrameAllocator {
     /// What a CPU's frame cache has of a zone's frames.
     ///
-    /// - Parameter cpu: `0 ..< P.cpuCount`. It need not be the caller's own.
+    /// - Parameters:
+    ///   - cpu: `0 ..< P.cpuCount`. It need not be the caller's own.
+    ///   - zone: whose frames.
     /// - Complexity: O(1). Takes the cache's lock.
     public func cacheFigures(ofCPU cpu: Int, inZone zone: ZoneKind) -> FrameCacheFigures {
         precondition(0 <= cpu && cpu < P.cpuCount, "no such CPU")

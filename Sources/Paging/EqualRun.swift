@@ -40,6 +40,7 @@ extension PageTables {
     ///
     /// - Parameters:
     ///   - first: where an entry begins; both are canonical, and of one half of the address space.
+    ///   - last: an address whose entry is the last that is looked at.
     /// - Returns: nil where nothing is there.
     /// - Complexity: O(entries), with the lock held and interrupts disabled; empty parts of the tree are skipped whole. Any
     ///   context.

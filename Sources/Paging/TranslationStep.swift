@@ -55,6 +55,7 @@ extension PageTables {
     /// - Parameters:
     ///   - step: one whose `leadsOn` is true, and whose `entry.tableAddress` is memory: the caller makes sure of both, because
     ///     a damaged entry, or one that another CPU has just taken out, may lead anywhere.
+    ///   - virtual: the address whose way it is.
     /// - Complexity: O(1). Any context.
     public func step(after step: TranslationStep, to virtual: VirtualAddress) -> TranslationStep {
         read(step.entry.tableAddress, step.level &- 1, virtual)

@@ -43,7 +43,6 @@ public final class SimulatedMachine: @unchecked Sendable {
     /// then, and what the CPUs still remember. To be set before the first.
     public var flushHandler: (() -> Void)?
 
-<<<<<<< HEAD
     /// Whether flushes are lost: no TLB forgets anything, as where code leaves a flush out. What follows is a
     /// `StaleTranslation` where an access goes by what was to be forgotten.
     public var losesFlushes: Bool {
@@ -51,13 +50,11 @@ public final class SimulatedMachine: @unchecked Sendable {
         set { flushesAreLost.store(newValue, ordering: .relaxed) }
     }
     private let flushesAreLost = Atomic<Bool>(false)
-=======
     /// Called with each event that is traced, on the thread that makes the call. To be set before anything is.
     public var traceHandler: ((TraceEvent) -> Void)?
 
     let traced = Atomic<UInt32>(0)
     let traceDepths: [TraceDepth]
->>>>>>> refs/heads/trace
 
     /// Where the code under test gets its random bits from; nil, as at first, for the host's source. A generator repeats
     /// them: for tests whose every step is to follow from a seed.

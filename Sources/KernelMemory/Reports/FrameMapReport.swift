@@ -12,7 +12,9 @@ extension KernelMemory {
     ///     0x1d00-0x1d01 2 slab order=0 name=kmalloc-64
     ///     0x1ffd6-0x1ffdf 10 reserved name=frame table
     ///
-    /// - Parameter scratch: memory to work in.
+    /// - Parameters:
+    ///   - scratch: memory to work in.
+    ///   - writer: where it goes.
     /// - Complexity: O(blocks), and for each 16 MiB that have blocks in use O(pages of areas + slabs). Takes all locks in
     ///   turn: not for callers that hold one. While others allocate, the lines are not of one moment.
     @inline(never)

@@ -11,6 +11,7 @@ public struct MapScratch {
 
     fileprivate let bytes: UnsafeMutablePointer<UInt8>
 
+    /// Memory to work in.
     /// - Parameter memory: `byteCount` bytes that nobody else uses meanwhile, with any contents.
     @unsafe
     public init(in memory: UnsafeMutableRawPointer) {

@@ -5,8 +5,10 @@ extension KernelMemory {
     /// Writes what the page tables allow where, as Linux's ptdump does (`/sys/kernel/debug/page_tables/kernel`): a line for
     /// each run of neighbouring entries of one level that allow the same, and a heading where a region begins.
     ///
-    /// - Parameter address: only the run that this address lies in is written, below its region's heading; or, where nothing
-    ///   is mapped there, how far nothing is. Nil for everything.
+    /// - Parameters:
+    ///   - address: only the run that this address lies in is written, below its region's heading; or, where nothing
+    ///     is mapped there, how far nothing is. Nil for everything.
+    ///   - writer: where it goes.
     /// - Complexity: O(entries). The tables are locked, and interrupts disabled, from one run to the next; not for callers that
     ///   hold the tables' lock.
     @inline(never)

@@ -12,6 +12,7 @@ extension KernelMemory {
     /// - Parameters:
     ///   - hasColours: whether to write ANSI's sequences for 16 colours, too.
     ///   - scratch: memory to work in.
+    ///   - writer: where it goes.
     /// - Complexity: as `writeFrames`.
     @inline(never)
     public func writeTextMap<Writer: ReportWriter>(hasColours: Bool, scratch: MapScratch, to writer: inout Writer) {
