@@ -25,7 +25,7 @@ OWNERS = "page_owner"
 TAIL_LINES = 15
 
 
-class BadDump(Exception):
+class BadDump(Failure):
     """A log that does not hold what was asked for."""
 
 

@@ -7,14 +7,15 @@ drawn from.
 
 import argparse
 import pathlib
-import subprocess
 
-from memory_map.dump import ASKED, NEEDED, WELCOME, cut, parse, read_directory
+import dump
+from dump import split
+from memory_map.dump import ASKED, NEEDED, WELCOME, parse, read_directory
 from memory_map.model import Model
 from memory_map.page import write_page
 from memory_map.svg import write_svg
 from memory_map.trace import parse_trace
-from qemu import SUCCESS, Machine, describe, status_of
+from qemu import Machine
 from toolchain import BUILD, Failure, entry_point
 
 USUAL_ARGUMENTS = "sample selftest=no"
@@ -22,18 +23,12 @@ USUAL_ARGUMENTS = "sample selftest=no"
 
 def boot(options):
     """The reports of a kernel that is booted for it."""
-    words = f"{options.arguments} report={','.join(ASKED)}"
-    machine = Machine(memory=options.memory, cpu=options.cpu, machine=options.machine, arguments=words)
+    machine = Machine(
+        memory=options.memory, cpu=options.cpu, machine=options.machine,
+        arguments=f"{options.arguments} report={','.join(ASKED)}")
     if not machine.kernel.is_file():
         raise Failure(f"{machine.kernel} is missing: `make kernel` builds it")
-    try:
-        done = subprocess.run(
-            machine.argv(), stdin=subprocess.DEVNULL, capture_output=True, timeout=options.timeout, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise Failure(f"the kernel did not end within {options.timeout:g} s") from error
-    if done.returncode != status_of(SUCCESS):
-        raise Failure(f"the kernel ended with: {describe(done.returncode)}")
-    return cut(done.stdout.decode(errors="replace"))
+    return split(dump.boot(machine, options.timeout), ASKED)
 
 
 def read(path):
