@@ -116,7 +116,8 @@ enum MemorySample {
             let populates = draws.below(3) == 0
             guard
                 let start = memory.value.vmalloc.value.allocate(
-                    bytes, flags: .kernel | .noWarn, populate: populates, name: "sample", caller: populates ? 0 : caller)
+                    bytes, flags: .kernel | .noWarn, populate: populates, name: "sample", caller: populates ? 0 : caller
+                )
             else { return 0 }
             for _ in 0..<4 { x86_store8((start + UInt(draws.below(Int(bytes)))).rawValue, 1) }
             return start.rawValue
