@@ -61,6 +61,11 @@ map: $(if $(DUMP),,kernel) ## draw where memory is: build/memory-map.html and .s
 	@$(PYTHON) Tools/map.py --memory '$(MEMORY)' --cpu '$(CPU)' --machine '$(MACHINE)' $(if $(ARGS),--arguments '$(ARGS)') \
 		$(if $(DUMP),--dump '$(DUMP)') $(if $(TRACE),--trace '$(TRACE)')
 
+.PHONY: dump
+dump: kernel ## boot with ARGS, use memory of each kind, and write every report to build/dump/NAME
+	@$(PYTHON) Tools/dump.py --memory '$(MEMORY)' --cpu '$(CPU)' --machine '$(MACHINE)' --boot '$(BOOT)' \
+		--arguments '$(ARGS)' --timeout '$(TIMEOUT)'
+
 stack-report: kernel ## write build/stack-report.txt: how deep each stack goes at most, and by what path
 	@$(PYTHON) Tools/stack_report.py
 

@@ -9,7 +9,7 @@ set -euo pipefail
 needed_swift="6.3"
 packages=(qemu-system-x86 grub-pc-bin grub-common xorriso mtools lld gdb make binutils python3)
 if [[ "${1:-run}" == test ]]; then
-    packages+=(python3-pexpect python3-pytest valgrind)
+    packages+=(procps python3-pexpect python3-pytest util-linux valgrind)
     # The page of `make map` in a real browser.
     packages+=(chromium chromium-driver python3-selenium)
 fi

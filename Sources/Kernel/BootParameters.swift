@@ -33,6 +33,8 @@ struct BootParameters {
     var memoryTestPasses: UInt = 0
     /// How many allocations and frees are made to have something to see; 0 for none.
     var sampleSteps: UInt = 0
+    /// Whether memory of each kind is taken before that.
+    var isExercised = false
     /// What is printed after bring-up.
     var reports = ReportSelection()
     /// How to end on purpose; nil for an ordinary boot.
@@ -71,6 +73,8 @@ struct BootParameters {
             for item in word.items { select(item) }
         } else if word.hasKey("sample") {
             sampleSteps = min(word.hasValue ? try word.number() : MemorySample.usualSteps, MemorySample.largestSteps)
+        } else if word.hasKey("exercise") {
+            isExercised = try word.flag()
         } else if word.hasKey("selftest") {
             runsSelfTests = try word.flag()
         } else if word.hasKey("monitor") {

@@ -94,6 +94,7 @@ enum MainStack {
             FatalReport.panic("the main stack without memory")
         }
         if parameters.sampleSteps > 0 { MemorySample.make(memory, steps: parameters.sampleSteps) }
+        if parameters.isExercised { Exercise.run(memory) }
         parameters.reports.print(memory)
         LeakCheck.prepare(parameters.leaks)
         if let crash = parameters.crash { crash.run() }

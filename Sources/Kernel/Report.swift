@@ -19,6 +19,9 @@ enum Report: UInt8 {
     case pageTables
     case vmallocinfo
     case stacks
+    case zoneinfo
+    case vmstat
+    case stat
     case frames
     case slabs
     case areas
@@ -35,6 +38,9 @@ enum Report: UInt8 {
         case .pageTables: "page_tables"
         case .vmallocinfo: "vmallocinfo"
         case .stacks: "stacks"
+        case .zoneinfo: "zoneinfo"
+        case .vmstat: "vmstat"
+        case .stat: "stat"
         case .frames: "frames"
         case .slabs: "slabs"
         case .areas: "areas"
@@ -42,17 +48,24 @@ enum Report: UInt8 {
         }
     }
 
+    @inline(never)
     func write(_ memory: Permanent<KernelMemory<X86Platform>>, to writer: inout SerialReportWriter) {
         switch self {
         case .iomem: memory.value.writeIomem(to: &writer)
         case .buddyinfo: BuddyInfoReport.write(memory.value.frames.value, to: &writer)
-        case .pagetypeinfo: PageTypeInfoReport.write(memory.value.frames.value, to: &writer)
+        case .pagetypeinfo:
+            PageTypeInfoReport.write(
+                memory.value.frames.value, showsContiguous: !memory.value.frames.value.contiguousArea.isEmpty,
+                to: &writer)
         case .pageOwner: memory.value.frames.value.writePageOwners(to: &writer)
         case .slabinfo: SlabInfoReport.write(memory.value.kmalloc.value, to: &writer)
         case .meminfo: memory.value.writeMemInfo(to: &writer)
         case .pageTables: MappingReport.write(memory.value.pageTables.value, to: &writer)
         case .vmallocinfo: VmallocInfoReport.write(memory.value.vmalloc.value, to: &writer)
         case .stacks: StackTable.write(memory, to: &writer)
+        case .zoneinfo: memory.value.writeZoneInfo(to: &writer)
+        case .vmstat: memory.value.writeVMStat(to: &writer)
+        case .stat: memory.value.writeStat(to: &writer)
         case .frames, .slabs, .areas, .map: MapReports.write(self, memory, to: &writer)
         }
     }
@@ -69,6 +82,7 @@ enum Report: UInt8 {
         return nil
     }
 
+    @inline(never)
     func print(_ memory: Permanent<KernelMemory<X86Platform>>) {
         Log.plain("--- \(name)")
         var writer = SerialReportWriter()

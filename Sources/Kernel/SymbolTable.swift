@@ -11,6 +11,8 @@ enum SymbolTable {
         /// The address of the name's first byte; it ends with NUL.
         let name: UInt
         let offset: UInt
+        /// Bytes to where the next function begins, or the code ends.
+        let byteCount: UInt
     }
 
     /// The function that contains `address`; nil outside the kernel's code.
@@ -28,9 +30,12 @@ enum SymbolTable {
         }
         guard low > 0 else { return nil }
         let index = low - 1
+        let start = UInt(word(symbol_table_addresses_address(), index))
+        let end =
+            low < count ? UInt(word(symbol_table_addresses_address(), low)) : image_text_end_address() &- imageBase
         return Symbol(
             name: symbol_table_strings_address() + UInt(word(symbol_table_names_address(), index)),
-            offset: UInt(wanted - word(symbol_table_addresses_address(), index)))
+            offset: UInt(wanted) &- start, byteCount: end &- start)
     }
 
     /// Whether the function that contains `address` has `text` in its name. - Complexity: O(log n + length of the name).

@@ -8,6 +8,13 @@ public protocol ReportWriter {
     /// Writes a return address. Who knows functions by name writes the name, too.
     mutating func write(returnAddress address: UInt)
 
+    /// Writes a return address in a line of columns, as Linux's `%pS` does: `function+0x12/0x40` where the function is known by
+    /// name, and `0xffffffff80123456` where not. No space is written.
+    mutating func write(symbolOf address: UInt)
+
+    /// The same for any address of code: of the function that contains that very byte.
+    mutating func write(symbolAt address: UInt)
+
     /// Whether a return address is known to lie in a function of the allocators, and not of those who call them.
     func isWithinAllocator(_ address: UInt) -> Bool
 }
@@ -21,6 +28,13 @@ extension ReportWriter {
         write("0x")
         write(hex: address, digits: 16)
     }
+
+    public mutating func write(symbolOf address: UInt) {
+        write("0x")
+        write(hex: address, digits: 16)
+    }
+
+    public mutating func write(symbolAt address: UInt) { write(symbolOf: address) }
 
     /// Writes text.
     @inline(never)

@@ -77,9 +77,9 @@ extension PageFrameAllocator {
         }
     }
 
-    private func withCache(ofCPU cpu: Int, _ body: (inout FrameCache<P>) -> Void) {
+    func withCache<Result>(ofCPU cpu: Int, _ body: (inout FrameCache<P>) -> Result) -> Result {
         // There is a cache for each CPU, and the lock makes this the only access.
         let cache = unsafe caches.pointer(cpu)
-        unsafe cache.pointee.lock.withLock { unsafe body(&cache.pointee) }
+        return unsafe cache.pointee.lock.withLock { unsafe body(&cache.pointee) }
     }
 }

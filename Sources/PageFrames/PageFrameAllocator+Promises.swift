@@ -20,6 +20,17 @@ extension PageFrameAllocator {
         return promisableFramesInZones
     }
 
+    /// The same for reports, which leave the frame caches as they are: what these hold is counted.
+    /// - Complexity: O(CPUs).
+    public var promisableFramesWithCached: UInt {
+        var frames: UInt = 0
+        for zone in 0..<ZoneKind.count {
+            let cached = cachedFrames(inZone: zone)
+            frames += zones[zone].value.withState { state in state.promisableFrames(more: cached) }
+        }
+        return frames
+    }
+
     private var promisableFramesInZones: UInt {
         var frames: UInt = 0
         for zone in 0..<ZoneKind.count {

@@ -58,11 +58,14 @@ struct ZoneState: ~Copyable {
 
     /// Free frames that may be promised: they can serve any request, are not kept in reserve, and nobody else was
     /// promised them.
-    var promisableFrames: UInt {
+    var promisableFrames: UInt { promisableFrames(more: 0) }
+
+    /// The same, if `more` frames were free.
+    func promisableFrames(more: UInt) -> UInt {
         let kept =
             promisedFrames + watermarks.min + buddy.counts.setAsideFrames(.contiguous)
             + buddy.counts.setAsideFrames(.isolated)
-        return freeFrames > kept ? freeFrames - kept : 0
+        return freeFrames + more > kept ? freeFrames + more - kept : 0
     }
 
     /// A block for a request, where the watermarks allow it; nil where there is none. - Complexity: O(orders).

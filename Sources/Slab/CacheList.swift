@@ -107,22 +107,32 @@ struct CacheList<P: Platform>: @unchecked Sendable {
 
     /// Begins a walk, or takes it on to the next cache, which stays in memory until the walk has left it.
     ///
-    /// - Parameter cache: where the walk is; nil to begin it.
+    /// - Parameters:
+    ///   - cache: where the walk is; nil to begin it.
+    ///   - isBackward: whether the walk goes from the cache that was made last to the first.
     /// - Returns: where it is next, nil at the end; and whether the cache that it leaves has ended, so that its memory is
     ///   to be given back.
     /// - Complexity: O(1), and O(caches) where many end at once.
-    func step(from cache: Permanent<SlabCache<P>>?) -> (next: Permanent<SlabCache<P>>?, hasEnded: Bool) {
+    func step(
+        from cache: Permanent<SlabCache<P>>?, isBackward: Bool = false
+    ) -> (next: Permanent<SlabCache<P>>?, hasEnded: Bool) {
         withLock {
-            var address = unsafe cache.map { $0.value.registration.next } ?? state.pointee.first
+            var address = unsafe isBackward ? state.pointee.last : state.pointee.first
+            if let cache { address = Self.neighbour(of: cache, isBackward) }
             // Those that end meanwhile have nothing to look at.
             while address != 0, Self.cache(at: address).value.registration.users == 0 {
-                address = Self.cache(at: address).value.registration.next
+                address = Self.neighbour(of: Self.cache(at: address), isBackward)
             }
             let next = Self.optional(address)
             if let next { next.value.registration.walkers += 1 }
             guard let cache else { return (next, false) }
             return (next, unpin(cache))
         }
+    }
+
+    /// The address of the cache that was made next, or the one before; 0 where there is none.
+    private static func neighbour(of cache: Permanent<SlabCache<P>>, _ isBackward: Bool) -> UInt {
+        isBackward ? cache.value.registration.previous : cache.value.registration.next
     }
 
     /// Ends a walk before its end. - Returns: whether the cache that it leaves has ended, as above.

@@ -24,6 +24,17 @@ struct ObjectState: RawRepresentable, Equatable {
     @inline(__always) static var seen: ObjectState { ObjectState(rawValue: 4) }
     static var largestRawValue: UInt8 { 4 }
 
+    /// The state in words, for reports.
+    var name: StaticString {
+        switch self {
+        case .free, .seen: "free"
+        case .allocated: "allocated"
+        case .waiting: "freed, in the quarantine"
+        case .reserved: "in a memory pool's reserve"
+        default: "damaged"
+        }
+    }
+
     /// Whether the object is not the cache's to give away.
     var isInUse: Bool { self == .allocated || self == .reserved }
 }

@@ -66,12 +66,16 @@ extension VirtualRangeAllocator {
 
     /// Calls `body` for each area in address order, with the lock held: for reports and tests; `body` must not touch
     /// memory that is mapped on demand, nor call the allocator.
+    /// - Parameter includesRetired: whether those are visited that are no areas any more, but wait with their frames for a purge.
     /// - Throws: what `body` throws, which ends the walk.
-    public func forEachArea<Failure: Error>(_ body: (Area) throws(Failure) -> Void) throws(Failure) {
+    public func forEachArea<Failure: Error>(
+        includesRetired: Bool = false, _ body: (Area) throws(Failure) -> Void
+    ) throws(Failure) {
         try lock.withLock { () throws(Failure) in
             var current = unlockedState.tree.first
             while let reference = current {
-                if reference.node.area.state.isInUse { try body(reference.node.area) }
+                let state = reference.node.area.state
+                if state.isInUse || state == .retired && includesRetired { try body(reference.node.area) }
                 current = reference.node.next
             }
         }

@@ -9,7 +9,7 @@ import VirtualMemory
 
 /// `meminfo`: to the byte in Linux's format, and to the page what there is.
 @Suite struct MemInfoTests {
-    /// Lines of Linux's `/proc/meminfo` (Debian 12, Linux 6.1.192), those that are written here.
+    /// Linux's `/proc/meminfo` (Debian 12, Linux 6.1.192), with 0 where there is nothing here that it could count.
     private static let linuxLines = """
         MemTotal:         468416 kB
         MemFree:          437604 kB
@@ -17,18 +17,51 @@ import VirtualMemory
         Buffers:               0 kB
         Cached:                0 kB
         SwapCached:            0 kB
+        Active:                0 kB
+        Inactive:              0 kB
+        Active(anon):          0 kB
+        Inactive(anon):        0 kB
+        Active(file):          0 kB
+        Inactive(file):        0 kB
+        Unevictable:           0 kB
+        Mlocked:               0 kB
         SwapTotal:             0 kB
         SwapFree:              0 kB
+        Zswap:                 0 kB
+        Zswapped:              0 kB
+        Dirty:                 0 kB
+        Writeback:             0 kB
+        AnonPages:             0 kB
+        Mapped:                0 kB
+        Shmem:                 0 kB
         KReclaimable:       8712 kB
         Slab:              14564 kB
         SReclaimable:       8712 kB
         SUnreclaim:         5852 kB
         KernelStack:         752 kB
         PageTables:           40 kB
-        Committed_AS:       9000 kB
+        SecPageTables:         0 kB
+        NFS_Unstable:          0 kB
+        Bounce:                0 kB
+        WritebackTmp:          0 kB
+        CommitLimit:      234208 kB
+        Committed_AS:       4336 kB
         VmallocTotal:   34359738364 kB
         VmallocUsed:        7356 kB
         VmallocChunk:          0 kB
+        Percpu:              260 kB
+        HardwareCorrupted:     0 kB
+        AnonHugePages:         0 kB
+        ShmemHugePages:        0 kB
+        ShmemPmdMapped:        0 kB
+        FileHugePages:         0 kB
+        FilePmdMapped:         0 kB
+        HugePages_Total:       0
+        HugePages_Free:        0
+        HugePages_Rsvd:        0
+        HugePages_Surp:        0
+        Hugepagesize:       2048 kB
+        Hugetlb:               0 kB
         DirectMap4k:       28544 kB
         DirectMap2M:      495616 kB
 
@@ -42,7 +75,7 @@ import VirtualMemory
         (info.kernelStack, info.pageTables) = (752 / 4, 40 / 4)
         // Linux counts to the last byte, and so prints 34359738367; here it is a number of pages.
         (info.vmallocTotal, info.vmallocUsed) = (34_359_738_364 / 4, 7356 / 4)
-        info.committed = 9000 / 4
+        (info.committed, info.commitLimit, info.perCPU) = (4336 / 4, 234_208 / 4, 260 / 4)
         info.directMap = [28_544 / 4, 495_616 / 4, 0]
         var writer = TextWriter()
         info.write(to: &writer)
@@ -54,12 +87,18 @@ import VirtualMemory
         var writer = TextWriter()
         machine.run { machine.memory.value.writeMemInfo(to: &writer) }
         var numbers: [String: UInt] = [:]
-        let shape = try Regex(#"(\w+): +(\d+) kB"#)
+        let shape = try Regex(#"([\w()]+): +(\d+)( kB)?"#)
         for line in writer.lines {
             let match = try #require(try shape.wholeMatch(in: line))
-            #expect(line.count == 27 || line.hasPrefix("VmallocTotal:   34359738368 kB"))
+            let isCount = line.hasPrefix("HugePages_")
+            #expect(line.count == (isCount ? 24 : 27) || line.hasPrefix("VmallocTotal:   34359738368 kB"))
+            #expect(isCount == !line.hasSuffix(" kB"))
             numbers[String(match[1].substring!)] = UInt(match[2].substring!)
         }
+        // The names and their order are the fixture's, whatever the machine.
+        let expected = Self.linuxLines.split(separator: "\n").map { $0.split(separator: ":")[0] }
+        let optional = ["CmaTotal", "CmaFree", "DirectMap1G"]
+        #expect(writer.lines.map { $0.split(separator: ":")[0] }.filter { !optional.contains(String($0)) } == expected)
         return numbers
     }
 
@@ -69,8 +108,9 @@ import VirtualMemory
         // The tables from before the page frames were there are not theirs.
         let bootTables = UInt(machine.tablesOfBootMemory) * 4
         let pool = UInt(machine.memory.value.guardedPool?.value.objectCount ?? 0) * 4
+        let lazy = machine.run { machine.memory.value.memInfo.vmallocLazy } * 4
         let used =
-            numbers["Slab"]! + numbers["VmallocUsed"]! + numbers["VmallocLazy", default: 0] + numbers["PageTables"]!
+            numbers["Slab"]! + numbers["VmallocUsed"]! + lazy + numbers["PageTables"]!
             - bootTables + pool
         #expect(numbers["MemTotal"]! == numbers["MemFree"]! + used, sourceLocation: location)
         #expect(numbers["Slab"]! == numbers["SReclaimable"]! + numbers["SUnreclaim"]!, sourceLocation: location)

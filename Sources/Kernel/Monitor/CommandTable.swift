@@ -17,6 +17,7 @@ enum CommandTable {
         guard visitGroup(AllocationCommand.self, &visitor) else { return }
         guard visitGroup(MemoryCommand.self, &visitor) else { return }
         guard visitGroup(TestCommand.self, &visitor) else { return }
+        guard visitGroup(InspectionCommand.self, &visitor) else { return }
     }
 
     private static func visitGroup<Group: CommandGroup, Visitor: CommandVisitor>(

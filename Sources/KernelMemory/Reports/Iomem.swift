@@ -72,7 +72,7 @@ enum Iomem {
 
 extension MemoryKind {
     /// The kind as Linux calls it in `/proc/iomem`.
-    fileprivate var resourceName: StaticString {
+    var resourceName: StaticString {
         switch self {
         case .available: "System RAM"
         case .reserved: "Reserved"

@@ -12,6 +12,13 @@ extension Kmalloc {
         return step.next
     }
 
+    /// As `next(after:)`, from the cache that was made last to the first.
+    func previous(before cache: Permanent<SlabCache<P>>?) -> Permanent<SlabCache<P>>? {
+        let step = caches.step(from: cache, isBackward: true)
+        if let cache, step.hasEnded { release(cache) }
+        return step.next
+    }
+
     /// Ends a walk that does not go on to the end.
     func endWalk(at cache: Permanent<SlabCache<P>>) { if caches.leaveWalk(at: cache) { release(cache) } }
 }

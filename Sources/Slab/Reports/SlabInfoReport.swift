@@ -6,13 +6,17 @@ import MemoryPrimitives
 /// Objects that wait in magazines and depots are not active, where Linux counts those of its CPUs' slabs as if they were.
 /// Guarded objects are in no slab and not active, as with Linux.
 public enum SlabInfoReport {
-    /// Writes the heading and a line for each cache, in the order in which they were made.
+    /// Writes the heading and a line for each cache, as in Linux the one that was made last first.
     ///
     /// - Complexity: O(caches * CPUs). Takes each cache's lock: not for callers that hold one. No cache may be destroyed
     ///   meanwhile.
     public static func write<P: Platform>(_ kmalloc: borrowing Kmalloc<P>, to writer: inout some ReportWriter) {
         writeHeading(to: &writer)
-        kmalloc.forEachCache { cache in write(cache.statistics, to: &writer) }
+        var next = kmalloc.previous(before: nil)
+        while let cache = next {
+            write(cache.value.statistics, to: &writer)
+            next = kmalloc.previous(before: cache)
+        }
     }
 
     @inline(never)

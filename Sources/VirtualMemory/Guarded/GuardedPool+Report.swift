@@ -85,7 +85,7 @@ extension GuardedPool {
 
     /// "kfence-#72: 0xffffc90000002000-0xffffc9000000201f, size=32, cache=kmalloc-32", and both traces.
     @inline(never)
-    private func writeObject(_ index: Int, to writer: inout some ReportWriter) {
+    func writeObject(_ index: Int, to writer: inout some ReportWriter) {
         writer.endLine()
         writer.write(object: index)
         writer.write(": ")
