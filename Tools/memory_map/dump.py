@@ -11,8 +11,8 @@ from toolchain import Failure
 
 NEEDED = ("frames", "slabs", "areas")
 WELCOME = ("page_tables", "meminfo")
-# What to ask a kernel for: not meminfo, which empties the frame caches before it says how much is available.
-ASKED = (*NEEDED, "page_tables")
+# What to ask a kernel for.
+ASKED = (*NEEDED, *WELCOME)
 
 ZONE = re.compile(r"zone (\S+) 0x([0-9a-f]+)-0x([0-9a-f]+) managed=(\d+) free=(\d+) cached=(\d+)")
 RUN = re.compile(r"0x([0-9a-f]+)-0x([0-9a-f]+) (\d+) ([a-z-]+)(?: order=(\d+))?( deferred)?(?: name=(.+))?")
@@ -25,7 +25,7 @@ CALLER = re.compile(r" caller (.+)")
 PAGES = re.compile(r" 0x([0-9a-f]{16}) ([r-][w-][x-][g-][u-]) (4K|2M) (demand \d+|guard \d+|[0-9a-f]+.*)")
 FRAMES = re.compile(r"([0-9a-f]+)(?:([+-])(\d+))?")
 MAPPING = re.compile(r"0x([0-9a-f]{16})-0x([0-9a-f]{16}) +(\d+)K (\S{5}) (\S\S) (?:(\S+) 0x([0-9a-f]+)|demand|guard)")
-MEMINFO = re.compile(r"(\w+): +(\d+) kB")
+MEMINFO = re.compile(r"([\w()]+): +(\d+)(?: kB)?")
 
 
 @dataclasses.dataclass
@@ -218,7 +218,7 @@ def read_page_tables(text, dump):
 def read_meminfo(text, dump):
     reader = Reader("meminfo", text)
     for line in reader:
-        found = MEMINFO.fullmatch(line) or reader.fail("expected `Name: N kB`")
+        found = MEMINFO.fullmatch(line) or reader.fail("expected `Name: N kB` or `Name: N`")
         dump.meminfo[found[1]] = int(found[2])
 
 
