@@ -7,6 +7,7 @@ import VirtualMemory
 extension KernelMemory {
     /// Has each allocator note down for a debugger where what it knows can be read.
     ///
+    /// - Parameter notes: where they go.
     /// - Complexity: O(1). Once, after bring-up, one CPU.
     @inline(never)
     public func writeDebuggerNotes(to notes: inout DebuggerNotes) {

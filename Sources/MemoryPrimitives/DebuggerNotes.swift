@@ -20,7 +20,8 @@ public struct DebuggerNotes {
     /// Bytes of a note.
     public static var noteByteCount: Int { MemoryLayout<Note>.stride }
 
-    /// Notes in memory of the caller's.
+    /// No notes yet, and room for some.
+    ///
     /// - Parameter memory: whole notes, aligned to 8, written to as long as this value is in use.
     @unsafe
     public init(in memory: UnsafeMutableRawBufferPointer) { unsafe notes = memory.bindMemory(to: Note.self) }
@@ -41,15 +42,21 @@ public struct DebuggerNotes {
         count += 1
     }
 
-    /// Notes down a size or a count, which is not negative.
+    /// Notes down a size or a count.
+    ///
+    /// - Parameters:
+    ///   - name: as above.
+    ///   - value: a size in bytes or a count, not negative.
+    /// - Complexity: O(1). As above.
     public mutating func note(_ name: StaticString, _ value: Int) { note(name, UInt(bitPattern: value)) }
 
     /// Notes down how far a stored property lies from the start of its value.
     ///
     /// - Parameters:
-    ///   - name: what a debugger asks for.
+    ///   - name: what it is asked for by.
     ///   - property: the property, in place. Nothing is read or written.
     ///   - base: the address of the value.
+    /// - Complexity: O(1). As above.
     @inline(__always)
     public mutating func noteOffset<Property: ~Copyable>(
         _ name: StaticString, of property: inout Property, from base: UInt

@@ -3,6 +3,7 @@ import MemoryPrimitives
 extension PageFrameAllocator {
     /// Notes down for a debugger where the free blocks, the frames' descriptors and the CPUs' frame caches are.
     ///
+    /// - Parameter notes: where they go.
     /// - Complexity: O(zones). During bring-up, one CPU.
     @inline(never)
     public func writeDebuggerNotes(to notes: inout DebuggerNotes) {

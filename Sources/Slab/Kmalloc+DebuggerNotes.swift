@@ -4,6 +4,7 @@ import PageFrames
 extension Kmalloc {
     /// Notes down for a debugger where the caches are, and how a slab and its objects are found.
     ///
+    /// - Parameter notes: where they go.
     /// - Complexity: O(1). During bring-up, one CPU.
     @inline(never)
     public func writeDebuggerNotes(to notes: inout DebuggerNotes) {

@@ -4,6 +4,7 @@ import Synchronization
 extension Vmalloc {
     /// Notes down for a debugger where the areas are, and what is known of each.
     ///
+    /// - Parameter notes: where they go.
     /// - Complexity: O(1). During bring-up, one CPU.
     @inline(never)
     public func writeDebuggerNotes(to notes: inout DebuggerNotes) {
@@ -35,6 +36,7 @@ extension AreaNode {
 extension KernelStacks {
     /// Notes down for a debugger where the reserve, the stacks that are ready and the counts are.
     ///
+    /// - Parameter notes: where they go.
     /// - Complexity: O(1). During bring-up, one CPU.
     @inline(never)
     public func writeDebuggerNotes(to notes: inout DebuggerNotes) {
