@@ -29,9 +29,6 @@ INDIRECT_CALLS = {
     "SwiftObjectTests.Shape.value.getter": ["* closure #1 in SwiftObjectTests.shapes(_:)"],
     "CallbackList.unregister(_:)": ["closure #1 in CallbackList.unregister(_:)"],
     "PagingTests.withLargePage(_:_:)": ["closure #1 in PagingTests.*"],
-    "PageTables.walk(from:through:visiting:)": ["* closure #3 in MemoryMarks.fill(from:_:_:_:_:)"],
-    "closure #1 in VirtualRangeAllocator.forEachArea(includesRetired:_:)": [
-        "* closure #1 in Vmalloc.checkInvariants()", "* closure #3 in MemoryMarks.fill(from:_:_:_:_:)"],
     # Callbacks that are registered and called later.
     "ShrinkRound.*": SHRINKERS,
     "ShrinkerList.visit(_:_:_:)": SHRINKERS,
