@@ -129,10 +129,16 @@ public final class SimulatedMachine: @unchecked Sendable {
 
     /// The machine that this thread is a CPU of.
     public static var current: SimulatedMachine {
-        guard let machine = unsafe host_thread_get_machine() else {
+        guard let machine = ofThisThread else {
             fatalError("no simulated machine on this thread: call SimulatedMachine.run")
         }
-        return unsafe Unmanaged<SimulatedMachine>.fromOpaque(machine).takeUnretainedValue()
+        return machine
+    }
+
+    /// As `current`; nil outside `run`.
+    static var ofThisThread: SimulatedMachine? {
+        // `run` keeps the machine alive until it takes the pointer back.
+        unsafe host_thread_get_machine().map { unsafe Unmanaged<SimulatedMachine>.fromOpaque($0).takeUnretainedValue() }
     }
 
     /// The return addresses that code finds which asks for its callers, on any CPU.

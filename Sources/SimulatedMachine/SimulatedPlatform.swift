@@ -82,13 +82,22 @@ public enum SimulatedPlatform: Platform {
     /// Notes the call down.
     public static func report(_ traced: TracedObject) { SimulatedMachine.current.record(traced) }
 
-    public static var tracedEvents: TraceSelection { SimulatedMachine.current.tracedEvents }
+    // A thread that is no CPU of any machine traces nothing: objects may end, and free what they have, outside `run`.
 
-    public static func trace(_ event: borrowing TraceEvent) { SimulatedMachine.current.trace(copy event) }
+    /// The events that this thread's machine was asked to trace.
+    public static var tracedEvents: TraceSelection { SimulatedMachine.ofThisThread?.tracedEvents ?? .none }
 
-    public static func enterTracedCall() -> UInt { SimulatedMachine.current.traceDepths[currentCPU].enter() }
+    /// Hands the event to the machine's `traceHandler`.
+    public static func trace(_ event: borrowing TraceEvent) { SimulatedMachine.ofThisThread?.trace(copy event) }
 
+    /// Counts a call that is traced on this CPU.
+    /// - Returns: what `leaveTracedCall` must be given.
+    public static func enterTracedCall() -> UInt {
+        SimulatedMachine.ofThisThread?.traceDepths[currentCPU].enter() ?? 0
+    }
+
+    /// Ends the latest call that was counted.
     public static func leaveTracedCall(_ outer: UInt) {
-        SimulatedMachine.current.traceDepths[currentCPU].leave(outer)
+        SimulatedMachine.ofThisThread?.traceDepths[currentCPU].leave(outer)
     }
 }

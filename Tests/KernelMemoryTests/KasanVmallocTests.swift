@@ -23,7 +23,7 @@ import VirtualMemory
     /// The helpers take what vmalloc returned, and its permissions can be changed.
     @Test func vmalloc_helpers_tags() throws {
         let vmalloc = machine.memory.value.vmalloc
-        let address = try #require(machine.vmalloc(4096, populate: true))
+        let address = try #require(machine.run { machine.vmalloc(4096, populate: true) })
         #expect(machine.run { vmalloc.value.is_vmalloc_addr(address) })
         #expect(machine.run { vmalloc.value.vmalloc_to_page(address) } != nil)
         try machine.run { try machine.memory.value.set_memory_ro(address.rawValue, 1) }
@@ -36,7 +36,7 @@ import VirtualMemory
 
     @Test(arguments: [2027, 4096, 4097, 3 * 4096] as [UInt], [false, true])
     func vmalloc_oob(size: UInt, populate: Bool) throws {
-        let address = try #require(machine.vmalloc(size, populate: populate))
+        let address = try #require(machine.run { machine.vmalloc(size, populate: populate) })
         let end = address.roundedDown(to: 4096) + (size + 4095) / 4096 * 4096
         try machine.store(0, address)
         try machine.store(0, (address + (size - 1)).roundedDown(to: 8))
