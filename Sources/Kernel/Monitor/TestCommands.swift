@@ -12,15 +12,15 @@ enum TestCommand: UInt8, CommandGroup {
         switch self {
         case .bench:
             CommandHelp(
-                name: "bench", summary: "measure a group of calls, or those whose names contain TEXT; alone: list them",
+                name: "bench", summary: "measure a group of calls, or rows with TEXT; alone: list them",
                 arguments: "[frames|kmalloc|caches|vmalloc|demand|stacks|TEXT]", example: "bench kmalloc(64)")
         case .test:
             CommandHelp(
-                name: "test", summary: "run the self tests whose names contain TEXT, or all; alone: list them",
+                name: "test", summary: "run the self tests, or those with TEXT; alone: list them",
                 arguments: "[all|TEXT]", example: "test page frames: zones")
         case .stress:
             CommandHelp(
-                name: "stress", summary: "allocate and free at random, with checks, until a key is pressed",
+                name: "stress", summary: "allocate and free at random, and check; a key ends it",
                 arguments: "SECONDS", example: "stress 10")
         }
     }

@@ -23,6 +23,7 @@ enum SelfTests {
                 """, .tooLittleMemory)
         }
         ExceptionTests.run(memory)
+        InterruptTests.run(memory)
         PageFrameTests.run(memory)
         FrameCheckTests.run(memory)
         ShrinkerTests.run(memory)
