@@ -112,6 +112,13 @@ def test_benchmarks_and_tests_by_name(session):
     assert "ticks of the time stamp counter" in lines[0]
     assert any(re.match(r"bench row kmalloc\(64\) const hot alloc\tmedian\t\d+|bench row kmalloc\(64\) const hot alloc", line)
                for line in lines)
+    for group, row in [("frames", "alloc_pages"), ("kmalloc", "kmalloc(8)"), ("caches", "kmem_cache"), ("vmalloc", "vmalloc")]:
+        rows = session.ask(f"bench {group}")[1:]
+        shaped = [line for line in rows if re.fullmatch(r"bench row .*\t(median|mean)\t\d+(\.\d\d)?", line)]
+        # `vmalloc` says one thing more.
+        assert len(shaped) > 5 and len(rows) - len(shaped) <= 1, rows
+        assert any(row in line for line in rows)
+    assert session.ask("bench demand")[-1] == "bench: expected at least 1200 MiB of free memory for that group"
     assert "  page frames: zones are respected" in ["  " + line.strip() for line in session.ask("test")]
     lines = session.ask("test all")
     assert re.match(r"test: [5-9]\d passed, 0 failed", lines[-1]), lines

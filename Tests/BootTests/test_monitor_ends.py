@@ -10,6 +10,7 @@ import pytest
 
 from monitor_session import PROMPT, SHELL, TIMEOUT, pipe
 from qemu import SUCCESS, Machine, status_of
+from toolchain import BUILD
 
 PAGE_FAULT = 0x14
 
@@ -37,6 +38,17 @@ def test_piped_input_is_typed_and_its_end_ends_the_machine(options):
     done = pipe("meminfo\nnonsense", *options)
     assert done.returncode == 0 and done.stderr == ""
     assert f"{PROMPT}meminfo\nMemTotal: " in done.stdout
+    assert 'expected a command, not "nonsense"' in done.stdout
+
+
+def test_the_unoptimised_kernel_has_a_prompt():
+    lines = ["meminfo", "check", "test interrupts:", "alloc vmalloc area 1M", "free area", "nonsense", "poweroff"]
+    kernel = BUILD / "debug" / "quarry-multiboot.elf"
+    done = pipe("".join(f"{line}\n" for line in lines), "--kernel", str(kernel), "--memory", "64M")
+    assert done.returncode == 0 and done.stderr == "", done.stdout + done.stderr
+    assert f"{PROMPT}meminfo\nMemTotal: " in done.stdout
+    assert f"{PROMPT}check\ncheck: every allocator and all page tables are as they must be\n{PROMPT}" in done.stdout
+    assert "\ntest: 1 passed, 0 failed\n" in done.stdout and "\narea: vmalloc, 1 MiB at 0x" in done.stdout
     assert 'expected a command, not "nonsense"' in done.stdout
 
 

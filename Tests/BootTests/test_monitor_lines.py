@@ -35,6 +35,18 @@ def test_history_and_completion(session):
     assert session.ask("")[0].startswith("poweroff")
     session.type("slab val\tkmalloc-9\t")
     assert session.ask("") == ["slab: kmalloc-96: 0 things were wrong"]
+    session.type("test page frames: zon\t")
+    assert session.ask("")[-1] == "test: 1 passed, 0 failed"
+    session.type("test page fra\t")
+    session.terminal.expect_exact("test page frame")
+    session.type("\t")
+    session.terminal.expect(r"frames: +frame ")
+    session.type("\x03")
+    session.answer()
+    session.type("test al\t")
+    session.terminal.expect_exact("test all ")
+    session.type("\x03")
+    session.answer()
     session.type("help s\t")
     session.terminal.expect(r"slabinfo .*slab .*stress")
     session.terminal.expect_exact(PROMPT + "help s")

@@ -26,10 +26,12 @@ enum TestCommand: UInt8, CommandGroup {
     }
 
     func candidate(_ index: Int, behind words: LineWords) -> LineText? {
-        guard words.count == 1 else { return nil }
         switch self {
-        case .bench: return BenchmarkGroup.candidate(index)
-        case .test: return index == 0 ? LineText("all") : nil
+        case .bench: return words.count == 1 ? BenchmarkGroup.candidate(index) : nil
+        case .test:
+            // "all" stands for itself, and comes last.
+            if let word = SelfTestNames.candidate(index, behind: words) { return word }
+            return words.count == 1 && index == SelfTestNames.found ? LineText("all") : nil
         case .stress: return nil
         }
     }

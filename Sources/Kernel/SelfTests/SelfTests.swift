@@ -42,5 +42,6 @@ enum SelfTests {
         DeviceMappingTests.run(memory)
         DMATests.run(memory)
         SwiftObjectTests.run(memory)
+        BenchmarkTests.run()
     }
 }
