@@ -6,14 +6,16 @@ before at any end. Standard input that is no terminal is typed as fast as the ke
 
     printf 'meminfo\\npoweroff\\n' | make -s shell
 
-Ends with 0 when the machine was switched off, with the kernel's exit value when it ended otherwise, and with 124 when the
-time for input that is no terminal is up.
+Ends with 0 when the machine was switched off or nobody reads standard output any more, with the kernel's exit value when it
+ended otherwise, and with 124 when the time for input that is no terminal is up. However this tool ends, the machine does too.
 """
 
 import argparse
 import contextlib
 import os
+import pathlib
 import select
+import signal
 import subprocess
 import sys
 import termios
@@ -45,7 +47,14 @@ def raw_terminal(descriptor):
         termios.tcsetattr(descriptor, termios.TCSADRAIN, now)
         yield
     finally:
-        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+        # Where the terminal is gone there is nothing to put back.
+        with contextlib.suppress(termios.error):
+            termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+
+
+def stop(number, _):
+    """A signal ends this tool by way of what ends the machine."""
+    sys.exit(128 + number)
 
 
 class Session:
@@ -68,7 +77,10 @@ class Session:
         os.set_blocking(self.sink, False)
 
     def read(self):
-        received = os.read(self.source, CHUNK)
+        try:
+            received = os.read(self.source, CHUNK)
+        except OSError:  # the terminal is gone
+            received = b""
         if not received:
             self.is_ended = True
             # A line that was not finished is one all the same.
@@ -138,12 +150,21 @@ class Session:
 
 
 def run(command, log_path, timeout):
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, stop)
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="ascii")
     is_person = os.isatty(sys.stdin.fileno())
     with raw_terminal(sys.stdin.fileno()), open(log_path, "wb") as log, subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             start_new_session=True) as process:
         try:
             return Session(process, log, is_person).run(timeout)
+        except BrokenPipeError:
+            # Who reads has had enough (`| head`). What Python has not written yet goes nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
         finally:
             if process.poll() is None:
                 process.kill()
@@ -156,12 +177,13 @@ def main(arguments):
     parser.add_argument("--machine", choices=MACHINES, default="pc")
     parser.add_argument("--boot", choices=BOOTS, default="kernel")
     parser.add_argument("--arguments", default="", help="more words for the kernel's command line")
+    parser.add_argument("--kernel", type=pathlib.Path, default=Machine.kernel, help="for BOOT=kernel")
     parser.add_argument("--timeout", type=float, default=60, help="in seconds, where standard input is no terminal")
     options = parser.parse_args(arguments)
 
     # Words that are given come last and count.
     machine = Machine(
-        memory=options.memory, cpu=options.cpu, machine=options.machine, boot=options.boot,
+        memory=options.memory, cpu=options.cpu, machine=options.machine, boot=options.boot, kernel=options.kernel,
         arguments=f"monitor loglevel=4 {options.arguments}".strip())
     if options.boot == "iso":
         make_iso(machine.iso, machine.arguments)

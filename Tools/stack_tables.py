@@ -37,6 +37,7 @@ INDIRECT_CALLS = {
     "LeakDetector.note(_:)": ["closure #1 in KernelMemory.startLeakDetection(_:_:_:_:_:)"],
     "Exceptions.*": ["closure #? in CrashTest.misuseStack(_:)"],
     "PageFaultHandler.handle(_:)": ["closure #? in CrashTest.misuseStack(_:)"],
+    "Interrupts.handle(_:)": ["closure #? in CrashTest.misuseStack(_:)"],
     "exception_dispatch": ["closure #1 in CrashTest.waitInHandler()", "closure #1 in ExceptionTests.contexts(_:)",
                            "closure #1 in DemandTests.handlers(_:)"],
     # Guarded objects and the leak detector, which the floors below call through what they were given at bring-up.

@@ -21,6 +21,10 @@ extension CrashTest {
         case .machineCheckStackOverflow:
             unsafe Exceptions.planted = { _ = CrashTest.recurse(1) }
             x86_raise_vector18()
+        case .deviceInterruptStackOverflow:
+            unsafe Exceptions.planted = { _ = CrashTest.recurse(1) }
+            // A line of the interrupt controllers on which nobody listens, behind the 32 exceptions.
+            x86_raise_vector37()
         case .nestedFault:
             unsafe Exceptions.planted = { x86_store8(0x10, 1) }
             x86_store8(8, 1)

@@ -27,7 +27,8 @@ enum CrashTest: UInt8 {
         machineCheckStackOverflow, stackGuardLeading, stackGuardTrailing, stackGuardForeign, stackUnderflow,
         corruptStack,
         bootStackCanary, stackCanary, nestedFault, stackReserveEmpty, overflowInFaultLock, overflowInRangesLock,
-        overflowInTablesLock, overflowInCacheLock, overflowInFrameCacheLock, overflowInZoneLock
+        overflowInTablesLock, overflowInCacheLock, overflowInFrameCacheLock, overflowInZoneLock,
+        deviceInterruptStackOverflow
 
     init?(named word: Word) {
         // Not allCases, which makes an array: there is no memory for one yet.
@@ -118,6 +119,7 @@ enum CrashTest: UInt8 {
         case .doubleFaultStackOverflow: "double-fault-stack-overflow"
         case .interruptStackOverflow: "nmi-stack-overflow"
         case .machineCheckStackOverflow: "machine-check-stack-overflow"
+        case .deviceInterruptStackOverflow: "interrupt-stack-overflow"
         case .stackGuardLeading: "stack-guard-leading"
         case .stackGuardTrailing: "stack-guard-trailing"
         case .stackGuardForeign: "stack-guard-foreign"

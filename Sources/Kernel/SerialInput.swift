@@ -23,6 +23,8 @@ enum SerialInput {
     /// Lets bytes come by interrupts, which are on from here on.
     static func start() {
         // What a handler needs is there before one runs: at `-Onone` globals come at their first use.
+        Interrupts.prepare()
+        _ = isEmpty
         isPaused.store(false, ordering: .relaxed)
         unsafe place(of: 0).pointee = 0
         receive()
@@ -30,6 +32,12 @@ enum SerialInput {
         SerialPort.setReceiveInterrupts(on: true)
         InterruptController.enable(InterruptController.serialLine)
         x86_enable_interrupts()
+    }
+
+    /// Lets none come any more.
+    static func stop() {
+        x86_disable_interrupts()
+        SerialPort.setReceiveInterrupts(on: false)
     }
 
     /// Puts what the port has received into the ring. Called by the interrupt handler.

@@ -50,6 +50,9 @@ enum SerialPort {
         x86_out8(base + 1, isOn ? 1 : 0)
     }
 
+    /// Has the port interrupt as soon as there is nothing left to be sent, until `setReceiveInterrupts`: for tests.
+    static func requestInterrupt() { x86_out8(base + 1, 0x03) }
+
     /// How often the port had no room for a byte that came.
     nonisolated(unsafe) private(set) static var overruns = 0
 

@@ -36,6 +36,17 @@ public enum InterruptController {
         if line >= 8 { mask(first, x86_in8(first + 1) & ~(1 << UInt8(cascadeLine))) }
     }
 
+    /// True where a line has been raised and waits for the CPU, interrupts being off or the line masked.
+    ///
+    /// - Parameter line: 0 to 15.
+    /// - Complexity: O(1). Any context.
+    public static func isWaiting(_ line: UInt) -> Bool {
+        let controller = line < 8 ? first : second
+        // The register of requests is what is read next.
+        command(controller, 0x0a)
+        return x86_in8(controller) & 1 << UInt8(line & 7) != 0
+    }
+
     /// True where nobody has raised the line that was announced: its controller answers with its last line where the one
     /// that asked has gone away meanwhile. The first controller is told that the second is done all the same.
     public static func isSpurious(_ line: UInt) -> Bool {

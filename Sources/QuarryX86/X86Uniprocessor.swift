@@ -35,6 +35,14 @@ extension X86Uniprocessor {
         InterruptState(rawValue: UInt(x86_save_and_disable_interrupts()))
     }
 
+    /// Whether the CPU takes interrupts now. - Complexity: O(1). Any context.
+    public static var areInterruptsEnabled: Bool {
+        let state = disableInterrupts()
+        restoreInterrupts(state)
+        // EFLAGS.IF.
+        return state.rawValue & 1 << 9 != 0
+    }
+
     /// Enables interrupts where they were enabled.
     @inline(__always)
     public static func restoreInterrupts(_ state: InterruptState) {

@@ -26,3 +26,19 @@ def stopped_boot(request):
     name = re.sub(r"[^A-Za-z0-9.]+", "-", request.node.name).strip("-")
     return lambda commands, **description: run_under_gdb(
         BUILD / "boot-tests" / f"{name}.log", commands, **description)
+
+
+@pytest.fixture
+def start_monitor():
+    """Starts monitors at terminals of their own, which end with the test: `start_monitor(name, *options) -> Session`."""
+    from monitor_session import Session
+
+    sessions = []
+
+    def begin(name, *options):
+        sessions.append(Session(name, *options))
+        return sessions[-1]
+
+    yield begin
+    for session in sessions:
+        session.close()

@@ -1,6 +1,5 @@
 """A dump of all reports: Linux's formats line by line, numbers that agree with each other, and procps as their reader."""
 
-import collections
 import re
 import subprocess
 import sys
@@ -8,10 +7,10 @@ import sys
 import pytest
 
 import procps
+from report_numbers import caches, frames_by_use, free_frames, zones
 from toolchain import BUILD, ROOT
 
 DUMP = BUILD / "boot-tests" / "dump"
-CACHE = r"(\S+) +(\d+) +(\d+) +(\d+) +(\d+) +(\d+) : tunables    0    0    0 : slabdata +(\d+) +(\d+)      0"
 ORDERS = 11
 
 
@@ -41,39 +40,6 @@ def memory(dump):
 @pytest.fixture(scope="module")
 def counters(dump):
     return {name: int(number) for name, number in (line.split() for line in dump["vmstat"].splitlines())}
-
-
-def caches(text):
-    """By name: active, total, size, objects a slab, pages a slab, active slabs, slabs."""
-    return {found[0]: [int(number) for number in found[1:]]
-            for found in re.findall(rf"^{CACHE}$", text, re.MULTILINE)}
-
-
-def zones(text):
-    """By zone: its lines as (name, number), those of the CPUs' caches summed up."""
-    found = {}
-    for part in re.split(r"^Node 0, zone +", text, flags=re.MULTILINE)[1:]:
-        name, _, lines = part.partition("\n")
-        numbers = {}
-        # A mark and a CPU's cache both have a line `high`.
-        body, _, pagesets = lines.partition("  pagesets\n")
-        for key, number in re.findall(r"^ +([\w ]*\w):? +(\d+)$", body, re.MULTILINE):
-            numbers[key] = int(number)
-        numbers["cached"] = sum(int(count) for count in re.findall(r"count: (\d+)", pagesets))
-        found[name] = numbers
-    return found
-
-
-def frames_by_use(text):
-    """The frames of each use in the report `frames`."""
-    uses = collections.Counter()
-    for count, use in re.findall(r"^0x\w+-0x\w+ (\d+) (\S+)", text, re.MULTILINE):
-        uses[use] += int(count)
-    return uses
-
-
-def free_frames(counts):
-    return sum(int(count) << order for order, count in enumerate(counts))
 
 
 # Each line of a report has one of these shapes, read off Linux's.

@@ -23,6 +23,7 @@ ENDS = [
     ("double-fault-stack-overflow", STACK_OVERFLOW, overflow("double fault")),
     ("nmi-stack-overflow", STACK_OVERFLOW, overflow("NMI")),
     ("machine-check-stack-overflow", STACK_OVERFLOW, overflow("machine check")),
+    ("interrupt-stack-overflow", STACK_OVERFLOW, overflow("interrupt")),
     *((f"stack-overflow-{lock}-lock", STACK_OVERFLOW, [*overflow("crash test"), rf'holding the lock "{lock}"']) for lock in LOCKS),
     ("stack-guard-leading", PAGE_FAULT,
      [VECTOR_14, r'wild pointer: into the guard page below stack "main", by code that runs on it',

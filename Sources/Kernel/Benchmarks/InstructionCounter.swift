@@ -28,7 +28,15 @@ enum InstructionCounter {
     static func ticks(since reading: Reading) -> UInt64 {
         let end = x86_sample_time_stamp()
         X86Platform.restoreInterrupts(reading.interrupts)
-        return end &- reading.start &- emptyPair
+        return difference(from: reading.start, to: end)
+    }
+
+    /// What two readings count. Where a tick is no instruction the clock may stand still between them, or go back: then
+    /// nothing.
+    @inline(__always)
+    static func difference(from start: UInt64, to end: UInt64) -> UInt64 {
+        let ticks = Int64(bitPattern: end &- start &- emptyPair)
+        return ticks < 0 ? 0 : UInt64(bitPattern: ticks)
     }
 
     /// Does `operation` once. - Returns: its instructions.

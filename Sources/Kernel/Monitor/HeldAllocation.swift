@@ -124,8 +124,12 @@ struct HeldAllocation {
         return Self(kind: .stack, size: size, address: limit, companion: UInt(bitPattern: note))
     }
 
+    /// Whose buffers all are: what one device was given another cannot give back.
+    nonisolated(unsafe) private static var device: DMADevice<X86Platform>?
+
     private static func makeBuffer(_ size: UInt, _ memory: Memory) -> Self? {
-        guard let device = try? memory.value.dma.value.makeDevice("monitor"),
+        if unsafe device == nil { unsafe device = try? memory.value.dma.value.makeDevice("monitor") }
+        guard let device = unsafe device,
             let buffer = try? memory.value.dma.value.allocateCoherent(device, byteCount: size)
         else { return nil }
         return Self(kind: .dma, size: size, address: buffer.address.rawValue, companion: buffer.bus.rawValue)
@@ -146,7 +150,7 @@ struct HeldAllocation {
         case .vmalloc, .huge: memory.value.vmalloc.value.vfree(VirtualAddress(address))
         case .stack: freeStack(memory)
         case .dma:
-            guard let device = try? memory.value.dma.value.makeDevice("monitor") else { return }
+            guard let device = unsafe Self.device else { return }
             memory.value.dma.value.dma_free_coherent(device, size, VirtualAddress(address), BusAddress(companion))
         }
     }

@@ -13,7 +13,7 @@ enum InspectionCommand: UInt8, CommandGroup {
         switch self {
         case .pagetables:
             CommandHelp(
-                name: "pagetables", summary: "what is mapped, neighbours with equal rights in a line, as ptdump",
+                name: "pagetables", summary: "what is mapped, a line for equal neighbours, as ptdump",
                 arguments: "[ADDR]", example: "pagetables 0xffffffff80100000")
         case .translate:
             CommandHelp(

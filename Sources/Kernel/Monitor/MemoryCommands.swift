@@ -17,19 +17,19 @@ enum MemoryCommand: UInt8, CommandGroup {
         switch self {
         case .fault:
             CommandHelp(
-                name: "fault", summary: "make an access: what must not be touched ends the kernel with its report",
+                name: "fault", summary: "touch an address; what must not be touched ends the kernel",
                 arguments: "ADDRESS [read|write|execute]", example: "fault 0xffffc90000001000 write")
         case .kmemleak:
             CommandHelp(
-                name: "kmemleak", summary: "look for lost memory, list it or forget it (kmemleak=on at boot)",
+                name: "kmemleak", summary: "look for lost memory, list it, forget it (boot: kmemleak=on)",
                 arguments: "scan|dump [ADDRESS]|clear", example: "kmemleak scan")
         case .slab:
             CommandHelp(
-                name: "slab", summary: "look through a cache's objects for damage, or give its free slabs back",
+                name: "slab", summary: "check a cache's objects, or give its free slabs back",
                 arguments: "validate|shrink CACHE", example: "slab validate kmalloc-64")
         case .check:
             CommandHelp(
-                name: "check", summary: "check every allocator and all page tables, and name the first wrong thing",
+                name: "check", summary: "check every allocator and all page tables for anything wrong",
                 example: "check")
         }
     }

@@ -12,24 +12,26 @@ enum TestCommand: UInt8, CommandGroup {
         switch self {
         case .bench:
             CommandHelp(
-                name: "bench", summary: "measure a group of calls, or those whose names contain TEXT; alone: list them",
+                name: "bench", summary: "measure a group of calls, or rows with TEXT; alone: list them",
                 arguments: "[frames|kmalloc|caches|vmalloc|demand|stacks|TEXT]", example: "bench kmalloc(64)")
         case .test:
             CommandHelp(
-                name: "test", summary: "run the self tests whose names contain TEXT, or all; alone: list them",
+                name: "test", summary: "run the self tests, or those with TEXT; alone: list them",
                 arguments: "[all|TEXT]", example: "test page frames: zones")
         case .stress:
             CommandHelp(
-                name: "stress", summary: "allocate and free at random, with checks, until a key is pressed",
+                name: "stress", summary: "allocate and free at random, and check; a key ends it",
                 arguments: "SECONDS", example: "stress 10")
         }
     }
 
     func candidate(_ index: Int, behind words: LineWords) -> LineText? {
-        guard words.count == 1 else { return nil }
         switch self {
-        case .bench: return BenchmarkGroup.candidate(index)
-        case .test: return index == 0 ? LineText("all") : nil
+        case .bench: return words.count == 1 ? BenchmarkGroup.candidate(index) : nil
+        case .test:
+            // "all" stands for itself, and comes last.
+            if let word = SelfTestNames.candidate(index, behind: words) { return word }
+            return words.count == 1 && index == SelfTestNames.found ? LineText("all") : nil
         case .stress: return nil
         }
     }

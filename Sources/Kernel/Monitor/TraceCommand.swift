@@ -10,7 +10,7 @@ enum TraceCommand: UInt8, CommandGroup {
     var help: CommandHelp {
         CommandHelp(
             name: "trace",
-            summary: "trace calls on the allocators, and show them as ftrace does; alone: what is traced",
+            summary: "trace calls on the allocators, show them as ftrace; alone: state",
             arguments: "[on [EVENT ...]|off|show]", example: "trace on kmalloc kfree")
     }
 

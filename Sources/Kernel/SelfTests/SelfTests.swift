@@ -23,6 +23,7 @@ enum SelfTests {
                 """, .tooLittleMemory)
         }
         ExceptionTests.run(memory)
+        InterruptTests.run(memory)
         PageFrameTests.run(memory)
         FrameCheckTests.run(memory)
         ShrinkerTests.run(memory)
@@ -41,5 +42,6 @@ enum SelfTests {
         DeviceMappingTests.run(memory)
         DMATests.run(memory)
         SwiftObjectTests.run(memory)
+        BenchmarkTests.run()
     }
 }

@@ -45,6 +45,7 @@ X86_INLINE void x86_divide_by_zero(void) { X86_ASM("xorl %%eax, %%eax; xorl %%ed
 // As an NMI and a machine check arrive, which push no error code.
 X86_INLINE void x86_raise_vector2(void) { X86_ASM("int $2"); }
 X86_INLINE void x86_raise_vector18(void) { X86_ASM("int $18"); }
+X86_INLINE void x86_raise_vector37(void) { X86_ASM("int $37"); }
 // With a stack pointer that is not canonical an exception cannot be delivered: #SS, then a double fault.
 X86_INLINE void x86_raise_double_fault(void) {
     X86_ASM("movabsq $0x8000000000000000, %%rsp; ud2" ::: "memory");
