@@ -238,12 +238,6 @@ def parse(reports):
     return dump
 
 
-def cut(log):
-    """The reports in a log by their names: what stands between `--- NAME` and `--- end NAME`."""
-    lines = re.findall(r"^--- (\w+)\n(.*?)^--- end \1$", log.replace("\r", ""), re.MULTILINE | re.DOTALL)
-    return dict(lines)
-
-
 def read_directory(directory):
     """The reports that lie in a directory, each in a file of its name."""
     if not directory.is_dir():
