@@ -97,6 +97,15 @@ class Area:
     caller: str = ""
     pages: list = dataclasses.field(default_factory=list)
 
+    @property
+    def usable_start(self):
+        """The first address above the guard pages."""
+        return self.start + 4096 * self.guard_below
+
+    @property
+    def usable_bytes(self):
+        return self.end - 4096 * self.guard_above - self.usable_start
+
 
 @dataclasses.dataclass
 class Dump:
