@@ -23,11 +23,6 @@ SVG = "{http://www.w3.org/2000/svg}"
 EVENT = "kernel-0       [000] d..1.     0.001234: {}"
 
 
-@pytest.fixture(scope="module")
-def model():
-    return Model(parse(read_directory(DUMP)))
-
-
 def with_line(report, number, line):
     """The fixture's reports, one line of one of them replaced."""
     reports = read_directory(DUMP)
