@@ -106,8 +106,8 @@ import VirtualMemory
         }
         #expect(uses.isSuperset(of: ["free", "slab", "slab-bookkeeping", "kmalloc", "vmalloc", "stack", "reserved"]))
         let area = try #require(machine.run { machine.vmalloc(4096, populate: true) })
-        #expect(use(VirtualAddress(area)).first?.contains(" vmalloc order=") == true)
-        #expect(use(VirtualAddress(area + 4096)) == [], "a guard page leads to no memory")
+        #expect(use(area).first?.contains(" vmalloc order=") == true)
+        #expect(use(area + 4096) == [], "a guard page leads to no memory")
         #expect(
             use(machine.direct(1 << 40)) == [] && use(VirtualAddress(1 << 63)) == [] && use(VirtualAddress(0)) == [])
         try machine.check()
