@@ -50,6 +50,7 @@ MISTAKES = {
     "quarry slabs nosuch": r"quarry slabs: there is no slab cache 'nosuch'",
     "quarry buddy 1": r"quarry buddy: expected no argument, not '1'",
     "quarry log many": r"quarry log: expected how many of the last lines, not 'many'",
+    "quarry log 0": r"quarry log: expected how many of the last lines, not '0'",
     "quarry nosuch": r"quarry: there is no command 'nosuch'",
     "quarry help nosuch": r"quarry help: there is no command 'nosuch'",
 }
