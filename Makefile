@@ -8,15 +8,12 @@ BOOT ?= kernel
 ARGS ?=
 TIMEOUT ?= 60
 
-# A dump's directory to draw instead of a machine's memory, and a trace to play on the page.
+# A dump's directory to draw instead of a machine's memory, and a trace: to play on the map's page, or to run again.
 DUMP ?=
 TRACE ?=
 
 # How long to fuzz.
 SECONDS ?= 60
-
-# The trace to run again.
-TRACE ?= build/trace.txt
 
 PYTHON ?= /usr/bin/python3
 export SWIFT_BACKTRACE := enable=no
@@ -107,9 +104,9 @@ iso: kernel ## write build/quarry.iso, which GRUB boots with ARGS
 trace: kernel ## boot with all calls on the allocators traced, into build/trace.txt
 	@$(PYTHON) Tools/trace.py --memory '$(if $(filter file,$(origin MEMORY)),64M,$(MEMORY))' --cpu '$(CPU)' --machine '$(MACHINE)' --arguments '$(ARGS)'
 
-replay: ## run the trace TRACE again on this host (Tools/Replay), and check the allocators
+replay: ## run TRACE=build/trace.txt again on this host (Tools/Replay), and check the allocators
 	@swift build --build-system native --package-path Tools/Replay --product quarry-replay -q
-	@Tools/Replay/.build/debug/quarry-replay '$(TRACE)' $(ARGS)
+	@Tools/Replay/.build/debug/quarry-replay '$(or $(TRACE),build/trace.txt)' $(ARGS)
 
 debug: dependencies ## boot a -Onone kernel stopped, and open gdb, with the `quarry` commands, at its entry
 	@$(PYTHON) Tools/build_kernel.py --configuration debug --output build/debug

@@ -13,6 +13,7 @@ import subprocess
 
 import bench_chart
 import bench_figures as figures
+import bench_problems
 from qemu import SUCCESS, Machine, describe, status_of
 from toolchain import BUILD, ROOT, Failure, entry_point
 
@@ -89,9 +90,9 @@ def print_table(calibration, rows, descriptor_bytes, bounds):
         mark = "  misses its goal" if limit > goal else ""
         print(f"{title}: {mean:.3f}, at most {float(limit):.3f}{mark}")
     print(f"descriptor: {descriptor_bytes} bytes a frame, at most {bounds['descriptor bytes']}")
-    for name, value, limit in figures.demand_bounds(rows, bounds):
+    for name, value, limit in bench_problems.demand_bounds(rows, bounds):
         print(f"{name}: {number(value)}, at most {limit:g}{'  above' if value > limit else ''}")
-    print(f"boot, 64G over 512M: {figures.boot_ratio(rows):.2f}, at most {bounds['boot of 64G over 512M']}")
+    print(f"boot, 64G over 512M: {bench_problems.boot_ratio(rows):.2f}, at most {bounds['boot of 64G over 512M']}")
 
 
 def whole(value):
@@ -131,10 +132,10 @@ def check(rows, descriptor_bytes, bounds):
         raise Failure(f"{figures.REFERENCE} is missing: `make bench-update` writes it")
     reference = json.loads(figures.REFERENCE.read_text())
     growth = bounds["growth of a row"]
-    for line in figures.shrunken(rows, reference, growth):
+    for line in bench_problems.shrunken(rows, reference, growth):
         print(f"bench: {line}; `make bench-update` keeps it so")
-    problems = figures.bound_problems(rows, descriptor_bytes, bounds)
-    problems += figures.growth_problems(rows, reference, growth)
+    problems = bench_problems.bound_problems(rows, descriptor_bytes, bounds)
+    problems += bench_problems.growth_problems(rows, reference, growth)
     for problem in problems:
         print(f"bench: {problem}")
     print(f"bench: {len(rows)} rows, {len(problems)} problems")
@@ -146,7 +147,7 @@ def main(arguments):
         raise Failure("usage: bench.py [check|update]")
     bounds = figures.read_bounds()
     calibration, rows, descriptor_bytes = measure()
-    problems = figures.calibration_problems(calibration) + figures.row_problems(rows, figures.read_linux())
+    problems = bench_problems.calibration_problems(calibration) + bench_problems.row_problems(rows, figures.read_linux())
     if problems:
         raise Failure("\n".join(problems))
     RESULT.write_text(json.dumps(result(calibration, rows), indent=1) + "\n")

@@ -13,6 +13,7 @@ TCP port, as an editor's debugger needs it, until that one ends it.
 
 import argparse
 import pathlib
+import signal
 import subprocess
 import tempfile
 import time
@@ -31,14 +32,21 @@ def gdb_command(kernel, socket, before, commands, script=None):
     words = [tool("gdb"), "-q", "-nx"]
     steps = [
         "set confirm off", "set pagination off", "set architecture i386:x86-64", f"source {COMMANDS}",
-        f"target remote {socket}", *before]
+        read_symbols(kernel), f"target remote {socket}", *before]
     if commands or script:
         words += ["-batch"]
     for step in steps + list(commands):
         words += ["-ex", step]
     if script:
         words += ["-x", str(script)]
-    return [*words, str(kernel)]
+    return words
+
+
+def read_symbols(kernel):
+    """The command that reads a kernel's symbols, all of them at once. Of Swift's C modules the debugging information names
+    files that gdb does not look for in the right place, and that nobody needs; it would say so three hundred times."""
+    file, symbol = f"file {kernel}", f"info address {ENTRY}"
+    return f"python [gdb.execute(line, to_string=True) for line in ({file!r}, {symbol!r})]"
 
 
 class StoppedMachine:
@@ -111,8 +119,13 @@ def main(arguments):
     if options.wait:
         return serve(machine, log, options.port)
     with StoppedMachine(machine, log) as stopped:
-        arrive = [] if options.script else [f"hbreak *{ENTRY}", "continue"]
+        # At a function's first instruction its arguments are not where they will be.
+        arrive = [] if options.script else [
+            "set print frame-arguments presence", f"hbreak *{ENTRY}", "continue", "set print frame-arguments scalars"]
         command = gdb_command(output / "quarry.elf", stopped.socket, arrive, options.command, options.script)
+        # A person's Ctrl-C comes to this process as well as to gdb, for which it is: it stops the kernel. A handler that does
+        # nothing, because what is ignored would be ignored in gdb, too.
+        signal.signal(signal.SIGINT, lambda *_: None)
         return subprocess.run(command, timeout=120 if options.command or options.script else None).returncode
 
 

@@ -6,6 +6,7 @@ drawn from.
 """
 
 import argparse
+import dataclasses
 import pathlib
 
 import dump
@@ -19,13 +20,19 @@ from qemu import Machine
 from toolchain import BUILD, Failure, entry_point
 
 USUAL_ARGUMENTS = "sample selftest=no"
+# The events that a page plays: those that change what frames are used for, and the areas among them.
+PLAYED = "mm_page_alloc,mm_page_free,vmalloc,vfree"
 
 
 def boot(options):
-    """The reports of a kernel that is booted for it."""
+    """The reports of a kernel that is booted for it, and, where a trace is wished for, the trace of the same boot in its file."""
     machine = Machine(
         memory=options.memory, cpu=options.cpu, machine=options.machine,
         arguments=f"{options.arguments} report={','.join(ASKED)}")
+    if options.trace:
+        options.trace.parent.mkdir(parents=True, exist_ok=True)
+        machine = dataclasses.replace(
+            machine, arguments=f"{machine.arguments} trace={PLAYED},com2", extra=("-serial", f"file:{options.trace}"))
     if not machine.kernel.is_file():
         raise Failure(f"{machine.kernel} is missing: `make kernel` builds it")
     return split(dump.boot(machine, options.timeout), ASKED)
@@ -41,7 +48,9 @@ def read(path):
 def main(arguments):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dump", type=pathlib.Path, metavar="DIR", help="draw the reports in DIR, each in a file of its name")
-    parser.add_argument("--trace", type=pathlib.Path, metavar="FILE", help="play this trace, in the text of ftrace, on the page")
+    parser.add_argument("--trace", type=pathlib.Path, metavar="FILE",
+                        help="play a trace, in the text of ftrace, on the page: with --dump this one, else the boot's own, which is "
+                             "written there")
     parser.add_argument("--html", type=pathlib.Path, default=BUILD / "memory-map.html")
     parser.add_argument("--svg", type=pathlib.Path, default=BUILD / "memory-map.svg")
     parser.add_argument("--save-dump", type=pathlib.Path, metavar="DIR", help="keep the reports, too")

@@ -24,4 +24,12 @@ enum MapReports {
         default: memory.value.writeTextMap(hasColours: true, scratch: scratch, to: &writer)
         }
     }
+
+    /// What the frame behind an address is used for: its line of the report `frames`.
+    @inline(never)
+    static func writeUse(
+        of address: VirtualAddress, _ memory: Permanent<KernelMemory<X86Platform>>, to writer: inout SerialReportWriter
+    ) {
+        memory.value.writeUse(of: address, scratch: scratch, to: &writer)
+    }
 }

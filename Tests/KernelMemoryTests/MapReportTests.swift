@@ -87,6 +87,32 @@ import VirtualMemory
         try machine.check()
     }
 
+    /// By its physical address, by the direct map's, and by the vmalloc space's.
+    @Test(arguments: configurations.indices) func anAddressIsToldTheLineOfItsFrame(index: Int) throws {
+        let machine = try KernelMachine(.pc(bytes: 64 << 20), Self.configurations[index])
+        try Self.fill(machine, seed: 29)
+        let memory = machine.memory
+        func use(_ address: VirtualAddress) -> [String] {
+            machine.reportLines { memory.value.writeUse(of: address, scratch: machine.mapScratch, to: &$0) }
+        }
+        var uses: Set<String> = []
+        for line in machine.reportLines({ memory.value.writeFrames(scratch: machine.mapScratch, to: &$0) }) {
+            guard let match = line.wholeMatch(of: /0x([0-9a-f]+)-0x([0-9a-f]+) \d+ ([\w-]+).*/) else { continue }
+            for frame in [UInt(match.1, radix: 16)!, UInt(match.2, radix: 16)!] where frame != 0 {
+                #expect(use(VirtualAddress(frame << 12)) == ["on the map: \(line)"])
+                #expect(use(machine.direct(frame << 12 + 4095)) == ["on the map: \(line)"])
+            }
+            uses.insert(String(match.3))
+        }
+        #expect(uses.isSuperset(of: ["free", "slab", "slab-bookkeeping", "kmalloc", "vmalloc", "stack", "reserved"]))
+        let area = try #require(machine.run { machine.vmalloc(4096, populate: true) })
+        #expect(use(area).first?.contains(" vmalloc order=") == true)
+        #expect(use(area + 4096) == [], "a guard page leads to no memory")
+        #expect(
+            use(machine.direct(1 << 40)) == [] && use(VirtualAddress(1 << 63)) == [] && use(VirtualAddress(0)) == [])
+        try machine.check()
+    }
+
     @Test(arguments: [MachineMap.pc(bytes: 64 << 20), .large(gibibytes: 5)], configurations.indices)
     func sumsAreWhatTheAllocatorsCount(map: MachineMap, index: Int) throws {
         let machine = try KernelMachine(map, Self.configurations[index])

@@ -7,6 +7,7 @@ import pytest
 
 import bench
 import bench_figures as figures
+import bench_problems
 import run_tests
 from bench_figures import Row
 from qemu import Machine
@@ -41,8 +42,8 @@ def bounds():
 def rows():
     """Figures with which nothing is wrong."""
     found = figures.read_log(LOG)[1]
-    found += [Row(name, statistic, 9) for name, statistic in figures.FROM_SLABS_ROWS.items()]
-    found += [Row(name, statistic, 500) for name, statistic in figures.DEMAND_ROWS.items()]
+    found += [Row(name, statistic, 9) for name, statistic in bench_problems.FROM_SLABS_ROWS.items()]
+    found += [Row(name, statistic, 500) for name, statistic in bench_problems.DEMAND_ROWS.items()]
     found += [figures.boot_row(size, BOOT.format(1000))[0] for size in figures.BOOT_SIZES]
     return figures.compare(found, LINUX, figures.CALIBRATION)
 
@@ -56,18 +57,18 @@ def reference(rows):
 
 
 def test_good_figures_pass(rows, bounds):
-    assert figures.calibration_problems(figures.read_log(LOG)[0]) == []
-    assert figures.row_problems(rows, LINUX) == []
-    assert figures.bound_problems(rows, 16, bounds) == []
-    assert figures.growth_problems(rows, reference(rows), bounds["growth of a row"]) == []
+    assert bench_problems.calibration_problems(figures.read_log(LOG)[0]) == []
+    assert bench_problems.row_problems(rows, LINUX) == []
+    assert bench_problems.bound_problems(rows, 16, bounds) == []
+    assert bench_problems.growth_problems(rows, reference(rows), bounds["growth of a row"]) == []
 
 
 @pytest.mark.parametrize("name", figures.CALIBRATION)
 def test_a_calibration_that_is_off_or_missing(name):
     good = dict(figures.CALIBRATION)
-    assert name in figures.calibration_problems({**good, name: good[name] + 1})[0]
+    assert name in bench_problems.calibration_problems({**good, name: good[name] + 1})[0]
     del good[name]
-    assert name in figures.calibration_problems(good)[0]
+    assert name in bench_problems.calibration_problems(good)[0]
 
 
 def test_a_log_without_its_end_twice_a_row_or_nonsense():
@@ -90,17 +91,17 @@ def test_a_boot_that_did_not_get_there():
         ("vmalloc 1G on demand", 1500, "vmalloc on demand, 1G over 4K: 3.00, at most 3"),
     ])
 def test_a_first_touch_above_its_bound(rows, bounds, name, most, problem):
-    assert figures.bound_problems(change(rows, name, most), 16, bounds) == []
-    assert figures.bound_problems(change(rows, name, most + 1), 16, bounds) == [problem]
+    assert bench_problems.bound_problems(change(rows, name, most), 16, bounds) == []
+    assert bench_problems.bound_problems(change(rows, name, most + 1), 16, bounds) == [problem]
 
 
 def test_missing_and_unknown_rows(rows):
-    assert figures.row_problems(rows[1:], LINUX) == ["missing row: a hot alloc"]
-    assert figures.row_problems(rows[:-1], LINUX) == ["missing row: boot 64G entry to page frames ready"]
+    assert bench_problems.row_problems(rows[1:], LINUX) == ["missing row: a hot alloc"]
+    assert bench_problems.row_problems(rows[:-1], LINUX) == ["missing row: boot 64G entry to page frames ready"]
     unknown = [*rows, Row("b hot alloc", "median", 1)]
-    assert figures.row_problems(unknown, LINUX) == ["unknown row: b hot alloc"]
+    assert bench_problems.row_problems(unknown, LINUX) == ["unknown row: b hot alloc"]
     rows[0].statistic = "mean"
-    assert "is a mean" in figures.row_problems(rows, LINUX)[0]
+    assert "is a mean" in bench_problems.row_problems(rows, LINUX)[0]
 
 
 @pytest.mark.parametrize(
@@ -109,8 +110,8 @@ def test_missing_and_unknown_rows(rows):
      ("kmalloc mixed churn free", 340)])
 def test_a_pair_above_its_bound(rows, bounds, name, most):
     bounds["geometric mean of the ratios"] = 1
-    assert figures.bound_problems(change(rows, name, most), 16, bounds) == []
-    problems = figures.bound_problems(change(rows, name, most + 1), 16, bounds)
+    assert bench_problems.bound_problems(change(rows, name, most), 16, bounds) == []
+    problems = bench_problems.bound_problems(change(rows, name, most + 1), 16, bounds)
     assert len(problems) == 1 and problems[0].startswith(name.removesuffix(" free") + " pair")
 
 
@@ -118,16 +119,16 @@ def test_a_pair_above_its_bound(rows, bounds, name, most):
     ("name", "most"),
     [("loop kmalloc(8) const alloc+free pair", 100), ("ksize(64)", 100), ("krealloc 40->60 in place", 100)])
 def test_a_call_of_the_slab_above_its_bound(rows, bounds, name, most):
-    assert figures.bound_problems(change(rows, name, most), 16, bounds) == []
-    problems = figures.bound_problems(change(rows, name, most + 1), 16, bounds)
+    assert bench_problems.bound_problems(change(rows, name, most), 16, bounds) == []
+    problems = bench_problems.bound_problems(change(rows, name, most + 1), 16, bounds)
     assert len(problems) == 1 and problems[0].startswith(name + ": ")
 
 
 # Of the pair of 1116 and the call of 205 instructions 516 and 5 are the string instruction's.
 @pytest.mark.parametrize(("name", "most"), [("kzalloc(4096) const hot alloc", 656), ("krealloc 8->16", 105)])
 def test_what_is_cleared_or_copied_anyway_is_not_bound(rows, bounds, name, most):
-    assert figures.bound_problems(change(rows, name, most), 16, bounds) == []
-    assert len(figures.bound_problems(change(rows, name, most + 1), 16, bounds)) == 1
+    assert bench_problems.bound_problems(change(rows, name, most), 16, bounds) == []
+    assert len(bench_problems.bound_problems(change(rows, name, most + 1), 16, bounds)) == 1
 
 
 def test_which_rows_clear_or_copy():
@@ -150,8 +151,8 @@ def test_clearing_faster_than_a_string_instruction_is_no_error():
      ("vmalloc+vfree 4K amortised", 100, "vmalloc+vfree 4K amortised"), ("find_vm_area", 150, "find_vm_area")])
 def test_a_call_of_vmallocs_above_its_bound(rows, bounds, name, most, named):
     bounds["geometric mean of vmalloc's ratios"] = 1
-    assert figures.bound_problems(change(rows, name, most), 16, bounds) == []
-    problems = figures.bound_problems(change(rows, name, most + 1), 16, bounds)
+    assert bench_problems.bound_problems(change(rows, name, most), 16, bounds) == []
+    problems = bench_problems.bound_problems(change(rows, name, most + 1), 16, bounds)
     assert len(problems) == 1 and problems[0].startswith(f"{named}:")
 
 
@@ -159,53 +160,53 @@ def test_the_slabs_geometric_mean_is_its_own(rows, bounds):
     bounds["hot pair over Linux's"] = bounds["batch pair over Linux's"] = bounds["single call over Linux's"] = 1000
     for name in ("kmalloc(8) const hot alloc", "ksize(64)"):
         rows = change(rows, name, 30_000)
-    problems = figures.bound_problems(rows, 16, bounds)
+    problems = bench_problems.bound_problems(rows, 16, bounds)
     assert len(problems) == 1 and problems[0].startswith("geometric mean of the slab's ratios")
     bounds["reached where the goal is not"] = {"geometric mean of the slab's ratios": 10}
-    assert figures.bound_problems(rows, 16, bounds) == []
+    assert bench_problems.bound_problems(rows, 16, bounds) == []
 
 
 def test_a_pair_that_misses_its_goal_is_held_to_what_was_reached(rows, bounds):
     bounds["geometric mean of the ratios"] = 1
     bounds["reached where the goal is not"] = {"a hot": 400}
-    assert figures.bound_problems(change(rows, "a hot free", 340), 16, bounds) == []
-    assert len(figures.bound_problems(change(rows, "a hot free", 341), 16, bounds)) == 1
+    assert bench_problems.bound_problems(change(rows, "a hot free", 340), 16, bounds) == []
+    assert len(bench_problems.bound_problems(change(rows, "a hot free", 341), 16, bounds)) == 1
 
 
 def test_the_geometric_mean_above_its_bound(rows, bounds):
     assert figures.geometric_means(rows, bounds)[0][1] == pytest.approx((0.2 * 0.2 * 0.15 * 0.15 * 0.12) ** 0.2)
-    problems = figures.bound_problems(change(rows, "loop a alloc+free pair", 5000), 16, bounds)
+    problems = bench_problems.bound_problems(change(rows, "loop a alloc+free pair", 5000), 16, bounds)
     assert len(problems) == 1 and "geometric mean" in problems[0]
-    assert figures.bound_problems([], 16, bounds), "no rows at all are no reason to pass"
+    assert bench_problems.bound_problems([], 16, bounds), "no rows at all are no reason to pass"
 
 
 def test_a_descriptor_or_a_boot_above_its_bound(rows, bounds):
-    assert "descriptor" in figures.bound_problems(rows, 17, bounds)[0]
+    assert "descriptor" in bench_problems.bound_problems(rows, 17, bounds)[0]
     name = figures.boot_row_name("64G")
-    assert figures.bound_problems(change(rows, name, 4000), 16, bounds) == []
-    assert "4.00 times" in figures.bound_problems(change(rows, name, 4001), 16, bounds)[0]
+    assert bench_problems.bound_problems(change(rows, name, 4000), 16, bounds) == []
+    assert "4.00 times" in bench_problems.bound_problems(change(rows, name, 4001), 16, bounds)[0]
 
 
 def test_a_row_that_grew_is_a_problem_and_one_that_shrank_is_mentioned(rows, bounds):
     growth = bounds["growth of a row"]
     before = {**reference(rows), "a hot alloc": 100.0}
-    assert figures.growth_problems(change(rows, "a hot alloc", 103), before, growth) == []
-    assert "+3.1 %" in figures.growth_problems(change(rows, "a hot alloc", 103.1), before, growth)[0]
-    assert figures.shrunken(change(rows, "a hot alloc", 97), before, growth) == []
-    assert "shrank from 100 to 96" in figures.shrunken(change(rows, "a hot alloc", 96), before, growth)[0]
+    assert bench_problems.growth_problems(change(rows, "a hot alloc", 103), before, growth) == []
+    assert "+3.1 %" in bench_problems.growth_problems(change(rows, "a hot alloc", 103.1), before, growth)[0]
+    assert bench_problems.shrunken(change(rows, "a hot alloc", 97), before, growth) == []
+    assert "shrank from 100 to 96" in bench_problems.shrunken(change(rows, "a hot alloc", 96), before, growth)[0]
 
 
 def test_a_reference_that_does_not_fit_the_rows(rows, bounds):
     growth = bounds["growth of a row"]
     before = reference(rows)
-    assert "not in instructions.json" in figures.growth_problems([*rows, Row("b", "mean", 1)], before, growth)[0]
-    assert "not measured" in figures.growth_problems(rows[1:], before, growth)[0]
+    assert "not in instructions.json" in bench_problems.growth_problems([*rows, Row("b", "mean", 1)], before, growth)[0]
+    assert "not measured" in bench_problems.growth_problems(rows[1:], before, growth)[0]
 
 
 def test_the_checked_in_files_fit_each_other():
     bounds = figures.read_bounds()
     linux = figures.read_linux()
-    expected = {*linux, *figures.FROM_SLABS_ROWS, *figures.DEMAND_ROWS, *figures.BOOT_ROWS}
+    expected = {*linux, *bench_problems.FROM_SLABS_ROWS, *bench_problems.DEMAND_ROWS, *bench_problems.BOOT_ROWS}
     assert len(linux) >= 391
     assert set(json.loads(figures.REFERENCE.read_text())) == expected
     found = figures.bound_calls([Row(name, statistic, 1, value) for name, (statistic, value) in linux.items()])

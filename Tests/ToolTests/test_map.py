@@ -8,7 +8,8 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 import map as map_tool
-from memory_map.dump import NEEDED, cut, expand, parse, read_directory
+from dump import BadDump, split
+from memory_map.dump import NEEDED, expand, parse, read_directory
 from memory_map.layout import SIDE, Layout, blocks, spread
 from memory_map.model import Model
 from memory_map.page import write_page
@@ -20,11 +21,6 @@ from toolchain import ROOT, Failure
 DUMP = pathlib.Path(__file__).parent / "memory_dump"
 SVG = "{http://www.w3.org/2000/svg}"
 EVENT = "kernel-0       [000] d..1.     0.001234: {}"
-
-
-@pytest.fixture(scope="module")
-def model():
-    return Model(parse(read_directory(DUMP)))
 
 
 def with_line(report, number, line):
@@ -84,7 +80,9 @@ def test_a_bad_line_of_meminfo_is_named():
 
 def test_reports_are_cut_out_of_a_log():
     log = "hello\r\n--- frames\r\na\r\nb\r\n--- end frames\r\nnoise\r\n--- slabs\r\n--- end slabs\r\n--- areas\r\ncut off"
-    assert cut(log) == {"frames": "a\nb\n", "slabs": ""}
+    assert split(log, ("slabs", "frames")) == {"frames": "a\nb\n", "slabs": ""}
+    with pytest.raises(BadDump, match="the log has no report areas"):
+        split(log, ("frames", "areas"))
 
 
 def test_runs_of_states_are_expanded():

@@ -1,68 +1,16 @@
-"""The page of `make map` in a real browser: what it shows, that its numbers are the dump's, keyboard, pointer, and time."""
+"""The page of `make map` in a real browser: what it shows, that its numbers are the dump's, keyboard and pointer.
 
-import re
+How it plays a trace: test_map_timeline.py.
+"""
 
 import pytest
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from browser import chromium, colours, prefer
-from memory_map.dump import parse, read_directory
-from memory_map.model import Model
-from memory_map.page import write_page
-from memory_map.trace import parse_trace
+from browser import colours, prefer
+from map_page import SHOTS, one
 from memory_map.uses import BY_KEY, free_shade
-from test_map import DUMP
-from toolchain import BUILD
-
-SHOTS = BUILD / "map-page"
-
-
-@pytest.fixture(scope="module")
-def model():
-    return Model(parse(read_directory(DUMP)))
-
-
-def trace_of(model):
-    """A trace that ends in the dump: blocks in use are allocated, others are allocated and freed again."""
-    blocks = [run for run in model.dump.runs if run.use == "allocated"][:6]
-    free = [run for run in model.dump.runs if run.use == "free" and run.order == 3][:3]
-    steps = [("alloc", run) for run in free] + [("alloc", run) for run in blocks] + [("free", run) for run in free]
-    text = "# tracer: nop\n"
-    for index, (kind, run) in enumerate(steps):
-        text += (f"kernel-0 [000] d..1. {index / 1000:.6f}: mm_page_{kind}: page=0x0 pfn={run.first:#x} "
-                 f"order={run.order} migratetype=0 gfp_flags=GFP_KERNEL\n")
-        text += f"kernel-0 [000] d..1. {index / 1000:.6f}: kmalloc: call_site=x ptr=0x{index:x}0 bytes_req=8 bytes_alloc=8\n"
-    return text, steps
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as driver:
-        yield driver
-
-
-@pytest.fixture(scope="module")
-def path(model, tmp_path_factory):
-    path = tmp_path_factory.mktemp("page") / "memory-map.html"
-    path.write_text(write_page(model, parse_trace(trace_of(model)[0])))
-    SHOTS.mkdir(parents=True, exist_ok=True)
-    return path
-
-
-@pytest.fixture
-def page(browser, path):
-    """The page as it is when it is opened; at the end nothing was complained of."""
-    prefer(browser, prefers_color_scheme="light", prefers_reduced_motion="no-preference")
-    browser.get(path.as_uri())
-    assert browser.find_element(By.TAG_NAME, "html").get_attribute("data-ready") == "true"
-    yield browser
-    assert browser.get_log("browser") == []
-
-
-def one(page, selector):
-    return page.find_element(By.CSS_SELECTOR, selector)
 
 
 def rgb(colour):
@@ -256,67 +204,3 @@ def test_the_legend_picks_out_a_use(page):
     green, orange = rgb(BY_KEY["kmalloc"].light), rgb(BY_KEY["vmalloc"].light)
     assert key.get_attribute("aria-pressed") == "true"
     assert after.get(green, 0) < before[green] / 4 and after[orange] > before[orange] / 2
-
-
-def test_the_trace_is_played(page, model):
-    _, steps = trace_of(model)
-    events = 2 * len(steps)
-    status = one(page, "#event")
-    slider = one(page, "#moment")
-    assert int(status.get_attribute("data-moment")) == events == int(slider.get_attribute("max"))
-
-    def state(run):
-        return page.execute_script(
-            "const states = timeline.statesOf(Math.floor(arguments[0] / SECTION));"
-            "return uses[states ? states[arguments[0] % SECTION] : stateInDump(arguments[0])].key", run.first)
-
-    one(page, "#to-start").click()
-    assert status.get_attribute("data-moment") == "0"
-    expected = {run.first: "free" for _, run in steps}
-    for index, (kind, run) in enumerate(steps):
-        assert {run.first: state(run) for _, run in steps} == expected
-        one(page, "#step").click()
-        assert f"mm_page_{kind}" in status.text and f"pfn={run.first:#x}" in status.text
-        assert f"{2 * index + 1} of {events}" in status.text
-        expected[run.first] = "allocated" if kind == "alloc" else "free"
-        one(page, "#step").click()
-        assert "kmalloc" in status.text
-    # The dump is the end of it, and back is the way it came.
-    assert {run.first: state(run) for _, run in steps} == {run.first: run.use for _, run in steps}
-    one(page, "#step-back").click()
-    one(page, "#step-back").click()
-    assert state(steps[-1][1]) == "allocated"
-    # As a person does it: WebDriver's own keys for a slider only set its value.
-    page.execute_script("arguments[0].focus()", slider)
-    ActionChains(page).send_keys(Keys.HOME).perform()
-    assert status.get_attribute("data-moment") == "0"
-    ActionChains(page).send_keys(Keys.ARROW_RIGHT).perform()
-    assert status.get_attribute("data-moment") == "1"
-
-
-@pytest.mark.parametrize("motion", ["no-preference", "reduce"])
-def test_playing_ends_and_can_be_paused(page, model, motion):
-    prefer(page, prefers_reduced_motion=motion)
-    play = one(page, "#play")
-    one(page, '#speed option[value="1"]').click()
-    events = 2 * len(trace_of(model)[1])
-    play.click()
-    assert play.text == "Pause" and play.get_attribute("aria-pressed") == "true"
-    # Who asked for less motion sees a picture a second; else twenty.
-    assert page.execute_script("return calm.matches") == (motion == "reduce")
-    play.click()
-    assert play.text == "Play"
-    play.click()
-    done = ("const done = arguments[0]; const wait = () => timeline.timer ? setTimeout(wait, 20) : done(+moment.value);"
-            "const moment = document.getElementById('moment'); wait()")
-    page.set_script_timeout(30)
-    assert page.execute_async_script(done) == events
-
-
-def test_the_page_without_a_trace_has_no_controls_for_one(browser, model, tmp_path):
-    path = tmp_path / "plain.html"
-    path.write_text(write_page(model, None))
-    browser.get(path.as_uri())
-    assert not one(browser, "#timeline").is_displayed()
-    assert browser.get_log("browser") == []
-    assert re.search(r"\d frames in \d+ regions", one(browser, "#frames").get_attribute("aria-label"))

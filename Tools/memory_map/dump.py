@@ -97,6 +97,15 @@ class Area:
     caller: str = ""
     pages: list = dataclasses.field(default_factory=list)
 
+    @property
+    def usable_start(self):
+        """The first address above the guard pages."""
+        return self.start + 4096 * self.guard_below
+
+    @property
+    def usable_bytes(self):
+        return self.end - 4096 * self.guard_above - self.usable_start
+
 
 @dataclasses.dataclass
 class Dump:
@@ -236,12 +245,6 @@ def parse(reports):
         if name in reports:
             read(reports[name], dump)
     return dump
-
-
-def cut(log):
-    """The reports in a log by their names: what stands between `--- NAME` and `--- end NAME`."""
-    lines = re.findall(r"^--- (\w+)\n(.*?)^--- end \1$", log.replace("\r", ""), re.MULTILINE | re.DOTALL)
-    return dict(lines)
 
 
 def read_directory(directory):

@@ -99,7 +99,9 @@ class Model:
             words.append(f"slab {slab.base:#x}, {slab.used} of {cache.objects} objects in use")
         elif frame in self.area_pages:
             area, address, rights = self.area_pages[frame]
-            words.append(f"{area.kind} area {area.name}, mapped at {address:#x} {rights}")
+            words.append(
+                f"{area.kind} area {area.name}, offset {address - area.usable_start} of {area.usable_bytes}, "
+                f"mapped at {address:#x} {rights}")
         return " · ".join(words)
 
     @staticmethod

@@ -27,8 +27,9 @@ def style():
         free = "".join(f".f{order}{{fill:{free_shade(order, theme)}}}" for order in range(HIGHEST_ORDER + 1))
         return (f".ground{{fill:{ground}}}.t{{fill:{text}}}.m{{fill:{muted}}}.l{{stroke:{line}}}"
                 f".b{{stroke:{ground}}}.u{{stroke:{muted}}}{colours}{free}")
-    return (f"<style>text{{font-family:{FONT};font-size:12px}}.h{{font-size:16px;font-weight:600}}"
-            f".n{{text-anchor:end;font-variant-numeric:tabular-nums}}.c{{text-anchor:middle;font-size:10px}}"
+    return (f"<style>text{{font-family:{FONT};font-size:14px}}.h{{font-size:18px;font-weight:600}}"
+            f".n{{text-anchor:end;font-variant-numeric:tabular-nums}}.c{{text-anchor:middle;font-size:13px}}"
+            f".o{{paint-order:stroke;stroke-width:3px}}"
             f"{rules('light')}@media (prefers-color-scheme:dark){{{rules('dark')}}}</style>")
 
 
@@ -63,7 +64,7 @@ class Picture:
         for zone, sections, y in layout.zones:
             if sections:
                 self.parts.append(
-                    f'<text x="0" y="{number(y + HEADING - 3)}" class="t" style="font-size:{12 / scale:.2f}px">'
+                    f'<text x="0" y="{number(y + HEADING - 3)}" class="t" style="font-size:{14 / scale:.2f}px">'
                     f'{html.escape(zone.name)} <tspan class="m">{sections[0] * SECTION * 4096:#x}</tspan></text>')
         for kind in sorted(paths):
             self.parts.append(f'<path class="{kind} b" d="{"".join(paths[kind])}"/>')
@@ -94,6 +95,7 @@ class Picture:
             step, base = width / (HIGHEST_ORDER + 1), self.y + 18 + height
             self.text(left, self.y + 10, zone.name)
             self.parts.append(f'<path class="l" d="M{number(left)} {number(base)}h{number(width)}"/>')
+            labels = []
             for order, count in enumerate(counts):
                 tall = max(2, math.log2(count + 1) / highest * (height - 14)) if count else 0
                 x = left + order * step
@@ -101,12 +103,15 @@ class Picture:
                     self.parts.append(
                         f'<rect class="f{order} u" stroke-width=".6" x="{number(x + 3)}" y="{number(base - tall)}" '
                         f'width="{number(step - 6)}" height="{number(tall)}" rx="2"/>')
-                    self.text(x + step / 2, base - tall - 3, f"{count:,}", "t c")
+                    labels.append((x + step / 2, base - tall - 3, f"{count:,}"))
                 self.text(x + step / 2, base + 13, order, "m c")
             points = " ".join(f"{number(left + (order + .5) * step)},{number(base - (height - 14) * share)}"
                               for order, share in enumerate(shares))
             colour = BY_KEY["page-table"].light
             self.parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
+            # Above the line, with an edge of the ground's colour, so that it crosses none out.
+            for label in labels:
+                self.text(*label, "t c b o")
         self.y += height + 46
 
     def slabs(self):
@@ -160,6 +165,7 @@ def write_svg(model):
         part()
     height = math.ceil(picture.y)
     sums = ", ".join(f"{BY_KEY[key].label} {frames}" for key, frames in model.sums.items())
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" aria-labelledby="t d">'
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" role="img" '
+            f'aria-labelledby="t d">'
             f'<title id="t">Memory map of a machine that runs Quarry</title><desc id="d">Frames by use: {html.escape(sums)}</desc>'
             f'{style()}<rect class="ground" width="{WIDTH}" height="{height}" rx="12"/>{"".join(picture.parts)}</svg>\n')

@@ -33,9 +33,9 @@ def fatal_lines():
 
 def report(text=""):
     """The lines of `quarry log [COUNT]`."""
-    if text and not text.isdigit():
+    if text and (not text.isdigit() or not int(text)):
         raise Trouble(f"expected how many of the last lines, not {text!r}")
     found = lines()
     if not found:
         raise Trouble("the log is empty: the kernel has written nothing yet")
-    yield from found[-int(text):] if text and int(text) else found
+    yield from found[-int(text):] if text else found

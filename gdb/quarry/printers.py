@@ -30,8 +30,8 @@ FLAGS = {
     "FaultAccess": {1: "protection", 2: "write", 4: "user", 8: "reservedBit", 16: "execute"},
     "PageUsage": {1: "accessed", 2: "dirty"},
     "FrameChecks": {
-        1: "poison", 2: "zeroOnAllocation", 4: "zeroOnFree", 8: "owners", 16: "guardPages", 1 << 30: "watcher",
-        1 << 31: "failureInjection"},
+        1: "poison", 2: "zeroOnAllocation", 4: "zeroOnFree", 8: "owners", 16: "guardPages", 1 << 29: "tracing",
+        1 << 30: "watcher", 1 << 31: "failureInjection"},
 }
 CACHE_SHIFT = 5
 

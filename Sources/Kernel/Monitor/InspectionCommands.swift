@@ -61,6 +61,7 @@ enum InspectionCommand: UInt8, CommandGroup {
     private static func describe(_ address: VirtualAddress, _ memory: Permanent<KernelMemory<X86Platform>>) {
         var writer = SerialReportWriter()
         memory.value.writeDescription(of: address, to: &writer)
+        MapReports.writeUse(of: address, memory, to: &writer)
         if let stack = imageStack(around: address) { write(stack, address, to: &writer) }
     }
 

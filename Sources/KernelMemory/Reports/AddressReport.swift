@@ -37,7 +37,7 @@ extension KernelMemory {
     }
 
     /// Whether a number that is no virtual address of the kernel's could be that of memory, or of what the map names.
-    private func isPhysical(_ number: UInt) -> Bool {
+    func isPhysical(_ number: UInt) -> Bool {
         for index in 0..<firmwareMap.value.count where firmwareMap.value[index].range.end.rawValue > number {
             return true
         }

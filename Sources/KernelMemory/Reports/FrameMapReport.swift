@@ -24,19 +24,23 @@ extension KernelMemory {
             FrameMapReport.write(frames.value.statistics(of: kind), to: &writer)
         }
         var walk = MemoryUseWalk(self, scratch)
-        while let run = walk.next() {
-            FrameMapReport.write(run, to: &writer)
-            switch run.use {
-            case .slab where run.detail != 0:
-                writer.write(" name=")
-                writer.write(kmalloc.value.name(ofCache: run.detail))
-            case .reserved:
-                writer.write(" name=")
-                writer.write((RegionOwner(rawValue: UInt8(truncatingIfNeeded: run.detail)) ?? .other).name)
-            default: break
-            }
-            writer.endLine()
+        while let run = walk.next() { writeLine(run, to: &writer) }
+    }
+
+    /// A run as a line of the report.
+    @inline(never)
+    func writeLine<Writer: ReportWriter>(_ run: MemoryUseRun, to writer: inout Writer) {
+        FrameMapReport.write(run, to: &writer)
+        switch run.use {
+        case .slab where run.detail != 0:
+            writer.write(" name=")
+            writer.write(kmalloc.value.name(ofCache: run.detail))
+        case .reserved:
+            writer.write(" name=")
+            writer.write((RegionOwner(rawValue: UInt8(truncatingIfNeeded: run.detail)) ?? .other).name)
+        default: break
         }
+        writer.endLine()
     }
 }
 

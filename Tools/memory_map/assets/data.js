@@ -80,8 +80,11 @@ function describe(frame) {
     words.push(`slab ${hex(slab.base)}, ${share}`);
     rows.push(["Slab", hex(slab.base)], ["Objects", share]);
   } else if (page) {
-    words.push(`${page.area.kind} area ${page.area.name}, mapped at ${hex(page.address)} ${page.rights}`);
-    rows.push(["Area", `${page.area.kind} ${page.area.name}`], ["Mapped at", hex(page.address)], ["Rights", page.rights]);
+    const start = page.area.first + 4096n * BigInt(page.area.guard[0]);
+    const offset = `${page.address - start} of ${page.area.last - 4096n * BigInt(page.area.guard[1]) - start}`;
+    words.push(`${page.area.kind} area ${page.area.name}, offset ${offset}, mapped at ${hex(page.address)} ${page.rights}`);
+    rows.push(["Area", `${page.area.kind} ${page.area.name}`], ["Offset", offset], ["Mapped at", hex(page.address)],
+      ["Rights", page.rights]);
     if (page.area.caller) rows.push(["Caller", page.area.caller]);
   }
   rows.push(["Region", `${plural(run.count, "frame")} from ${hex(run.first)}`]);

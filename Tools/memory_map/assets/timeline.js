@@ -64,7 +64,6 @@ function moveTo(moment) {
   const words = event ? `${moment} of ${timeline.events.length} · ${event.time.toFixed(6)} s · ${event.text}` : "before the first event";
   slider.setAttribute("aria-valuetext", words);
   const status = document.getElementById("event");
-  status.setAttribute("aria-live", timeline.timer ? "off" : "polite");
   status.textContent = words;
   status.dataset.moment = moment;
   if (event?.pfn !== undefined && !timeline.timer && runIndexAt(event.pfn) >= 0) select(event.pfn);
@@ -77,6 +76,8 @@ function play(isOn) {
   const button = document.getElementById("play");
   button.setAttribute("aria-pressed", String(isOn));
   button.textContent = isOn ? "Pause" : "Play";
+  // A screen reader is told of single steps, and of where it ends, not of what flies past.
+  document.getElementById("event").setAttribute("aria-live", isOn ? "off" : "polite");
   if (!isOn) return moveTo(timeline.moment);
   if (timeline.moment >= timeline.events.length) moveTo(0);
   // Who wants less motion gets a new picture each second, as many events further.
@@ -90,6 +91,7 @@ function play(isOn) {
 function startTimeline() {
   if (!timeline.events.length) return;
   document.getElementById("timeline").hidden = false;
+  document.getElementById("no-trace").hidden = true;
   document.getElementById("moment").max = timeline.events.length;
   const on = (id, kind, body) => document.getElementById(id).addEventListener(kind, body);
   on("to-start", "click", () => { play(false); moveTo(0); });
