@@ -15,9 +15,6 @@ TRACE ?=
 # How long to fuzz.
 SECONDS ?= 60
 
-# The trace to run again.
-TRACE ?= build/trace.txt
-
 PYTHON ?= /usr/bin/python3
 export SWIFT_BACKTRACE := enable=no
 export PYTHONDONTWRITEBYTECODE := 1
@@ -107,9 +104,15 @@ iso: kernel ## write build/quarry.iso, which GRUB boots with ARGS
 trace: kernel ## boot with all calls on the allocators traced, into build/trace.txt
 	@$(PYTHON) Tools/trace.py --memory '$(if $(filter file,$(origin MEMORY)),64M,$(MEMORY))' --cpu '$(CPU)' --machine '$(MACHINE)' --arguments '$(ARGS)'
 
-replay: ## run the trace TRACE again on this host (Tools/Replay), and check the allocators
+.PHONY: trace-map
+trace-map: kernel ## boot once, use memory of each kind, and draw build/memory-map.html, which plays how it came to that
+	@$(PYTHON) Tools/trace.py --output build/trace-map.txt --dump build/trace-dump \
+		--memory '$(if $(filter file,$(origin MEMORY)),64M,$(MEMORY))' --cpu '$(CPU)' --machine '$(MACHINE)' --arguments '$(ARGS)'
+	@$(PYTHON) Tools/map.py --dump build/trace-dump --trace build/trace-map.txt
+
+replay: ## run a trace again on this host (Tools/Replay), build/trace.txt or TRACE=file, and check the allocators
 	@swift build --build-system native --package-path Tools/Replay --product quarry-replay -q
-	@Tools/Replay/.build/debug/quarry-replay '$(TRACE)' $(ARGS)
+	@Tools/Replay/.build/debug/quarry-replay '$(or $(TRACE),build/trace.txt)' $(ARGS)
 
 debug: dependencies ## boot a -Onone kernel stopped, and open gdb, with the `quarry` commands, at its entry
 	@$(PYTHON) Tools/build_kernel.py --configuration debug --output build/debug

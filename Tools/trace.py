@@ -3,6 +3,9 @@
 
 The kernel sends the trace to its second serial port, which QEMU writes to the file: text in the format of ftrace, which
 Tools/Replay runs on this host. Ends as the kernel does (run_kernel.py), and with 1 where events are missing.
+
+With `--dump DIR` the kernel uses memory of each kind instead of running its self tests, and ends with the reports that a map is
+drawn from: each goes to a file in DIR, the state of that same boot after the last event (map.py --dump DIR --trace FILE).
 """
 
 import argparse
@@ -10,6 +13,8 @@ import pathlib
 import re
 import sys
 
+import dump
+from memory_map.dump import ASKED
 from qemu import MACHINES, SUCCESS, Machine, describe, status_of
 from run_kernel import TIMED_OUT, stream, tail
 from toolchain import BUILD, entry_point
@@ -36,6 +41,23 @@ def summary(log):
     return tuple(int(number) for number in found[-1]) if found else None
 
 
+def run(machine, timeout):
+    """Boots with its output on the terminal: how it ended, and what it said."""
+    log = BUILD / "trace.log"
+    status = stream(machine.argv(), log, timeout)
+    if status is None:
+        print(f"\ntrace: no end within {timeout:g} s; the log's last lines:\n{tail(log)}", file=sys.stderr)
+    return status, log.read_text(errors="replace")
+
+
+def run_to_dump(machine, timeout, directory):
+    """Boots without a word, and writes the reports: how it ended, and what it said."""
+    log = dump.boot(machine, timeout)
+    dump.write(dump.split(log, ASKED), directory)
+    print(f"trace: {', '.join(ASKED)} of the same boot in {directory}")
+    return status_of(SUCCESS), log
+
+
 def main(arguments):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=pathlib.Path, default=BUILD / "trace.txt")
@@ -45,19 +67,20 @@ def main(arguments):
     parser.add_argument("--machine", choices=MACHINES, default="pc")
     parser.add_argument("--arguments", default="")
     parser.add_argument("--timeout", type=float, default=300)
+    parser.add_argument("--dump", type=pathlib.Path, metavar="DIR", help="write the reports for a map of the same boot")
     options = parser.parse_args(arguments)
 
     options.output.parent.mkdir(parents=True, exist_ok=True)
+    # The reports come after what uses memory, and nothing after them.
+    more = f"sample selftest=no report={','.join(ASKED)} " if options.dump else ""
     machine = Machine(
         memory=options.memory, cpu=options.cpu, machine=options.machine,
-        arguments=f"trace={options.events},com2 {options.arguments}".strip(),
+        arguments=f"trace={options.events},com2 {more}{options.arguments}".strip(),
         extra=("-serial", f"file:{options.output}"))
-    log = BUILD / "trace.log"
-    status = stream(machine.argv(), log, options.timeout)
+    status, log = run_to_dump(machine, options.timeout, options.dump) if options.dump else run(machine, options.timeout)
     if status is None:
-        print(f"\ntrace: no end within {options.timeout:g} s; the log's last lines:\n{tail(log)}", file=sys.stderr)
         return TIMED_OUT
-    counted = summary(log.read_text(errors="replace"))
+    counted = summary(log)
     events, lost = count_events(options.output)
     print(f"\ntrace: {events} events in {options.output}, {lost} lost")
     if status != status_of(SUCCESS):

@@ -82,12 +82,16 @@ public enum SimulatedPlatform: Platform {
     /// Notes the call down.
     public static func report(_ traced: TracedObject) { SimulatedMachine.current.record(traced) }
 
+    /// What the machine's `tracedEvents` are.
     public static var tracedEvents: TraceSelection { SimulatedMachine.current.tracedEvents }
 
+    /// Calls the machine's `traceHandler`, where the event's kind was selected.
     public static func trace(_ event: borrowing TraceEvent) { SimulatedMachine.current.trace(copy event) }
 
+    /// Counts the calls that are traced which the CPU is within. - Returns: how many there were before.
     public static func enterTracedCall() -> UInt { SimulatedMachine.current.traceDepths[currentCPU].enter() }
 
+    /// Goes back to what `enterTracedCall` returned. - Parameter outer: that.
     public static func leaveTracedCall(_ outer: UInt) {
         SimulatedMachine.current.traceDepths[currentCPU].leave(outer)
     }

@@ -5,6 +5,10 @@ import re
 import subprocess
 import sys
 
+from memory_map.dump import ASKED, parse, read_directory
+from memory_map.model import Model
+from memory_map.page import write_page
+from memory_map.trace import parse_trace
 from qemu import SUCCESS
 from toolchain import BUILD, ROOT
 from trace import count_events, summary
@@ -97,6 +101,27 @@ def test_stream(boot):
     # The same wrong frees, and no others.
     found = re.search(r"(\d+) violations", replay.stdout)
     assert found and 3 <= int(found[1]) <= 12, replay.stdout
+
+
+def test_map_of_a_traced_boot(tmp_path):
+    """The dump is the state after the trace's last event: each frame is what its last event left."""
+    path, reports = tmp_path / "trace.txt", tmp_path / "dump"
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "Tools" / "trace.py"), "--output", str(path), "--dump", str(reports),
+         "--arguments", "sample=3000"], capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert set(ASKED) == {report.name for report in reports.iterdir()}
+    model = Model(parse(read_directory(reports)))
+    trace = parse_trace(path.read_text())
+    last = {}
+    for event in trace["events"]:
+        if "pfn" in event:
+            last.update(dict.fromkeys(range(event["pfn"], event["pfn"] + (1 << event["order"])), event["name"]))
+    assert len(last) > 1000 and set(last.values()) == {"mm_page_alloc", "mm_page_free"}
+    wrong = {frame: name for frame, name in last.items()
+             if (model.run_at(frame).use in ("free", "cached")) != (name == "mm_page_free")}
+    assert not wrong
+    assert "mm_page_free" in write_page(model, trace)
 
 
 def test_no_port(boot):
