@@ -9,7 +9,7 @@ import urllib.parse
 from toolchain import FLOORS, ROOT, Failure, run
 
 # What the package's products consist of.
-DOCUMENTED = FLOORS + ["QuarryX86", "SimulatedMachine", "SimulatedKernel"]
+DOCUMENTED = FLOORS + ["Tracing", "QuarryX86", "SimulatedMachine", "SimulatedKernel"]
 SCRATCH = ROOT / ".build-docs"
 GRAPHS = SCRATCH / "symbol-graphs"
 

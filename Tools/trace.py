@@ -36,6 +36,15 @@ def summary(log):
     return tuple(int(number) for number in found[-1]) if found else None
 
 
+def run(machine, timeout):
+    """Boots with its output on the terminal: how it ended, and what it said."""
+    log = BUILD / "trace.log"
+    status = stream(machine.argv(), log, timeout)
+    if status is None:
+        print(f"\ntrace: no end within {timeout:g} s; the log's last lines:\n{tail(log)}", file=sys.stderr)
+    return status, log.read_text(errors="replace")
+
+
 def main(arguments):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=pathlib.Path, default=BUILD / "trace.txt")
@@ -52,12 +61,10 @@ def main(arguments):
         memory=options.memory, cpu=options.cpu, machine=options.machine,
         arguments=f"trace={options.events},com2 {options.arguments}".strip(),
         extra=("-serial", f"file:{options.output}"))
-    log = BUILD / "trace.log"
-    status = stream(machine.argv(), log, options.timeout)
+    status, log = run(machine, options.timeout)
     if status is None:
-        print(f"\ntrace: no end within {options.timeout:g} s; the log's last lines:\n{tail(log)}", file=sys.stderr)
         return TIMED_OUT
-    counted = summary(log.read_text(errors="replace"))
+    counted = summary(log)
     events, lost = count_events(options.output)
     print(f"\ntrace: {events} events in {options.output}, {lost} lost")
     if status != status_of(SUCCESS):

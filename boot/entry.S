@@ -11,6 +11,7 @@
         .set DEBUG_EXIT_PORT, 0xf4
         .set EXIT_NOT_MULTIBOOT, 0x18
         .set EXIT_CPU_LACKS_FEATURE, 0x19
+        .set EXIT_TOO_LITTLE_MEMORY, 0x1a
 
         .set MSR_EFER, 0xc0000080
         .set EFER_LME, 1 << 8
@@ -48,6 +49,16 @@ boot_entry:
         movb $EXIT_NOT_MULTIBOOT, %cl
         jne stop
 
+        // Is there RAM under all of the image? A loader need not ask, and variables without initial values are in no file.
+        testl $1, (%ebx)                        // is mem_upper there? (Multiboot 1, 3.3): KiB above the first MiB
+        jz 1f
+        movl 8(%ebx), %eax
+        addl $1024, %eax
+        cmpl $image_kib, %eax
+        movl $message_memory, %esi
+        movb $EXIT_TOO_LITTLE_MEMORY, %cl
+        jb stop
+1:
         // A CPU has CPUID when software can flip EFLAGS.ID (Intel SDM vol. 1, 20.1.2).
         pushfl
         popl %eax
@@ -284,6 +295,8 @@ message_prefix:
         .asciz "quarry: cannot boot: "
 message_magic:
         .asciz "not started by a Multiboot 1 boot loader"
+message_memory:
+        .asciz "too little memory for the kernel's image"
 message_cpuid:
         .asciz "the CPU lacks CPUID"
 message_pae:

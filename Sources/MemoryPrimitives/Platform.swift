@@ -116,7 +116,7 @@ extension Platform {
     @inline(__always)
     public static func trace(_ event: borrowing TraceEvent) {}
 
-    /// Counts nothing.
+    /// Counts nothing. - Returns: 0.
     @inline(__always)
     public static func enterTracedCall() -> UInt { 0 }
 

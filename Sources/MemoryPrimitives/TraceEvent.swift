@@ -75,7 +75,7 @@ public struct TraceName: Sendable, Equatable {
     @inline(__always)
     public init() {}
 
-    /// - Parameter text: what goes beyond 32 bytes is left out.
+    /// A name of ASCII. - Parameter text: what goes beyond 32 bytes is left out.
     public init(_ text: StaticString) {
         // A StaticString's bytes live as long as the image.
         for index in 0..<text.utf8CodeUnitCount { set(index, unsafe text.utf8Start[index]) }
@@ -128,6 +128,7 @@ extension ReportWriter {
 
 extension Platform {
     /// Runs `body` as a call that is traced: what is traced within it is nested.
+    /// - Returns: what `body` does. - Throws: what `body` does.
     @inline(__always)
     public static func withinTracedCall<Result: ~Copyable, Failure: Error>(
         _ body: () throws(Failure) -> Result

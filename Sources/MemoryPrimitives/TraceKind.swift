@@ -49,7 +49,7 @@ public struct TraceSelection: FlagSet, Sendable {
     /// A bit for each kind, by its raw value.
     public var rawValue: UInt32
 
-    /// - Parameter rawValue: a bit for each kind, by its raw value.
+    /// The kinds of these bits. - Parameter rawValue: a bit for each kind, by its raw value.
     @inline(__always)
     public init(rawValue: UInt32) { self.rawValue = rawValue }
 

@@ -28,6 +28,7 @@ public final class SimulatedKernel: @unchecked Sendable {
     private let faults = HostLock(0)
     private let storage: BootLists
 
+    /// A machine with all allocators brought up.
     /// - Parameters:
     ///   - byteCount: physical memory, in bytes: a multiple of 4096, at least 8 MiB.
     ///   - cpuCount: CPUs, each of which `run(onCPU:)` makes of a thread.

@@ -24,6 +24,8 @@ public struct SimulatedBootLoader {
     /// The physical address where the information begins.
     public let information: UInt
 
+    /// A loader of a machine.
+    /// A loader that has written nothing yet.
     /// - Parameters:
     ///   - machine: whose memory is written to.
     ///   - information: the physical address where the information is to begin.

@@ -68,7 +68,7 @@ public struct TraceBuffer<P: Platform>: ~Copyable, @unchecked Sendable {
     }
 
     @inline(__always)
-    private func ring(_ cpu: Int) -> TraceRing {
+    func ring(_ cpu: Int) -> TraceRing {
         // As above.
         unsafe TraceRing(existingIn: memory + cpu * Self.stride(capacity) + Self.countersByteCount)
     }
@@ -86,7 +86,8 @@ public struct TraceBuffer<P: Platform>: ~Copyable, @unchecked Sendable {
     public func writeOver(_ event: borrowing TraceEvent) {
         let cpu = Int(event.cpu)
         while !tryWrite(event) {
-            guard ring(cpu).read() != nil else { return drop(onCPU: cpu) }
+            // With an event being read, to take others makes no room.
+            guard ring(cpu).isFullOfEvents, ring(cpu).read() != nil else { return drop(onCPU: cpu) }
             unsafe counters(cpu).pointee.overwritten.add(1, ordering: .relaxed)
         }
     }
@@ -94,7 +95,8 @@ public struct TraceBuffer<P: Platform>: ~Copyable, @unchecked Sendable {
     /// Counts an event that could not be written.
     public func drop(onCPU cpu: Int) { unsafe counters(cpu).pointee.dropped.add(1, ordering: .relaxed) }
 
-    /// Takes the oldest event of all CPUs; nil where there is none. - Complexity: O(CPUs).
+    /// Takes the oldest event of all CPUs.
+    /// - Returns: the event; nil where there is none, or it is still being written. - Complexity: O(CPUs).
     public func read() -> TraceEvent? {
         var oldest: UInt64 = .max
         var found: Int?

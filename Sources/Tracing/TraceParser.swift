@@ -50,7 +50,8 @@ public struct TraceParser {
 
     private init(_ text: UnsafeRawBufferPointer) { unsafe self.text = text }
 
-    /// Reads a line. - Parameter line: its bytes without the end of line. - Throws: what is wrong with it.
+    /// Reads a line. - Parameter line: its bytes without the end of line.
+    /// - Returns: what the line says. - Throws: what is wrong with it. - Complexity: O(bytes).
     @unsafe
     public static func parse(_ line: UnsafeRawBufferPointer) throws(TraceTextError) -> TraceLine {
         var parser = unsafe TraceParser(line)

@@ -96,8 +96,16 @@ struct TraceRing: @unchecked Sendable {
         }
     }
 
+    /// Whether a write fails because events are there that nobody has begun to read. A snapshot.
+    var isFullOfEvents: Bool { count >= capacity }
+
     /// Takes the oldest event; nil where there is none, or it is still being written.
-    func read() -> TraceEvent? {
+    @inline(never)
+    func read() -> TraceEvent? { read {} }
+
+    /// As `read()`, with `body` called before the slot is given back: for tests of what comes in between.
+    @inline(__always)
+    func read(_ body: () -> Void) -> TraceEvent? {
         var ticket = unsafe header.pointee.head.load(ordering: .relaxed)
         while true {
             let slot = unsafe slot(ticket)
@@ -107,6 +115,7 @@ struct TraceRing: @unchecked Sendable {
                     expected: ticket, desired: ticket &+ 1, ordering: .relaxed)
                 if exchanged {
                     let event = unsafe load(slot)
+                    body()
                     unsafe slot[0].store(2 &* (ticket &+ UInt64(capacity)), ordering: .releasing)
                     return event
                 }

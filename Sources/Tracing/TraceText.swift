@@ -12,7 +12,7 @@ public struct TraceText: Sendable {
     /// How long a second is, in ticks of the events' time.
     public var ticksPerSecond: UInt64
 
-    /// - Parameter ticksPerSecond: of the events' time; 0 counts as 1.
+    /// The text of events with such times. - Parameter ticksPerSecond: of the events' time; 0 counts as 1.
     public init(ticksPerSecond: UInt64) { self.ticksPerSecond = max(1, ticksPerSecond) }
 
     /// Writes the lines before the first event.

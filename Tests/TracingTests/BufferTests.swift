@@ -101,6 +101,23 @@ private func numbered(_ number: UInt64, cpu: Int = 0) -> TraceEvent {
         }
     }
 
+    /// A handler that writes over the oldest event while the code that it interrupted reads one loses its own event alone.
+    @Test func writingOverWhileOneIsRead() {
+        SimulatedMachine(memory: 1 << 20).run {
+            let tested = TestedBuffer(capacity: 4)
+            for number in 0..<4 as Range<UInt64> { tested.buffer.writeOver(numbered(number)) }
+            let read = tested.buffer.ring(0).read { tested.buffer.writeOver(numbered(4)) }
+            #expect(read == numbered(0))
+            var expected = Buffer.Counts()
+            (expected.written, expected.dropped, expected.waiting) = (4, 1, 3)
+            #expect(tested.buffer.counts == expected)
+            for number in 1..<4 as Range<UInt64> { #expect(tested.buffer.read() == numbered(number)) }
+            // There is room again.
+            tested.buffer.writeOver(numbered(5))
+            #expect(tested.buffer.read() == numbered(5))
+        }
+    }
+
     /// Events of several CPUs come out by their time.
     @Test func oldestFirst() {
         SimulatedMachine(memory: 1 << 20, cpuCount: 3).run {

@@ -1,50 +1,8 @@
 import Foundation
 import MemoryPrimitives
 import PageFrames
-import Paging
 import SimulatedMachine
 import Slab
-import VirtualMemory
-
-/// Bytes that objects of a cache were asked for with, and that they have: what tells caches apart.
-struct CacheKey: Hashable {
-    var requested: UInt
-    var allocated: UInt
-}
-
-/// What stands for an object of the trace.
-struct LiveObject {
-    /// Nil for one that somebody within the allocators has.
-    var pointer: UInt?
-    var size: UInt = 0
-    var cache: CacheReference<SimulatedPlatform>?
-    var tag: UInt64 = 0
-}
-
-/// What stands for a block of the trace.
-struct LiveBlock {
-    /// Nil for one that somebody within the allocators has.
-    var frame: PageFrameNumber?
-    var order: Int
-}
-
-/// What stands for an area of the trace.
-struct LiveArea {
-    enum Kind { case vmalloc, map, device, nested }
-
-    var start: VirtualAddress
-    var byteCount: UInt
-    var kind: Kind
-}
-
-/// What came of an event.
-enum ReplayOutcome {
-    case done
-    /// There was no memory, or the call refused it.
-    case refused
-    /// It is nested, or about memory that the replay does not have.
-    case passedOver
-}
 
 extension Replay {
     /// Makes the call that an event tells of.
@@ -62,7 +20,7 @@ extension Replay {
     }
 
     /// Flags as the trace has them, without those that would wait for ever.
-    private func flags(_ event: TraceEvent) -> AllocationFlags {
+    func flags(_ event: TraceEvent) -> AllocationFlags {
         AllocationFlags(rawValue: event.flags).subtracting(.noFail)
     }
 
@@ -139,6 +97,8 @@ extension Replay {
         freedBlocks[event.address] = nil
         blocks[event.address] = nil
         let order = Int(clamping: event.size)
+        // No allocator has handed that out.
+        guard Self.canBeBlock(event) else { return .refused }
         if event.isNested {
             blocks[event.address] = LiveBlock(frame: nil, order: order)
             return .passedOver
@@ -150,6 +110,7 @@ extension Replay {
 
     private func freeBlock(_ event: TraceEvent) -> ReplayOutcome {
         let order = Int(clamping: event.size)
+        guard event.address < UInt.max >> PageSize.shift else { return .passedOver }
         if order <= Self.highestOrder, event.address & (UInt(1) << UInt(order) - 1) != 0 {
             return freeMisaligned(event.address, order: order)
         }
@@ -169,6 +130,12 @@ extension Replay {
     }
 
     private static var highestOrder: Int { 10 }
+
+    /// Whether an event's frames are such as a block can have: of a possible order, and all below the end of addresses.
+    private static func canBeBlock(_ event: TraceEvent) -> Bool {
+        event.size <= UInt(highestOrder) && event.address < UInt.max >> PageSize.shift
+            && event.address & (1 << event.size - 1) == 0
+    }
 
     /// What no block can be, wherever it lies: the allocator is to say so.
     private func freeMisaligned(_ first: UInt, order: Int) -> ReplayOutcome {
@@ -208,97 +175,5 @@ extension Replay {
             outcome = .done
         }
         return outcome
-    }
-
-    // MARK: Areas
-
-    private func allocateArea(_ event: TraceEvent) -> ReplayOutcome {
-        freedAreas[event.address] = nil
-        areas[event.address] = nil
-        if event.isNested { return remember(VirtualAddress(0), event, .nested) }
-        let start = machine.vmalloc.value.allocate(
-            event.size, flags: flags(event), populate: event.name.isEqual(to: "populated"))
-        guard let start else { return .refused }
-        return remember(start, event, .vmalloc)
-    }
-
-    private func remember(_ start: VirtualAddress, _ event: TraceEvent, _ kind: LiveArea.Kind) -> ReplayOutcome {
-        areas[event.address] = LiveArea(start: start, byteCount: event.size, kind: kind)
-        return kind == .nested ? .passedOver : .done
-    }
-
-    private func map(_ event: TraceEvent) -> ReplayOutcome {
-        if event.name.isEqual(to: "tables") { return event.isNested ? .passedOver : mapTables(event) }
-        freedAreas[event.address] = nil
-        if event.isNested { return remember(VirtualAddress(0), event, .nested) }
-        let permissions = PagePermissions(rawValue: UInt16(truncatingIfNeeded: event.flags))
-        if event.name.isEqual(to: "ioremap") {
-            // Where no RAM of this machine is.
-            let physical = PhysicalAddress(event.extent | 1 << 40)
-            let start = try? machine.vmalloc.value.mapDevice(
-                physical, byteCount: event.size, cacheMode: permissions.cacheMode)
-            return start.map { remember($0, event, .device) } ?? .refused
-        }
-        let frames = Array(repeating: machine.standIn, count: Int(clamping: event.size >> PageSize.shift))
-        // The array outlives the call.
-        let start = unsafe frames.withUnsafeBufferPointer {
-            unsafe machine.vmalloc.value.mapFrames($0, permissions: permissions)
-        }
-        return start.map { remember($0, event, .map) } ?? .refused
-    }
-
-    private func freeArea(_ event: TraceEvent) -> ReplayOutcome {
-        if event.name.isEqual(to: "tables") { return event.isNested ? .passedOver : unmapTables(event) }
-        guard let area = areas.removeValue(forKey: event.address) ?? (event.isNested ? nil : freedAreas[event.address])
-        else { return .passedOver }
-        if area.kind == .nested { return .passedOver }
-        freedAreas[event.address] = area
-        switch area.kind {
-        case .vmalloc, .nested: machine.vmalloc.value.free(area.start)
-        case .map: machine.vmalloc.value.unmapFrames(area.start)
-        case .device: machine.vmalloc.value.unmapDevice(area.start)
-        }
-        return .done
-    }
-
-    private func mapTables(_ event: TraceEvent) -> ReplayOutcome {
-        var source = BuddyTableSource<SimulatedPlatform>(frames: machine.frames)
-        let start = VirtualAddress(event.address)
-        do throws(PagingError) {
-            try machine.ownTables.value.mapRange(
-                VirtualRange(start, start + event.size), to: PhysicalAddress(event.extent),
-                permissions: PagePermissions(rawValue: UInt16(truncatingIfNeeded: event.flags)), using: &source)
-            return .done
-        } catch {
-            // The trace may be of several tables.
-            return .refused
-        }
-    }
-
-    private func unmapTables(_ event: TraceEvent) -> ReplayOutcome {
-        var source = BuddyTableSource<SimulatedPlatform>(frames: machine.frames)
-        let start = VirtualAddress(event.address)
-        do throws(PagingError) {
-            try machine.ownTables.value.unmapRange(
-                VirtualRange(start, start + event.size), splitting: true, using: &source)
-            return .done
-        } catch {
-            return .refused
-        }
-    }
-
-    private func touch(_ event: TraceEvent) -> ReplayOutcome {
-        guard !event.isNested else { return .passedOver }
-        for (start, area) in areas where event.address &- start < area.byteCount && area.kind == .vmalloc {
-            let place = area.start + (event.address &- start)
-            var access = FaultAccess(errorCode: UInt64(event.size))
-            // A touch of a neighbour may have brought the page.
-            if machine.tables.value.translate(place) != nil { access.insert(.protection) }
-            switch machine.vmalloc.value.handleFault(at: place, access: access) {
-            case .resolved, .spurious: return .done
-            case .fatal: return .refused
-            }
-        }
-        return .passedOver
     }
 }

@@ -1,5 +1,17 @@
 import MemoryPrimitives
 
+/// A failure that does not come again when the same events are replayed.
+public struct ShrinkError: Error, Equatable, CustomStringConvertible {
+    /// What the trace failed with.
+    public let signature: String
+    /// The events that failed once.
+    public let events: Int
+
+    public var description: String {
+        "\(events) events failed with \"\(signature)\", and do not fail so when they are replayed again: nothing to shrink by"
+    }
+}
+
 /// Makes a trace that fails smaller, as long as it fails alike: delta debugging (Zeller).
 ///
 ///     drop what follows the failure -> drop halves, quarters ... single events, until none can go -> simpler sizes and flags
@@ -21,17 +33,26 @@ public struct TraceShrinker {
     }
 
     /// - Parameter failure: what the trace fails with.
-    /// - Returns: the smallest trace that was found. - Complexity: O(n²) attempts at worst, O(m log n) for m events that matter.
+    /// - Returns: the smallest trace that was found, which failed when it was tried last.
+    /// - Throws: `ShrinkError` where the trace, or what is left of it, does not fail alike each time; what an attempt does.
+    /// - Complexity: O(n²) attempts at worst, O(m log n) for m events that matter.
     public mutating func shrink(_ trace: Trace, _ failure: ReplayFailure) throws -> Trace {
         var best = trace
         var prefix = trace
         prefix.steps = Array(trace.steps.prefix(failure.step + 1))
-        if try fails(prefix) { best = prefix }
+        if try fails(prefix) {
+            best = prefix
+        } else if try !fails(trace) {
+            throw ShrinkError(signature: signature, events: trace.steps.count)
+        }
         best = try withFewerEvents(best)
         best = try withSimplerEvents(best)
         // What has become simpler may not be needed any more.
         best = try withFewerEvents(best)
-        for index in best.steps.indices { best.steps[index].followsLoss = false }
+        var gapless = best
+        for index in gapless.steps.indices { gapless.steps[index].followsLoss = false }
+        if gapless.steps != best.steps, try fails(gapless) { best = gapless }
+        if try !fails(best) { throw ShrinkError(signature: signature, events: best.steps.count) }
         return best
     }
 

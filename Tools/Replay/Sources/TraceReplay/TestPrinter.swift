@@ -2,7 +2,8 @@ import MemoryPrimitives
 import PageFrames
 import Tracing
 
-/// Prints a trace as a test of this repository, for `Tests/KernelMemoryTests`: red for as long as the trace fails.
+/// Prints a trace as a test, for `Tests/SimulatedKernelTests` or any package that depends on Quarry: red for as long as the
+/// trace fails. It uses public names alone.
 public struct TestPrinter {
     private let trace: Trace
     private let failure: ReplayFailure
@@ -24,35 +25,48 @@ public struct TestPrinter {
     /// The test, a whole file.
     public mutating func print() -> String {
         for step in trace.steps { line(step.event) }
+        for name in unused { body.append("_ = \(name)") }
         let calls = body.map { "            " + $0 + "\n" }.joined()
         return """
             import MemoryPrimitives
             import PageFrames
             import Paging
+            import SimulatedKernel
             import SimulatedMachine
             import Slab
             import Testing
             import VirtualMemory
 
-            @testable import KernelMemory
-
             /// A trace of \(trace.steps.count) events, as `quarry-replay --shrink` left it. It failed with:
             /// \(failure.detail)
             @Suite struct ShrunkTraceTests {
                 @Test func trace() throws {
-                    let machine = try KernelMachine(
-                        .pc(bytes: \(memory >> 20) << 20), Configuration(frames: PageFrameOptions(), purgeThreshold: nil))
-                    try machine.run {
-                        let memory = machine.memory
-                        let (frames, kmalloc, vmalloc) = (memory.value.frames, memory.value.kmalloc, memory.value.vmalloc)
-                        _ = (frames, kmalloc, vmalloc)
-            \(calls)            try memory.value.checkInvariants()
+                    let kernel = try SimulatedKernel(memory: \(memory >> 20) << 20, seed: 1)
+                    let (frames, kmalloc, vmalloc) = (kernel.frames, kernel.kmalloc, kernel.vmalloc)
+                    _ = (frames, kmalloc, vmalloc)
+                    try kernel.run {
+            \(calls)            try kernel.memory.value.checkInvariants()
                     }
-                    try machine.check()
+                    let violations = kernel.machine.takeViolations().map { "\\($0.kind) in \\($0.call)" }
+                    #expect(violations == [])
+                    #expect(kernel.machine.takeStaleTranslations() == [])
                 }
             }
 
             """
+    }
+
+    /// What is made and never used again, which a compiler that is strict refuses.
+    private var unused: [String] {
+        body.indices.compactMap { index in
+            guard body[index].hasPrefix("let "), let name = body[index].split(separator: " ").dropFirst().first,
+                !name.hasSuffix("Frame")
+            else { return nil }
+            let isUsed = body[(index + 1)...].contains { line in
+                line.split { !$0.isLetter && !$0.isNumber }.contains(name)
+            }
+            return isUsed ? nil : String(name)
+        }
     }
 
     private mutating func new(_ prefix: String, _ event: TraceEvent) -> String {
@@ -95,8 +109,8 @@ public struct TestPrinter {
 
     /// A block, or a part of one, which is made single frames first.
     private mutating func free(_ event: TraceEvent) {
-        let isAligned = event.address & (1 << event.size - 1) == 0
-        let block = blocks.last { event.address >= $0.start && event.address < $0.start + 1 << $0.order }
+        let isAligned = event.address & (1 << event.size &- 1) == 0
+        let block = blocks.last { event.address >= $0.start && event.address - $0.start < 1 << $0.order }
         guard let block, let name = names[block.start] else { return }
         if event.address == block.start, event.size >= block.order || split.contains(block.start) {
             return body.append("frames.value.free(\(name), order: \(event.size))")
@@ -105,8 +119,8 @@ public struct TestPrinter {
             return body.append("frames.value.free(\(name) + \(event.address - block.start), order: \(event.size))")
         }
         if split.insert(block.start).inserted { body.append("frames.value.split(\(name), order: \(block.order))") }
-        for frame in event.address..<event.address + 1 << event.size {
-            body.append("frames.value.free(\(name) + \(frame - block.start), order: 0)")
+        for frame in 0..<UInt(1) << event.size {
+            body.append("frames.value.free(\(name) + \(event.address - block.start + frame), order: 0)")
         }
     }
 

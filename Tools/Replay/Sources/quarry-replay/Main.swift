@@ -9,7 +9,7 @@ struct QuarryReplay: ParsableCommand {
         abstract: "Runs a trace of the kernel's allocations against the same allocators on this host.",
         discussion: """
             The trace is text in the format of ftrace, as `make trace` writes it. Ends with 0 where all went well, with 1 where \
-            the allocators failed, and with 2 where the trace cannot be read.
+            the allocators failed, with 2 where the trace cannot be read, and with 3 where a failure to be shrunk does not come again.
             """)
 
     @Argument(help: "The trace; - for standard input.")
@@ -125,7 +125,13 @@ struct QuarryReplay: ParsableCommand {
             if failure.isCrash { return try children.attempt(candidate) }
             return Replay(options).flatMap { Self.failure(of: $0, candidate) }
         }
-        let small = try shrinker.shrink(trace, failure)
+        let small: Trace
+        do {
+            small = try shrinker.shrink(trace, failure)
+        } catch let error as ShrinkError {
+            FileHandle.standardError.write(Data("quarry-replay: \(self.trace): \(error)\n".utf8))
+            throw ExitCode(3)
+        }
         FileHandle.standardError.write(
             Data(
                 """

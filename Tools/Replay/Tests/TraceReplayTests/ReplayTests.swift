@@ -7,76 +7,6 @@ import Tracing
 
 @testable import TraceReplay
 
-/// Makes traces.
-struct TraceMaker {
-    var trace = Trace()
-    private var generator = SeededGenerator.fromEnvironment(default: 17)
-
-    mutating func add(_ kind: TraceKind, _ address: UInt, _ size: UInt = 0, _ extent: UInt = 0, depth: UInt8 = 0) {
-        var event = TraceEvent(kind, address)
-        event.size = size
-        event.extent = extent
-        event.depth = depth
-        event.time = UInt64(trace.steps.count) * 10
-        if [.kmalloc, .cacheAllocation, .pageAllocation, .vmalloc].contains(kind) {
-            event.flags = AllocationFlags.kernel.rawValue
-        }
-        if kind == .cacheFree { event.name = TraceName("tested") }
-        trace.steps.append(Trace.Step(line: trace.steps.count + 13, event: event))
-    }
-
-    /// Adds random events that fit together, for addresses that begin with `base`.
-    mutating func addWork(_ count: Int, base: UInt = 0xffff_8880_0000_0000) {
-        var objects: [(UInt, Bool)] = []
-        var blocks: [(UInt, UInt)] = []
-        var areas: [UInt] = []
-        var next: UInt = 1
-        for _ in 0..<count {
-            next += 1
-            switch generator.next() % 8 {
-            case 0...1:
-                let isOfCache = generator.next() & 1 == 0
-                let size = isOfCache ? 120 : UInt(1 + generator.next() % 20_000)
-                objects.append((base + next << 16, isOfCache))
-                add(isOfCache ? .cacheAllocation : .kmalloc, base + next << 16, size, size)
-            case 2...3 where !objects.isEmpty:
-                let (object, isOfCache) = objects.remove(at: Int(generator.next() % UInt64(objects.count)))
-                add(isOfCache ? .cacheFree : .kfree, object)
-            case 4:
-                let order = UInt(generator.next() % 4)
-                blocks.append((next << 8, order))
-                add(.pageAllocation, next << 8, order)
-            case 5 where !blocks.isEmpty:
-                let (frame, order) = blocks.remove(at: Int(generator.next() % UInt64(blocks.count)))
-                add(.pageFree, frame, order)
-            case 6:
-                areas.append(0xffff_c900_0000_0000 + next << 20)
-                add(.vmalloc, areas.last!, UInt(1 + generator.next() % 50_000))
-                if generator.next() & 1 == 0 { add(.pageFault, areas.last! + 8, 2) }
-            case 7 where !areas.isEmpty:
-                add(.vfree, areas.remove(at: Int(generator.next() % UInt64(areas.count))))
-            default: break
-            }
-        }
-    }
-}
-
-private func options(checkEvery: Int = 0) -> ReplayOptions {
-    var options = ReplayOptions()
-    options.memory = 64 << 20
-    options.checkEvery = checkEvery
-    return options
-}
-
-private func failure(of trace: Trace, _ options: ReplayOptions = options()) -> ReplayFailure? {
-    do throws(ReplayFailure) {
-        try Replay(options)!.run(trace)
-        return nil
-    } catch {
-        return error
-    }
-}
-
 @Suite struct ReplayTests {
     @Test func workIsReplayed() throws {
         var maker = TraceMaker()
@@ -181,49 +111,6 @@ private func failure(of trace: Trace, _ options: ReplayOptions = options()) -> R
         let text = "# tracer: nop\n\n          kernel-0       [000] .....     0.000001: kfree: call_site=0 ptr=xyz\n"
         #expect(throws: TraceFileError(line: 3, reason: .badField("ptr="))) { try Trace(text: Data(text.utf8)) }
         #expect(throws: TraceFileError(line: 1, reason: .noTask)) { try Trace(text: Data("GIF89a".utf8)) }
-    }
-}
-
-@Suite struct ShrinkTests {
-    /// A double free among thousands of events: the allocation and both frees are left.
-    @Test func doubleFree() throws {
-        var maker = TraceMaker()
-        maker.addWork(2000)
-        maker.add(.kmalloc, 0x77, 777, 896)
-        maker.addWork(1000, base: 0xffff_9000_0000_0000)
-        maker.add(.kfree, 0x77)
-        maker.addWork(1000, base: 0xffff_a000_0000_0000)
-        maker.add(.kfree, 0x77)
-        maker.addWork(500, base: 0xffff_b000_0000_0000)
-        let found = try #require(failure(of: maker.trace))
-        var shrinker = TraceShrinker(signature: found.signature) { failure(of: $0) }
-        let small = try shrinker.shrink(maker.trace, found)
-        #expect(small.steps.map(\.event.kind) == [.kmalloc, .kfree, .kfree])
-        #expect(small.steps[0].event.size == 8)
-        var printer = TestPrinter(small, found, memory: 64 << 20)
-        let test = printer.print()
-        #expect(
-            test.contains("let object1 = unsafe kmalloc.value.allocate(8)")
-                || test.contains("let object1 = kmalloc.value.allocate(8)"))
-        #expect(test.components(separatedBy: "kmalloc.value.free(object1)").count == 3)
-    }
-
-    /// Only together do they fail: each pair of what matters is kept.
-    @Test func whatDependsOnSeveralEvents() throws {
-        var maker = TraceMaker()
-        maker.addWork(1500)
-        let needed: [UInt] = [3, 700, 1100, 1499]
-        let marks = needed.map { maker.trace.steps[Int($0)].event.time }
-        let attempt: (Trace) -> ReplayFailure? = { trace in
-            let times = Set(trace.steps.map(\.event.time))
-            if !marks.allSatisfy(times.contains) { return nil }
-            return ReplayFailure(signature: "planted", detail: "", step: trace.steps.count - 1, line: 0)
-        }
-        let found = try #require(attempt(maker.trace))
-        var shrinker = TraceShrinker(signature: "planted", attempt: attempt)
-        let small = try shrinker.shrink(maker.trace, found)
-        #expect(small.steps.map(\.event.time) == marks)
-        #expect(shrinker.attempts < 400)
     }
 }
 
