@@ -24,9 +24,15 @@ def test_a_cpu_without_cpuid(stopped_boot):
     result.expect(r"cannot boot: the CPU lacks CPUID")
 
 
+def test_too_little_memory_for_the_image(boot):
+    result = boot(memory="2M")
+    result.expect_end(TOO_LITTLE_MEMORY)
+    result.expect(r"cannot boot: too little memory for the kernel's image")
+
+
 @pytest.mark.parametrize("description", [
-    {"memory": "2M"}, {"memory": "64M", "arguments": "mem=2M"}, {"memory": "64M", "arguments": "mem=1M"},
-], ids=["2M", "mem=2M", "mem=1M"])
+    {"memory": "3M"}, {"memory": "64M", "arguments": "mem=2M"}, {"memory": "64M", "arguments": "mem=1M"},
+], ids=["3M", "mem=2M", "mem=1M"])
 def test_too_little_memory(boot, description):
     result = boot(**description)
     result.expect_end(TOO_LITTLE_MEMORY)
