@@ -11,8 +11,8 @@ import re
 import subprocess
 import sys
 
-from make_iso import make_iso
-from qemu import BOOTS, MACHINES, SUCCESS, Machine, describe, status_of
+from machine_options import add_machine_options, machine_of
+from qemu import SUCCESS, describe, status_of
 from toolchain import BUILD, Failure, entry_point
 
 # In the order in which the kernel prints them (Sources/Kernel/Report.swift).
@@ -79,21 +79,11 @@ def write(reports, directory):
 
 def main(arguments):
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--memory", default="512M")
-    parser.add_argument("--cpu", default="max")
-    parser.add_argument("--machine", choices=MACHINES, default="pc")
-    parser.add_argument("--boot", choices=BOOTS, default="kernel")
-    parser.add_argument("--arguments", default="")
-    parser.add_argument("--kernel", type=pathlib.Path, default=Machine.kernel, help="for BOOT=kernel")
     parser.add_argument("--output", type=pathlib.Path, default=BUILD / "dump")
-    parser.add_argument("--timeout", type=float, default=60)
+    add_machine_options(parser)
     options = parser.parse_args(arguments)
 
-    machine = Machine(
-        memory=options.memory, cpu=options.cpu, machine=options.machine, boot=options.boot,
-        arguments=words(options.arguments), kernel=options.kernel)
-    if options.boot == "iso":
-        make_iso(machine.iso, machine.arguments)
+    machine = machine_of(options, words(options.arguments))
     log = boot(machine, options.timeout)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.with_suffix(".log").write_text(log.replace("\r\n", "\n"))

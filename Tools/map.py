@@ -6,17 +6,16 @@ drawn from.
 """
 
 import argparse
-import dataclasses
 import pathlib
 
 import dump
 from dump import split
+from machine_options import add_machine_options, machine_of
 from memory_map.dump import ASKED, NEEDED, WELCOME, parse, read_directory
 from memory_map.model import Model
 from memory_map.page import write_page
 from memory_map.svg import write_svg
 from memory_map.trace import parse_trace
-from qemu import Machine
 from toolchain import BUILD, Failure, entry_point
 
 USUAL_ARGUMENTS = "sample selftest=no"
@@ -26,13 +25,11 @@ PLAYED = "mm_page_alloc,mm_page_free,vmalloc,vfree"
 
 def boot(options):
     """The reports of a kernel that is booted for it, and, where a trace is wished for, the trace of the same boot in its file."""
-    machine = Machine(
-        memory=options.memory, cpu=options.cpu, machine=options.machine,
-        arguments=f"{options.arguments} report={','.join(ASKED)}")
+    arguments, extra = f"{options.arguments} report={','.join(ASKED)}", ()
     if options.trace:
         options.trace.parent.mkdir(parents=True, exist_ok=True)
-        machine = dataclasses.replace(
-            machine, arguments=f"{machine.arguments} trace={PLAYED},com2", extra=("-serial", f"file:{options.trace}"))
+        arguments, extra = f"{arguments} trace={PLAYED},com2", ("-serial", f"file:{options.trace}")
+    machine = machine_of(options, arguments, extra)
     if not machine.kernel.is_file():
         raise Failure(f"{machine.kernel} is missing: `make kernel` builds it")
     return split(dump.boot(machine, options.timeout), ASKED)
@@ -54,11 +51,7 @@ def main(arguments):
     parser.add_argument("--html", type=pathlib.Path, default=BUILD / "memory-map.html")
     parser.add_argument("--svg", type=pathlib.Path, default=BUILD / "memory-map.svg")
     parser.add_argument("--save-dump", type=pathlib.Path, metavar="DIR", help="keep the reports, too")
-    parser.add_argument("--memory", default="512M")
-    parser.add_argument("--cpu", default="max")
-    parser.add_argument("--machine", default="pc")
-    parser.add_argument("--arguments", default=USUAL_ARGUMENTS, help="the kernel's command line")
-    parser.add_argument("--timeout", type=float, default=120)
+    add_machine_options(parser, arguments=USUAL_ARGUMENTS, timeout=120)
     options = parser.parse_args(arguments)
 
     reports = read_directory(options.dump) if options.dump else boot(options)

@@ -13,8 +13,8 @@ import subprocess
 import sys
 import time
 
-from make_iso import make_iso
-from qemu import BOOTS, MACHINES, SUCCESS, Machine, describe, status_of
+from machine_options import add_machine_options, machine_of
+from qemu import SUCCESS, describe, status_of
 from toolchain import BUILD, entry_point
 
 TIMED_OUT = 124
@@ -51,21 +51,11 @@ def tail(log_path):
 
 def main(arguments):
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--memory", default="512M")
-    parser.add_argument("--cpu", default="max")
-    parser.add_argument("--machine", choices=MACHINES, default="pc")
-    parser.add_argument("--boot", choices=BOOTS, default="kernel")
-    parser.add_argument("--arguments", default="")
-    parser.add_argument("--kernel", type=pathlib.Path, default=Machine.kernel, help="for BOOT=kernel")
     parser.add_argument("--log", type=pathlib.Path, default=BUILD / "serial.log")
-    parser.add_argument("--timeout", type=float, default=60)
+    add_machine_options(parser)
     options = parser.parse_args(arguments)
 
-    machine = Machine(
-        memory=options.memory, cpu=options.cpu, machine=options.machine, boot=options.boot,
-        arguments=options.arguments, kernel=options.kernel)
-    if options.boot == "iso":
-        make_iso(machine.iso, options.arguments)
+    machine = machine_of(options)
     status = stream(machine.argv(), options.log, options.timeout)
     if status is None:
         print(

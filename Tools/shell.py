@@ -22,8 +22,8 @@ import termios
 import time
 import tty
 
-from make_iso import make_iso
-from qemu import BOOTS, MACHINES, SUCCESS, Machine, describe, status_of
+from machine_options import add_machine_options, machine_of
+from qemu import SUCCESS, describe, status_of
 from run_kernel import TIMED_OUT, tail
 from toolchain import BUILD, entry_point
 
@@ -172,21 +172,11 @@ def run(command, log_path, timeout):
 
 def main(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--memory", default="512M")
-    parser.add_argument("--cpu", default="max")
-    parser.add_argument("--machine", choices=MACHINES, default="pc")
-    parser.add_argument("--boot", choices=BOOTS, default="kernel")
-    parser.add_argument("--arguments", default="", help="more words for the kernel's command line")
-    parser.add_argument("--kernel", type=pathlib.Path, default=Machine.kernel, help="for BOOT=kernel")
-    parser.add_argument("--timeout", type=float, default=60, help="in seconds, where standard input is no terminal")
+    add_machine_options(parser)
     options = parser.parse_args(arguments)
 
     # Words that are given come last and count.
-    machine = Machine(
-        memory=options.memory, cpu=options.cpu, machine=options.machine, boot=options.boot, kernel=options.kernel,
-        arguments=f"monitor loglevel=4 {options.arguments}".strip())
-    if options.boot == "iso":
-        make_iso(machine.iso, machine.arguments)
+    machine = machine_of(options, f"monitor loglevel=4 {options.arguments}".strip())
     log_path = BUILD / "shell.log"
     status = run(machine.argv(), log_path, options.timeout)
     if status is None:

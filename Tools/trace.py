@@ -10,7 +10,8 @@ import pathlib
 import re
 import sys
 
-from qemu import MACHINES, SUCCESS, Machine, describe, status_of
+from machine_options import add_machine_options, machine_of
+from qemu import SUCCESS, describe, status_of
 from run_kernel import TIMED_OUT, stream, tail
 from toolchain import BUILD, entry_point
 
@@ -49,18 +50,12 @@ def main(arguments):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=pathlib.Path, default=BUILD / "trace.txt")
     parser.add_argument("--events", default="on", help="what is traced, as trace= takes it")
-    parser.add_argument("--memory", default="64M")
-    parser.add_argument("--cpu", default="max")
-    parser.add_argument("--machine", choices=MACHINES, default="pc")
-    parser.add_argument("--arguments", default="")
-    parser.add_argument("--timeout", type=float, default=300)
+    add_machine_options(parser, memory="64M", timeout=300)
     options = parser.parse_args(arguments)
 
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    machine = Machine(
-        memory=options.memory, cpu=options.cpu, machine=options.machine,
-        arguments=f"trace={options.events},com2 {options.arguments}".strip(),
-        extra=("-serial", f"file:{options.output}"))
+    machine = machine_of(
+        options, f"trace={options.events},com2 {options.arguments}".strip(), extra=("-serial", f"file:{options.output}"))
     status, log = run(machine, options.timeout)
     if status is None:
         return TIMED_OUT

@@ -11,7 +11,7 @@ import pytest
 import build_kernel
 import run_kernel
 from booting import run_machine
-from qemu import SUCCESS, status_of
+from qemu import SUCCESS, Machine, status_of
 from toolchain import BUILD, ROOT, TRIPLE, Failure, tool
 
 EXAMPLE = ROOT / "Examples" / "AdoptingKernel"
@@ -86,8 +86,8 @@ def test_a_cpu_without_long_mode_is_refused():
 def test_a_hang_shows_the_end_of_the_log(tmp_path, capsys, monkeypatch):
     """A machine that never gets to its kernel: QEMU waits for a debugger."""
     (tmp_path / "log").write_text("")
-    argv = run_kernel.Machine.argv
-    monkeypatch.setattr(run_kernel.Machine, "argv", lambda self: [*argv(self), "-S"])
+    argv = Machine.argv
+    monkeypatch.setattr(Machine, "argv", lambda self: [*argv(self), "-S"])
     status = run_kernel.main(["--kernel", str(KERNEL), "--log", str(tmp_path / "log"), "--timeout", "2"])
     assert status == run_kernel.TIMED_OUT
     assert "no end within 2 s; the log's last lines:" in capsys.readouterr().err
