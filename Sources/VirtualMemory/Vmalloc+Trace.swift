@@ -9,6 +9,7 @@ extension Vmalloc {
         of byteCount: UInt, _ start: VirtualAddress?, _ flags: AllocationFlags, _ caller: UInt, isPopulated: Bool
     ) {
         guard let start else { return }
+        if isPopulated { tracePages(of: byteCount, start, caller) }
         var event = TraceEvent(
             .vmalloc, start.rawValue, requested: byteCount,
             allocated: pageCount(forBytes: byteCount) &<< PageSize.shift,
@@ -16,6 +17,17 @@ extension Vmalloc {
         event.caller = caller
         event.name = TraceName(isPopulated ? "populated" : "on_demand")
         P.trace(event)
+    }
+
+    /// The pages that an area was given at once, one event for all: told of is the first one's frame.
+    @inline(never)
+    private func tracePages(of byteCount: UInt, _ start: VirtualAddress, _ caller: UInt) {
+        guard let first = pageTables.value.translate(start) else { return }
+        let outer = P.enterTracedCall()
+        traceMap(
+            of: first.physical, pageCount(forBytes: byteCount) &<< PageSize.shift, start, first.permissions, "vmalloc",
+            caller)
+        P.leaveTracedCall(outer)
     }
 
     /// Frames that lie anywhere: told of is the first.

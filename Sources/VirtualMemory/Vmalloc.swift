@@ -109,7 +109,9 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
         let outer = P.enterTracedCall()
         let start = makeArea(byteCount, flags, populate: populate, name: name, caller: caller)
         P.leaveTracedCall(outer)
-        if P.isTracing { traceAllocation(of: byteCount, start, flags, caller, isPopulated: populate) }
+        if P.isTracing {
+            traceAllocation(of: byteCount, start, flags, caller, isPopulated: isPopulated(populate, flags))
+        }
         return start
     }
 
@@ -119,9 +121,16 @@ public struct Vmalloc<P: Platform>: ~Copyable, @unchecked Sendable {
     ) -> VirtualAddress? {
         var request = AreaRequest(.vmalloc, pageCount: pageCount(forBytes: byteCount), name: name, caller: caller)
         request.bringsNeighbours = true
-        let isPopulated = populate || !flags.isDisjoint(with: .dma | .dma32)
-        if isPopulated { return makePopulated(request, flags, isPrepared: false) { _ in }?.node.area.usable.start }
+        if isPopulated(populate, flags) {
+            return makePopulated(request, flags, isPrepared: false) { _ in }?.node.area.usable.start
+        }
         return allocateOnDemand(request, flags: flags)?.usable.start
+    }
+
+    /// Whether an area has all of its pages at once: who asks for a zone cannot wait for the first touch.
+    @inline(__always)
+    private func isPopulated(_ populate: Bool, _ flags: AllocationFlags) -> Bool {
+        populate || !flags.isDisjoint(with: .dma | .dma32)
     }
 
     /// Reserves an area and maps a frame behind each page.

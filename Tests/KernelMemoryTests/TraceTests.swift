@@ -2,45 +2,15 @@ import MemoryPrimitives
 import PageFrames
 import Paging
 import SimulatedMachine
-import Slab
 import TestSupport
 import Testing
 import VirtualMemory
 
 @testable import KernelMemory
 
-/// A machine whose events are gathered.
-private final class TracedMachine: @unchecked Sendable {
-    let machine: KernelMachine
-    let events = HostLock<[TraceEvent]>([])
-    var memory: Permanent<TestedMemory> { machine.memory }
-
-    init(cpuCount: Int = 1, slab: SlabOptions = SlabOptions(), frames: PageFrameOptions = PageFrameOptions()) throws {
-        machine = try KernelMachine(
-            .pc(bytes: 64 << 20), Configuration(cpuCount: cpuCount, frames: frames, slab: slab, purgeThreshold: nil))
-        let events = events
-        machine.machine.traceHandler = { event in events.withLock { $0.append(event) } }
-    }
-
-    func turnOn(_ selection: TraceSelection = .all) {
-        machine.machine.tracedEvents = selection
-        memory.value.setTracing(selection)
-    }
-
-    func turnOff() {
-        memory.value.setTracing(.none)
-        machine.machine.tracedEvents = .none
-    }
-
-    func take() -> [TraceEvent] {
-        events.withLock { events in
-            defer { events = [] }
-            return events
-        }
-    }
-
+extension TracedMachine {
     /// What of the events users did, as far as it can be foreseen.
-    func takeCalls() -> [Call] { take().filter { !$0.isNested }.map(Call.init) }
+    fileprivate func takeCalls() -> [Call] { take().filter { !$0.isNested }.map(Call.init) }
 }
 
 /// A call as its user knows it.
@@ -203,6 +173,31 @@ private struct Call: Equatable {
         try traced.machine.check()
     }
 
+    /// Pages that are there at once are told of in one event, before the area's; those that a touch brings in none.
+    @Test(arguments: [(1, true, .kernel), (700 << 12, true, .kernel), (9000, false, .dma), (9000, false, .kernel)])
+    func pagesOfAreas(_ size: UInt, _ populate: Bool, _ flags: AllocationFlags) throws {
+        let traced = try TracedMachine()
+        try traced.machine.run {
+            let (vmalloc, tables) = (traced.memory.value.vmalloc, traced.memory.value.pageTables)
+            traced.turnOn([TraceKind.vmalloc, .map].reduce(.none) { $0.union(TraceSelection($1)) })
+            let made = vmalloc.value.allocate(size, flags: flags, populate: populate)
+            let area = try #require(made)
+            let events = traced.take().filter { $0.name != TraceName("tables") }
+            let isThere = populate || flags == .dma
+            #expect(events.map(\.kind) == (isThere ? [.map, .vmalloc] : [.vmalloc]))
+            #expect(events.last?.name == TraceName(isThere ? "populated" : "on_demand"))
+            if isThere, let map = events.first {
+                let first = tables.value.translate(area)
+                #expect(map.isNested && map.address == area.rawValue && map.name == TraceName("vmalloc"))
+                #expect(map.size == (size + 4095) & ~4095 && map.extent == first?.physical.rawValue)
+                #expect(map.flags == UInt32(PagePermissions.readWrite.rawValue))
+            }
+            traced.turnOff()
+            vmalloc.value.vfree(area)
+        }
+        try traced.machine.check()
+    }
+
     /// Only what was selected is told of, and only for that are short ways closed.
     @Test func selections() throws {
         let traced = try TracedMachine()
@@ -274,55 +269,6 @@ private struct Call: Equatable {
             #expect(traced.machine.machine.takeViolations().map(\.kind) == [.doubleFree, .doubleFree, .wildFree])
             traced.turnOff()
         }
-    }
-
-    /// Others allocate and free while tracing is turned on and off all the time: nothing is lost, counted twice or left over.
-    @Test func switchedUnderLoad() throws {
-        let traced = try TracedMachine(cpuCount: 3)
-        let before = traced.machine.run {
-            _ = traced.memory.value.kmalloc.value.scan(.max, for: .kernel)
-            traced.memory.value.frames.value.drainFrameCaches()
-            return traced.memory.value.frames.value.freeFrames
-        }
-        inParallel(3) { cpu in
-            traced.machine.run(onCPU: cpu) {
-                if cpu == 0 {
-                    for _ in 0..<60 {
-                        traced.turnOn()
-                        traced.turnOff()
-                        _ = traced.take()
-                    }
-                    return
-                }
-                var generator = SeededGenerator(seed: UInt64(cpu))
-                var kept: [UnsafeMutableRawPointer] = []
-                for _ in 0..<6000 {
-                    if kept.count < 300, generator.next() & 1 == 0 {
-                        kept.append(traced.memory.value.kmalloc.value.allocate(UInt(8 + generator.next() % 1000))!)
-                    } else if !kept.isEmpty {
-                        traced.memory.value.kmalloc.value.free(kept.swapRemove(&generator))
-                    }
-                    if let frame = traced.memory.value.frames.value.allocate(order: 0) {
-                        traced.memory.value.frames.value.free(frame, order: 0)
-                    }
-                }
-                for object in kept { traced.memory.value.kmalloc.value.free(object) }
-            }
-        }
-        try traced.machine.check()
-        traced.machine.run {
-            _ = traced.memory.value.kmalloc.value.scan(.max, for: .kernel)
-            traced.memory.value.frames.value.drainFrameCaches()
-            let after = traced.memory.value.frames.value.freeFrames
-            #expect(after == before)
-        }
-    }
-}
-
-extension Array {
-    fileprivate mutating func swapRemove(_ generator: inout SeededGenerator) -> Element {
-        swapAt(Int(generator.next() % UInt64(count)), count - 1)
-        return removeLast()
     }
 }
 
