@@ -23,7 +23,7 @@ KINDS = {
     "mm_page_free": r"page=(\w{16}) pfn=0x([0-9a-f]+) order=\d+",
     "vmalloc": r"call_site=(\S+) ptr=(\w{16}) bytes_req=\d+ bytes_alloc=\d+ gfp_flags=\S+ backing=(?:populated|on_demand)",
     "vfree": r"call_site=(\S+) ptr=(\w{16})",
-    "map": r"call_site=(\S+) ptr=(\w{16}) bytes=\d+ phys=0x[0-9a-f]+ prot=0x[0-9a-f]+ by=(?:vmap|ioremap|tables)",
+    "map": r"call_site=(\S+) ptr=(\w{16}) bytes=\d+ phys=0x[0-9a-f]+ prot=0x[0-9a-f]+ by=(?:vmap|ioremap|vmalloc|tables)",
     "unmap": r"call_site=(\S+) ptr=(\w{16}) bytes=\d+ by=(?:vunmap|iounmap|tables)",
     "page_fault_kernel": r"address=0x([0-9a-f]+) ip=(\S+) error_code=0x[0-9a-f]+",
 }
