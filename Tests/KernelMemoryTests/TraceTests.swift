@@ -174,7 +174,10 @@ private struct Call: Equatable {
     }
 
     /// Pages that are there at once are told of in one event, before the area's; those that a touch brings in none.
-    @Test(arguments: [(1, true, .kernel), (700 << 12, true, .kernel), (9000, false, .dma), (9000, false, .kernel)])
+    @Test(
+        arguments: [
+            (1, true, .kernel), (700 << 12, true, .kernel), (9000, false, .dma), (9000, false, .kernel),
+        ] as [(UInt, Bool, AllocationFlags)])
     func pagesOfAreas(_ size: UInt, _ populate: Bool, _ flags: AllocationFlags) throws {
         let traced = try TracedMachine()
         try traced.machine.run {
