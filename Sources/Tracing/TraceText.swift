@@ -19,6 +19,8 @@ public struct TraceText: Sendable {
     /// - Parameters:
     ///   - waiting: the events that follow.
     ///   - written: those that were written in all.
+    ///   - cpuCount: the machine's CPUs.
+    ///   - writer: where the header goes.
     @inline(never)
     public func writeHeader<W: ReportWriter>(waiting: UInt64, written: UInt64, cpuCount: Int, to writer: inout W) {
         writer.write("# tracer: nop\n#\n# entries-in-buffer/entries-written: ")
